@@ -146,6 +146,8 @@ def serve(server: Server) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, server.stop)
     server.run()
+    for number in (signal.SIGTERM, signal.SIGINT):  # or a second one, late, would kill what has ended well
+        signal.signal(number, signal.SIG_IGN)
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -64,11 +64,9 @@ class TokenRepository(ExpiringRepository[Token]):
         return token
 
     def revoke(self, token: Token) -> None:
-        """Revoke a locked token; with a refresh token its session ends. Again changes nothing."""
-        if token.dead_since:
-            return
-        if token.type == TokenType.REFRESH:
+        """Revoke a locked token; with a refresh token, a spent one too, its session ends."""
+        if token.type == TokenType.REFRESH and not token.session.ended_at:
             token.session.ended_at, token.session.ended_reason = now(), Reason.REVOKED
-        else:
+        if not token.dead_since:
             token.revoked_at, token.revoked_reason = now(), Reason.REVOKED
         self.session.flush()

@@ -1,0 +1,194 @@
+"""An app on a migrated database, a client, and people who use it. Each test's changes are thrown away."""
+
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import flask_migrate
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient, FlaskCliRunner
+from sqlalchemy import URL
+from werkzeug.test import TestResponse
+
+from app import create_app, server
+from app.authentication import encode, lifetimes, passwords
+from app.database import db
+from app.model.models import Base, Role
+from app.model.passwords import PasswordHash
+from app.model.session_repository import Origin, SessionRepository
+from app.model.user_repository import UserRepository
+from tests.conftest import settings_for
+
+PASSWORD = "correct horse battery staple"
+
+
+@dataclass(frozen=True)
+class Person:
+    """Somebody with an account, logged in."""
+
+    client: FlaskClient
+    name: str
+    id: str
+    access: str
+    refresh: str
+    session_id: str
+
+    @cached_property
+    def headers(self) -> dict[str, str]:
+        return bearer(self.access)
+
+    def get(self, path: str, **more: Any) -> TestResponse:
+        return self.client.get(path, headers=self.headers | more.pop("headers", {}), **more)
+
+    def post(self, path: str, json: Any = None, **more: Any) -> TestResponse:
+        return self.client.post(path, json=json, headers=self.headers | more.pop("headers", {}), **more)
+
+    def put(self, path: str, json: Any = None, **more: Any) -> TestResponse:
+        return self.client.put(path, json=json, headers=self.headers | more.pop("headers", {}), **more)
+
+    def patch(self, path: str, json: Any = None, **more: Any) -> TestResponse:
+        return self.client.patch(path, json=json, headers=self.headers | more.pop("headers", {}), **more)
+
+    def delete(self, path: str, **more: Any) -> TestResponse:
+        return self.client.delete(path, headers=self.headers | more.pop("headers", {}), **more)
+
+
+class People:
+    """Makes people. Their passwords are all the same and hashed once, for hashing is slow on purpose."""
+
+    def __init__(self, app: Flask, password_hash: PasswordHash) -> None:
+        self.app = app
+        self.password_hash = password_hash
+
+    def register(self, name: str, role: Role = Role.USER) -> None:
+        with self.app.app_context():
+            UserRepository(db.session).register(name, self.password_hash, role)
+            db.session.commit()
+
+    def log_in(self, name: str) -> Person:
+        with self.app.app_context():
+            user = UserRepository(db.session).named(name)
+            assert user is not None
+            pair = SessionRepository(db.session).open(user.id, Origin("192.0.2.1", "tests"), lifetimes())
+            db.session.commit()
+            return Person(
+                self.app.test_client(),
+                name,
+                str(user.id),
+                encode(pair.access),
+                encode(pair.refresh),
+                str(pair.access.session_id),
+            )
+
+    def __call__(self, name: str, role: Role = Role.USER) -> Person:
+        self.register(name, role)
+        return self.log_in(name)
+
+
+def bearer(token: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token}"}
+
+
+def problem(response: TestResponse) -> tuple[int, str]:
+    """Return status and code of a problem, which must have exactly the contract's members."""
+    body = response.get_json(force=True)
+    members = {"type", "title", "status", "detail", "code", "request_id"}
+    assert response.content_type == "application/problem+json"
+    assert set(body) - {"errors"} == members
+    assert body["status"] == response.status_code
+    assert body["type"] == f"/problems/{body['code'].replace('_', '-')}"
+    assert body["request_id"] == response.headers["X-Request-ID"]
+    return response.status_code, body["code"]
+
+
+def errors(response: TestResponse) -> set[tuple[str, str]]:
+    """Return where and why a 422 refused the request."""
+    assert problem(response) == (422, "validation_failed")
+    return {
+        (error.get("pointer", error.get("parameter")), error["code"]) for error in response.json["errors"]
+    }
+
+
+@pytest.fixture(scope="session")
+def migrated_app(database_url: URL) -> Iterator[Flask]:
+    app = create_app(settings_for(database_url))
+    with app.app_context():
+        flask_migrate.upgrade()
+    yield app
+    with app.app_context():
+        db.engine.dispose()
+
+
+@pytest.fixture(scope="session")
+def password_hash(migrated_app: Flask) -> PasswordHash:
+    with migrated_app.app_context():
+        return passwords().hash(PASSWORD)
+
+
+@pytest.fixture
+def app(migrated_app: Flask) -> Iterator[Flask]:
+    """The app inside one transaction: what it commits are savepoints, and the end rolls back."""
+    db.session.session_factory.configure(join_transaction_mode="create_savepoint")
+    with migrated_app.app_context():
+        engines: Any = db.engines
+        engine = engines[None]
+        connection = engine.connect()
+        transaction = connection.begin()
+        engines[None] = connection
+    yield migrated_app
+    engines[None] = engine
+    transaction.rollback()
+    connection.close()
+
+
+@pytest.fixture
+def client(app: Flask) -> FlaskClient:
+    return app.test_client()
+
+
+@pytest.fixture
+def runner(app: Flask) -> FlaskCliRunner:
+    return app.test_cli_runner()
+
+
+@pytest.fixture
+def people(app: Flask, password_hash: PasswordHash) -> People:
+    return People(app, password_hash)
+
+
+@pytest.fixture
+def ann(people: People) -> Person:
+    return people("ann")
+
+
+@pytest.fixture
+def bob(people: People) -> Person:
+    return people("bob")
+
+
+@pytest.fixture
+def committed_app(migrated_app: Flask) -> Iterator[Flask]:
+    """The app on its real engine, for what needs several connections; its rows are deleted at the end."""
+    yield migrated_app
+    with migrated_app.app_context():
+        for table in reversed(Base.metadata.sorted_tables):
+            db.session.execute(table.delete())
+        db.session.commit()
+
+
+@pytest.fixture
+def live(committed_app: Flask, password_hash: PasswordHash) -> Iterator[tuple[str, People]]:
+    """A real server in a thread, its address, and people who have accounts there."""
+    committed_app.extensions["stopping"].clear()
+    settings = committed_app.extensions["settings"].model_copy(update={"port": 0})
+    running = server.create_server(committed_app, settings)
+    thread = threading.Thread(target=running.run)
+    thread.start()
+    yield f"http://127.0.0.1:{running.effective_port}", People(committed_app, password_hash)
+    running.stop()
+    thread.join(timeout=20)
+    committed_app.extensions["stopping"].clear()
+    assert not thread.is_alive()

@@ -1,0 +1,244 @@
+"""GET, PATCH, PUT and DELETE /account."""
+
+import json
+from datetime import timedelta
+from unittest.mock import patch
+
+import pytest
+import time_machine
+from flask import Flask
+from flask.testing import FlaskClient
+from sqlalchemy import func, select
+
+from app.clock import now
+from app.database import db
+from app.model.models import Base, Role, User
+from app.model.passwords import Argon2id
+from tests.integration.conftest import PASSWORD, People, Person, bearer, errors, problem
+
+NEW = "a whole new passphrase"
+
+
+def may_log_in(client: FlaskClient, name: str, password: str) -> bool:
+    response = client.post("/auth/login", json={"username": name, "password": password})
+    return response.status_code == 200
+
+
+def test_the_account_is_the_callers_own(ann: Person, bob: Person) -> None:
+    response = ann.get("/account")
+
+    assert (response.json["id"], response.json["username"]) == (ann.id, "ann")
+    assert set(response.json or {}) == {"id", "username", "role", "created_at", "updated_at"}
+
+
+def test_an_account_that_did_not_change_is_not_sent_again(ann: Person) -> None:
+    tag = ann.get("/account").headers["ETag"]
+
+    for given in (tag, f'"other", {tag}', f"W/{tag}", "*"):
+        response = ann.get("/account", headers={"If-None-Match": given})
+        assert (response.status_code, response.data) == (304, b"")
+        assert response.headers["ETag"] == tag
+    assert ann.get("/account", headers={"If-None-Match": '"other"'}).status_code == 200
+
+
+def test_a_rename_is_seen_and_changes_the_etag(ann: Person) -> None:
+    before = ann.get("/account")
+
+    response = ann.patch("/account", json={"username": "Anna", "current_password": PASSWORD})
+
+    assert response.status_code == 200
+    assert response.json["username"] == "Anna"
+    assert response.json["updated_at"] > before.json["updated_at"]
+    after = ann.get("/account")
+    assert after.json == response.json
+    assert after.headers["ETag"] == response.headers["ETag"] != before.headers["ETag"]
+
+
+def test_ones_own_name_again_changes_nothing(ann: Person) -> None:
+    before = ann.get("/account").json
+
+    response = ann.patch("/account", json={"username": "ann", "current_password": PASSWORD})
+
+    assert (response.status_code, response.json) == (200, before)
+
+
+def test_a_change_of_case_is_a_rename(ann: Person) -> None:
+    response = ann.patch("/account", json={"username": "ANN", "current_password": PASSWORD})
+
+    assert response.json["username"] == "ANN"
+
+
+def test_a_name_that_was_given_up_is_free(ann: Person, bob: Person) -> None:
+    ann.patch("/account", json={"username": "anna", "current_password": PASSWORD})
+
+    assert bob.patch("/account", json={"username": "ann", "current_password": PASSWORD}).status_code == 200
+
+
+def test_a_new_password_ends_the_other_sessions_only(
+    client: FlaskClient, people: People, bob: Person
+) -> None:
+    ann, elsewhere = people("ann"), people.log_in("ann")
+
+    response = ann.patch("/account", json={"password": NEW, "current_password": PASSWORD})
+
+    assert response.status_code == 200
+    assert ann.get("/account").status_code == 200
+    assert client.post("/auth/refresh", headers=bearer(ann.refresh)).status_code == 200
+    assert problem(elsewhere.get("/account")) == (401, "token_revoked")
+    assert problem(client.post("/auth/refresh", headers=bearer(elsewhere.refresh))) == (401, "token_revoked")
+    assert bob.get("/account").status_code == 200
+    assert may_log_in(client, "ann", NEW)
+    assert not may_log_in(client, "ann", PASSWORD)
+
+
+def test_a_replacement_changes_both(client: FlaskClient, ann: Person) -> None:
+    response = ann.put("/account", json={"username": "anna", "password": NEW, "current_password": PASSWORD})
+
+    assert response.json["username"] == "anna"
+    assert may_log_in(client, "anna", NEW)
+
+
+@pytest.mark.parametrize("method", ["patch", "put"])
+def test_a_merge_patch_is_a_patch(ann: Person, method: str) -> None:
+    body = json.dumps({"username": "anna", "password": NEW, "current_password": PASSWORD})
+
+    response = getattr(ann, method)("/account", data=body, content_type="application/merge-patch+json")
+
+    assert response.status_code == (200 if method == "patch" else 415)
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        ({}, {("/current_password", "required")}),
+        ({"current_password": PASSWORD}, {("", "required")}),
+        ({"username": "anna"}, {("/current_password", "required")}),
+        ({"username": None, "current_password": PASSWORD}, {("/username", "wrong_type")}),
+        ({"password": None, "current_password": PASSWORD}, {("/password", "wrong_type")}),
+        ({"username": "a", "current_password": PASSWORD}, {("/username", "too_short")}),
+        ({"password": "short", "current_password": PASSWORD}, {("/password", "too_short")}),
+        ({"password": "ann-1-ann-2-ann", "current_password": PASSWORD}, {("/password", "contains_name")}),
+        (
+            {"password": "anna-1-anna-2-3", "username": "anna", "current_password": PASSWORD},
+            {("/password", "contains_name")},
+        ),
+        ({"role": "admin", "current_password": PASSWORD}, {("/role", "unknown_field")}),
+        ({"username": "a/b", "current_password": 1, "~/": 0}, {
+            ("/username", "invalid_format"), ("/current_password", "wrong_type"), ("/~0~1", "unknown_field"),
+        }),
+    ],
+)  # fmt: skip
+def test_a_change_is_validated(ann: Person, body: object, expected: set[tuple[str, str]]) -> None:
+    before = ann.get("/account").json
+
+    assert errors(ann.patch("/account", json=body)) == expected
+    assert ann.get("/account").json == before
+
+
+@pytest.mark.parametrize("missing", ["username", "password", "current_password"])
+def test_a_replacement_needs_every_field(ann: Person, missing: str) -> None:
+    body = {"username": "anna", "password": NEW, "current_password": PASSWORD}
+    del body[missing]
+
+    assert errors(ann.put("/account", json=body)) == {(f"/{missing}", "required")}
+
+
+def test_the_failures_of_a_change_come_in_order(ann: Person, bob: Person) -> None:
+    stale = {"If-Match": '"old"'}
+    body = {"username": "bob", "current_password": "wrong horse battery staple"}
+
+    assert problem(ann.patch("/account", json=body | {"x": 1}, headers=stale))[0] == 422
+    assert problem(ann.patch("/account", json=body, headers=stale)) == (412, "precondition_failed")
+    assert problem(ann.patch("/account", json=body)) == (403, "wrong_current_password")
+    body["current_password"] = PASSWORD
+    assert problem(ann.patch("/account", json=body)) == (409, "username_taken")
+
+
+@pytest.mark.parametrize("wildcard", [False, True])
+def test_a_change_of_the_version_that_was_read_goes_through(ann: Person, wildcard: bool) -> None:
+    tag = "*" if wildcard else ann.get("/account").headers["ETag"]
+    body = {"username": "anna", "current_password": PASSWORD}
+
+    assert ann.patch("/account", json=body, headers={"If-Match": tag}).status_code == 200
+
+
+@pytest.mark.parametrize("form", ["{}", "W/{}"])
+def test_a_change_of_an_older_version_is_refused(ann: Person, form: str) -> None:
+    tag = ann.get("/account").headers["ETag"]
+    ann.patch("/account", json={"username": "anna", "current_password": PASSWORD})
+    body = {"username": "annie", "current_password": PASSWORD}
+
+    response = ann.patch("/account", json=body, headers={"If-Match": form.format(tag)})
+
+    assert problem(response) == (412, "precondition_failed")
+    assert ann.get("/account").json["username"] == "anna"
+
+
+def test_a_refused_rename_changes_no_password(client: FlaskClient, ann: Person, bob: Person) -> None:
+    body = {"username": "Bob", "password": NEW, "current_password": PASSWORD}
+
+    assert problem(ann.patch("/account", json=body)) == (409, "username_taken")
+    assert may_log_in(client, "ann", PASSWORD)
+
+
+def test_a_password_that_changes_meanwhile_is_the_wrong_one(app: Flask, ann: Person) -> None:
+    def change_meanwhile(hasher: Argon2id, password: str, hashed: str) -> bool:
+        db.session.scalars(select(User)).one().password_changed_at = now()
+        db.session.commit()
+        return True
+
+    with patch.object(Argon2id, "verify", change_meanwhile):
+        response = ann.patch("/account", json={"username": "anna", "current_password": PASSWORD})
+
+    assert problem(response) == (403, "wrong_current_password")
+
+
+def test_a_deleted_account_is_gone_with_all_its_rows(app: Flask, client: FlaskClient, people: People) -> None:
+    ann, elsewhere = people("ann"), people.log_in("ann")
+
+    assert ann.delete("/account").status_code == 204
+
+    for person in (ann, elsewhere):
+        assert problem(person.get("/account")) == (401, "token_revoked")
+        assert problem(client.post("/auth/refresh", headers=bearer(person.refresh))) == (401, "token_revoked")
+    assert not may_log_in(client, "ann", PASSWORD)
+    with app.app_context():
+        for table in Base.metadata.sorted_tables:
+            assert db.session.scalar(select(func.count()).select_from(table)) == 0
+
+
+def test_the_next_owner_of_a_name_inherits_nothing(ann: Person, people: People) -> None:
+    ann.delete("/account")
+
+    successor = people("ann")
+
+    assert problem(ann.get("/account")) == (401, "token_revoked")
+    assert len(successor.get("/auth/token?active=false").json["items"]) == 2
+
+
+def test_a_deletion_needs_the_token_of_a_login(client: FlaskClient, ann: Person) -> None:
+    refreshed = client.post("/auth/refresh", headers=bearer(ann.refresh)).json["access_token"]
+
+    response = client.delete("/account", headers=bearer(refreshed))
+
+    assert problem(response) == (401, "fresh_token_required")
+    assert "insufficient_user_authentication" in response.headers["WWW-Authenticate"]
+    assert ann.get("/account").status_code == 200
+
+
+def test_a_deletion_needs_a_recent_login(app: Flask, ann: Person) -> None:
+    fresh = app.extensions["settings"].model_copy(update={"fresh_seconds": 60})
+
+    with patch.dict(app.extensions, {"settings": fresh}):
+        with time_machine.travel(now() + timedelta(seconds=75), tick=False):
+            assert problem(ann.delete("/account")) == (401, "fresh_token_required")
+        with time_machine.travel(now() + timedelta(seconds=58), tick=False):
+            assert ann.delete("/account").status_code == 204
+
+
+def test_the_last_admin_stays(people: People, ann: Person) -> None:
+    root = people("root", Role.ADMIN)
+
+    assert problem(root.delete("/account")) == (409, "last_admin")
+    people.register("heir", Role.ADMIN)
+    assert root.delete("/account").status_code == 204

@@ -1,0 +1,170 @@
+"""The command line."""
+
+import subprocess
+import sys
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient, FlaskCliRunner
+from sqlalchemy import select
+
+from app.clock import now
+from app.database import db
+from app.model.models import Role, Session, Token, User
+from tests.integration.conftest import PASSWORD, People, problem
+
+API = Path(__file__).parent.parent.parent
+
+
+def create(runner: FlaskCliRunner, name: str, *options: str, password: str = PASSWORD):  # type: ignore[no-untyped-def]
+    return runner.invoke(args=["user", "create", name, "--password-stdin", *options], input=f"{password}\n")
+
+
+def test_user_create_makes_an_account_that_may_log_in(runner: FlaskCliRunner, client: FlaskClient) -> None:
+    result = create(runner, "ann", "--role", "admin")
+
+    assert result.exit_code == 0
+    response = client.post("/auth/login", json={"username": "ann", "password": PASSWORD})
+    assert response.status_code == 200
+    assert "ann\tadmin\t" in runner.invoke(args=["user", "list"]).output
+
+
+def test_user_create_asks_twice_without_echo(runner: FlaskCliRunner) -> None:
+    result = runner.invoke(args=["user", "create", "ann"], input=f"{PASSWORD}\n{PASSWORD}\n")
+
+    assert result.exit_code == 0
+    assert "Password:" in result.output
+    assert "Repeat for confirmation:" in result.output
+    assert PASSWORD not in result.output
+
+
+@pytest.mark.parametrize(
+    ("name", "password", "reason"),
+    [
+        ("ann", PASSWORD, "exists already"),
+        ("a b", PASSWORD, "A user name is"),
+        ("bob", "short", "at least 15"),
+        ("bob", "", "at least 15"),
+        ("bob", "x" * 129, "at most 128"),
+    ],
+)
+def test_user_create_says_in_a_line_what_is_wrong(
+    runner: FlaskCliRunner, people: People, name: str, password: str, reason: str
+) -> None:
+    people.register("ann")
+
+    result = create(runner, name, password=password)
+
+    assert result.exit_code == 1
+    assert reason in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
+def test_user_create_takes_no_password_as_an_argument(runner: FlaskCliRunner) -> None:
+    result = runner.invoke(args=["user", "create", "ann", PASSWORD])
+
+    assert result.exit_code == 2
+
+
+def test_set_password_ends_the_sessions(runner: FlaskCliRunner, client: FlaskClient, people: People) -> None:
+    ann = people("ann")
+
+    result = runner.invoke(
+        args=["user", "set-password", "ANN", "--password-stdin"], input="a whole new passphrase\n"
+    )
+
+    assert result.exit_code == 0
+    assert problem(ann.get("/account")) == (401, "token_revoked")
+    body = {"username": "ann", "password": "a whole new passphrase"}
+    assert client.post("/auth/login", json=body).status_code == 200
+
+
+@pytest.mark.parametrize("command", ["set-password", "delete"])
+def test_an_unknown_name_is_told(runner: FlaskCliRunner, command: str) -> None:
+    result = runner.invoke(args=["user", command, "ann"], input=f"{PASSWORD}\n{PASSWORD}\n")
+
+    assert (result.exit_code, result.stderr) == (1, "Error: There is no account with this user name.\n")
+
+
+def test_user_delete_deletes(runner: FlaskCliRunner, people: People) -> None:
+    ann = people("ann")
+
+    assert runner.invoke(args=["user", "delete", "ann"]).exit_code == 0
+
+    assert problem(ann.get("/account")) == (401, "token_revoked")
+
+
+def test_the_last_admin_cannot_be_deleted(runner: FlaskCliRunner, people: People) -> None:
+    people.register("root", Role.ADMIN)
+
+    result = runner.invoke(args=["user", "delete", "root"])
+
+    assert result.exit_code == 1
+    assert "last account with the role admin" in result.stderr
+    people.register("heir", Role.ADMIN)
+    assert runner.invoke(args=["user", "delete", "root"]).exit_code == 0
+
+
+def test_token_prune_deletes_what_expired(app: Flask, runner: FlaskCliRunner, people: People) -> None:
+    expired, alive = people("ann"), people("bob")
+    with app.app_context():
+        for row in [*db.session.scalars(select(Session)), *db.session.scalars(select(Token))]:
+            if str(row.user_id) == expired.id:
+                row.expires_at = now() - timedelta(minutes=2)
+        db.session.commit()
+
+    result = runner.invoke(args=["token", "prune"])
+
+    assert result.exit_code == 0
+    assert alive.get("/account").status_code == 200
+    with app.app_context():
+        assert {str(token.user_id) for token in db.session.scalars(select(Token))} == {alive.id}
+        assert len(db.session.scalars(select(User)).all()) == 2
+
+
+def flask(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run the real command in a process of its own, with this environment and no other."""
+    return subprocess.run(
+        [sys.executable, "-m", "flask", "--app", "app", *arguments],
+        cwd=API, env=environment, capture_output=True, text=True, timeout=30, check=False, input="",
+    )  # fmt: skip
+
+
+def test_wrong_settings_stop_every_command_in_one_line() -> None:
+    result = flask("user", "list", PORT="high", SECRET_KEY="not to be told")
+
+    assert result.returncode == 1
+    assert result.stderr.count("\n") == 1
+    for name in ("DATABASE_URL", "PORT", "SECRET_KEY"):
+        assert name in result.stderr
+    assert "not to be told" not in result.stderr
+
+
+def test_a_database_that_is_not_migrated_is_told_in_one_line(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/app_test.db"
+
+    result = flask("user", "list", DATABASE_URL=url, SECRET_KEY="k" * 32)
+
+    assert result.returncode == 1
+    assert "flask db upgrade" in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
+def test_a_migration_without_its_database_is_told_in_one_line(tmp_path: Path) -> None:
+    result = flask("db", "upgrade", DATABASE_URL=f"sqlite:///{tmp_path}/no/app_test.db", SECRET_KEY="k" * 32)
+
+    assert result.returncode == 1
+    assert "Traceback" not in result.stdout + result.stderr
+    assert "cannot be migrated" in result.stdout + result.stderr
+
+
+def test_secret_key_is_made_once(tmp_path: Path, runner: FlaskCliRunner) -> None:
+    file = tmp_path / "key"
+
+    for _ in range(2):
+        assert runner.invoke(args=["secret-key", str(file)]).exit_code == 0
+
+    assert len(file.read_text()) >= 32
+    assert file.stat().st_mode & 0o777 == 0o600

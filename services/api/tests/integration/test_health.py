@@ -1,0 +1,92 @@
+"""GET /health/live and /health/ready."""
+
+from collections.abc import Iterator
+from unittest.mock import patch
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from sqlalchemy import URL, make_url, text
+
+from app import create_app
+from app.database import db
+from tests.conftest import settings_for
+from tests.integration.conftest import PASSWORD, problem
+
+OK = {"status": "ok", "checks": {"database": "ok", "migrations": "ok"}}
+
+
+def test_a_migrated_app_is_ready(client: FlaskClient) -> None:
+    assert client.get("/health/live").json == {"status": "ok"}
+    assert client.get("/health/ready").json == OK
+
+
+@pytest.mark.parametrize(
+    ("statement", "is_ready"),
+    [
+        ("DELETE FROM alembic_version", False),
+        ("DROP TABLE alembic_version", False),
+        ("UPDATE alembic_version SET version_num = 'newer'", True),
+    ],
+    ids=["unmarked", "never migrated", "by a newer release"],
+)
+def test_readiness_tells_whether_the_database_is_migrated(
+    app: Flask, client: FlaskClient, statement: str, is_ready: bool
+) -> None:
+    with app.app_context():
+        db.session.execute(text(statement))
+        db.session.commit()
+
+    response = client.get("/health/ready")
+
+    if is_ready:
+        assert response.json == OK
+    else:
+        assert problem(response) == (503, "not_ready")
+        assert "`migrations`" in response.json["detail"]
+        assert int(response.headers["Retry-After"]) >= 1
+
+
+def test_an_older_revision_that_the_code_knows_is_not_ready(app: Flask, client: FlaskClient) -> None:
+    with patch("alembic.script.ScriptDirectory.get_heads", return_value=["0002"]):
+        assert problem(client.get("/health/ready")) == (503, "not_ready")
+
+
+def test_readiness_ends_when_a_stop_begins(app: Flask, client: FlaskClient) -> None:
+    app.extensions["stopping"].set()
+
+    ready, live = client.get("/health/ready"), client.get("/health/live")
+
+    app.extensions["stopping"].clear()
+    assert problem(ready) == (503, "not_ready")
+    assert live.status_code == 200
+
+
+@pytest.fixture
+def stranded(tmp_path: object, database_url: URL) -> Iterator[FlaskClient]:
+    """An app whose database is away."""
+    url = (
+        make_url(f"sqlite:////{tmp_path}/nowhere/app_test.db")
+        if database_url.drivername == "sqlite"
+        else make_url("postgresql://nobody@127.0.0.1:1/app_test")
+    )
+    app = create_app(settings_for(url))
+    app.config["PROPAGATE_EXCEPTIONS"] = False
+    yield app.test_client()
+    with app.app_context():
+        db.engine.dispose()
+
+
+def test_without_its_database_the_app_lives_and_is_not_ready(stranded: FlaskClient) -> None:
+    assert stranded.get("/health/live").status_code == 200
+    response = stranded.get("/health/ready")
+    assert problem(response) == (503, "not_ready")
+    assert "`database`" in response.json["detail"]
+
+
+def test_without_its_database_requests_are_asked_to_come_again(stranded: FlaskClient) -> None:
+    response = stranded.post("/auth/register", json={"username": "ann", "password": PASSWORD})
+
+    assert problem(response) == (503, "database_unavailable")
+    assert int(response.headers["Retry-After"]) >= 1
+    assert stranded.get("/problems").status_code == 200

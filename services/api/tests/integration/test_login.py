@@ -1,0 +1,205 @@
+"""POST /auth/login."""
+
+from datetime import timedelta
+from unittest.mock import patch
+
+import jwt
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from sqlalchemy import func, select
+from werkzeug.test import TestResponse
+
+from app.clock import now
+from app.database import db
+from app.model.models import Session, Token, User
+from app.model.passwords import Argon2id, Scrypt
+from tests.conftest import SECRET_KEY
+from tests.integration.conftest import PASSWORD, People, bearer, errors, problem
+
+
+def log_in(client: FlaskClient, username: str = "ann", password: str = PASSWORD) -> TestResponse:
+    return client.post("/auth/login", json={"username": username, "password": password})
+
+
+def test_login_answers_a_pair_that_works(client: FlaskClient, people: People) -> None:
+    people.register("ann")
+
+    response = log_in(client)
+
+    assert response.status_code == 200
+    assert response.headers["Cache-Control"] == "no-store"
+    pair = response.json or {}
+    assert set(pair) == {
+        "access_token", "refresh_token", "token_type", "expires_in", "refresh_expires_in", "session_id",
+    }  # fmt: skip
+    assert pair["token_type"] == "Bearer"
+    assert (pair["expires_in"], pair["refresh_expires_in"]) == (900, 2_592_000)
+    assert client.get("/account", headers=bearer(pair["access_token"])).json["username"] == "ann"
+
+
+def test_a_token_says_just_what_the_profile_allows(client: FlaskClient, people: People) -> None:
+    people.register("ann")
+
+    pair = log_in(client).json
+
+    for name, kind, typ, lifetime in [
+        ("access_token", "access", "at+jwt", 900),
+        ("refresh_token", "refresh", "rt+jwt", 2_592_000),
+    ]:
+        token = jwt.decode_complete(pair[name], SECRET_KEY, algorithms=["HS256"], audience="flask-api")
+        claims = token["payload"]
+        assert token["header"] == {"alg": "HS256", "typ": typ}
+        assert set(claims) == {"iss", "aud", "sub", "jti", "sid", "type", "iat", "nbf", "exp", "fresh"}
+        assert (claims["iss"], claims["type"], claims["sid"]) == ("flask-api", kind, pair["session_id"])
+        assert claims["exp"] - claims["iat"] == lifetime
+        assert claims["fresh"] is (kind == "access")
+        assert "ann" not in str(token)
+
+
+@pytest.mark.parametrize("name", ["ann", "Ann", "ANN"])
+def test_login_takes_the_name_in_any_case(client: FlaskClient, people: People, name: str) -> None:
+    people.register("aNn")
+
+    assert log_in(client, name).status_code == 200
+
+
+@pytest.mark.parametrize("name", ["bob", "an", ".", "ann ", "ann\x01", "\u212aelvin", "ä" * 64])
+def test_login_answers_a_wrong_name_and_a_wrong_password_alike(
+    client: FlaskClient, people: People, name: str
+) -> None:
+    people.register("ann")
+    people.register("kelvin")
+    wrong_password = log_in(client, "ann", "wrong horse battery staple")
+
+    wrong_name = log_in(client, name)
+
+    assert problem(wrong_name) == problem(wrong_password) == (401, "invalid_credentials")
+    own, other = wrong_name.headers["X-Request-ID"], wrong_password.headers["X-Request-ID"]
+    assert wrong_name.text.replace(own, other) == wrong_password.text
+    assert str(wrong_name.headers).replace(own, other) == str(wrong_password.headers)
+
+
+@pytest.mark.parametrize("name", ["ann", "nobody", "."])
+@pytest.mark.parametrize("password", [PASSWORD, "wrong horse battery staple"])
+def test_login_hashes_exactly_once(client: FlaskClient, people: People, name: str, password: str) -> None:
+    people.register("ann")
+
+    with (
+        patch.object(Argon2id, "verify", autospec=True, side_effect=Argon2id.verify) as verify,
+        patch.object(Argon2id, "hash") as hash_,
+    ):
+        log_in(client, name, password)
+
+    assert (verify.call_count, hash_.call_count) == (1, 0)
+
+
+def test_login_keeps_no_transaction_open_while_it_hashes(client: FlaskClient, people: People) -> None:
+    people.register("ann")
+
+    def verify(hasher: Argon2id, password: str, hashed: str) -> bool:
+        assert not db.session().in_transaction()
+        return True
+
+    with patch.object(Argon2id, "verify", verify):
+        assert log_in(client).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        ({"username": "", "password": PASSWORD}, ("/username", "too_short")),
+        ({"username": "a" * 65, "password": PASSWORD}, ("/username", "too_long")),
+        ({"username": "an\0n", "password": PASSWORD}, ("/username", "invalid_format")),
+        ({"username": 1, "password": PASSWORD}, ("/username", "wrong_type")),
+        ({"password": PASSWORD}, ("/username", "required")),
+        ({"username": "ann", "password": ""}, ("/password", "too_short")),
+        ({"username": "ann", "password": "x" * 129}, ("/password", "too_long")),
+        ({"username": "ann", "password": "x\0"}, ("/password", "invalid_format")),
+        ({"username": "ann", "password": PASSWORD, "otp": "1"}, ("/otp", "unknown_field")),
+    ],
+)
+def test_login_checks_types_and_lengths(
+    client: FlaskClient, body: dict[str, object], expected: tuple[str, str]
+) -> None:
+    assert errors(client.post("/auth/login", json=body)) == {expected}
+
+
+def test_a_password_is_the_same_however_its_accents_are_written(client: FlaskClient) -> None:
+    composed, decomposed = "caf\u00e9 au lait et miel", "cafe\u0301 au lait et miel"
+    client.post("/auth/register", json={"username": "ann", "password": composed})
+
+    assert log_in(client, "ann", decomposed).status_code == 200
+
+
+def test_an_old_hash_verifies_and_is_replaced_at_login(
+    app: Flask, client: FlaskClient, people: People
+) -> None:
+    people.register("ann")
+    with app.app_context():
+        ann = db.session.scalars(select(User)).one()
+        ann.password_hash = Scrypt().hash(PASSWORD)
+        before = ann.updated_at
+        db.session.commit()
+
+    assert log_in(client).status_code == 200
+
+    with app.app_context():
+        ann = db.session.scalars(select(User)).one()
+        assert ann.password_hash.startswith("$argon2id$")
+        assert ann.updated_at == before
+    assert log_in(client).status_code == 200
+
+
+def test_the_51st_login_ends_the_session_that_was_refreshed_least_recently(
+    app: Flask, client: FlaskClient, people: People
+) -> None:
+    oldest = people("ann")
+    second = people.log_in("ann")
+    for _ in range(48):
+        people.log_in("ann")
+    refreshed = client.post("/auth/refresh", headers=bearer(oldest.refresh)).json
+
+    assert log_in(client).status_code == 200
+
+    assert problem(second.get("/account")) == (401, "token_revoked")
+    assert client.get("/account", headers=bearer(refreshed["access_token"])).status_code == 200
+    with app.app_context():
+        live = select(func.count()).select_from(Session).where(Session.ended_at.is_(None))
+        assert db.session.scalar(live) == 50
+        ended = db.session.scalars(select(Session).where(Session.ended_at.is_not(None))).one()
+        assert ended.ended_reason == "session_limit"
+
+
+def test_login_sweeps_away_the_users_expired_sessions(
+    app: Flask, client: FlaskClient, people: People
+) -> None:
+    for name in ("ann", "bob"):
+        people(name)
+    with app.app_context():
+        long_ago = now() - timedelta(days=1)
+        for row in [*db.session.scalars(select(Session)), *db.session.scalars(select(Token))]:
+            row.expires_at = long_ago
+        db.session.commit()
+
+    log_in(client, "ann")
+
+    with app.app_context():
+        owners = select(User.username, func.count(Session.id)).join(Session, Session.user_id == User.id)
+        assert {**dict(db.session.execute(owners.group_by(User.username)).all())} == {"ann": 1, "bob": 1}
+        assert db.session.scalar(select(func.count()).select_from(Token)) == 4
+
+
+def test_a_login_that_a_password_change_overtakes_fails(
+    app: Flask, client: FlaskClient, people: People
+) -> None:
+    people.register("ann")
+
+    def change_meanwhile(hasher: Argon2id, password: str, hashed: str) -> bool:
+        ann = db.session.scalars(select(User)).one()
+        ann.password_changed_at = now()
+        db.session.commit()
+        return True
+
+    with patch.object(Argon2id, "verify", change_meanwhile):
+        assert problem(log_in(client)) == (401, "invalid_credentials")

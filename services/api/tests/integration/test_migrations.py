@@ -1,0 +1,93 @@
+"""The migrations: up, down and up again with rows, without drift, and many at once."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import flask_migrate
+import pytest
+from alembic.script import ScriptDirectory
+from flask import Flask
+from sqlalchemy import URL, create_engine, inspect, text
+
+from app import create_app
+from app.database import MIGRATIONS, db
+from tests.conftest import SECRET_KEY, settings_for
+from tests.integration.conftest import People
+
+API = Path(__file__).parent.parent.parent
+
+
+@pytest.fixture
+def empty_url(database_url: URL, tmp_path: Path) -> Iterator[URL]:
+    """An empty database of this test's own."""
+    if database_url.drivername == "sqlite":
+        yield database_url.set(database=str(tmp_path / "empty_test.db"))
+        return
+    name = str(database_url.database).replace("_test", "_empty_test")
+    server = create_engine(database_url, isolation_level="AUTOCOMMIT")
+    with server.connect() as connection:
+        connection.execute(text(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)'))
+        connection.execute(text(f'CREATE DATABASE "{name}"'))
+        yield database_url.set(database=name)
+        connection.execute(text(f'DROP DATABASE "{name}" WITH (FORCE)'))
+    server.dispose()
+
+
+@pytest.fixture
+def app(empty_url: URL) -> Iterator[Flask]:
+    app = create_app(settings_for(empty_url))
+    with app.app_context():
+        yield app
+        db.session.remove()
+        db.engine.dispose()
+
+
+def test_migrations_go_up_down_and_up_again_with_rows(app: Flask, password_hash: object) -> None:
+    people = People(app, password_hash)  # type: ignore[arg-type]
+    for _ in range(2):
+        flask_migrate.upgrade()
+        flask_migrate.check()
+        assert people("ann").get("/account").status_code == 200
+        db.session.remove()
+        flask_migrate.downgrade(revision="base")
+        assert inspect(db.engine).get_table_names() == ["alembic_version"]
+
+
+def test_there_is_one_head() -> None:
+    assert len(ScriptDirectory(str(MIGRATIONS)).get_heads()) == 1
+
+
+def test_every_constraint_has_a_name(app: Flask) -> None:
+    flask_migrate.upgrade()
+    inspector = inspect(db.engine)
+
+    for table in set(inspector.get_table_names()) - {"alembic_version"}:
+        constraints = [
+            inspector.get_pk_constraint(table),
+            *inspector.get_foreign_keys(table),
+            *inspector.get_unique_constraints(table),
+            *inspector.get_check_constraints(table),
+        ]
+        assert [each["name"] for each in constraints if not each["name"]] == []
+
+
+def test_eight_migrators_at_once_all_succeed(empty_url: URL) -> None:
+    environment = {
+        "DATABASE_URL": empty_url.render_as_string(hide_password=False),
+        "SECRET_KEY": SECRET_KEY,
+    }
+    command = [sys.executable, "-m", "flask", "--app", "app", "db", "upgrade"]
+    pipe = subprocess.PIPE
+
+    migrators = [
+        subprocess.Popen(command, cwd=API, env=environment, stdout=pipe, stderr=subprocess.STDOUT, text=True)
+        for _ in range(8)
+    ]
+    outputs = [migrator.communicate(timeout=60)[0] for migrator in migrators]
+
+    assert [migrator.returncode for migrator in migrators] == [0] * 8, "\n".join(outputs)
+    assert "\n".join(outputs).count("Running upgrade") == len(
+        list(ScriptDirectory(str(MIGRATIONS)).walk_revisions())
+    )

@@ -1,0 +1,176 @@
+"""What many do at the same time, against a real server and the real engine."""
+
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+from uuid import UUID
+
+import httpx
+import pytest
+from flask import Flask
+from sqlalchemy import func, select
+
+from app.database import db
+from app.model.models import Role, Session, Token
+from tests.integration.conftest import PASSWORD, People, Person, bearer
+
+Live = tuple[str, People]
+NEW = "a whole new passphrase"
+
+
+def at_once(*requests: Callable[[], httpx.Response]) -> list[httpx.Response]:
+    """Send all the requests at the same moment and return their answers."""
+    barrier = Barrier(len(requests))
+
+    def send(request: Callable[[], httpx.Response]) -> httpx.Response:
+        barrier.wait(timeout=10)
+        return request()
+
+    with ThreadPoolExecutor(len(requests)) as pool:
+        return list(pool.map(send, requests))
+
+
+def refreshing(url: str, token: str) -> Callable[[], httpx.Response]:
+    return lambda: httpx.post(f"{url}/auth/refresh", headers=bearer(token), timeout=30)
+
+
+def still_works(url: str, *tokens: str) -> list[bool]:
+    return [httpx.get(f"{url}/account", headers=bearer(token)).status_code == 200 for token in tokens]
+
+
+def test_twenty_refreshes_at_once_have_one_successor(live: Live) -> None:
+    url, people = live
+    ann = people("ann")
+
+    answers = at_once(*[refreshing(url, ann.refresh)] * 20)
+
+    assert Counter(answer.status_code for answer in answers) == {200: 20}
+    assert len({answer.json()["refresh_token"] for answer in answers}) == 1
+    assert len({answer.json()["access_token"] for answer in answers}) == 1
+    with people.app.app_context():
+        assert db.session.scalar(select(func.count()).select_from(Token)) == 4
+    assert refreshing(url, answers[0].json()["refresh_token"])().status_code == 200
+
+
+@pytest.mark.parametrize("attempt", range(3))
+@pytest.mark.parametrize("ending", ["logout", "all", "revoke", "password", "delete"])
+def test_no_token_outlives_the_end_of_its_session(live: Live, ending: str, attempt: int) -> None:
+    url, people = live
+    ann = people("ann")
+    other = people.log_in("ann")
+    id_ = str(_refresh_id(people, other))
+    endings: dict[str, Callable[[], httpx.Response]] = {
+        "logout": lambda: httpx.post(f"{url}/auth/logout", headers=other.headers),
+        "all": lambda: httpx.post(f"{url}/auth/logout", headers=ann.headers, json={"scope": "all"}),
+        "revoke": lambda: httpx.put(f"{url}/auth/token/{id_}", headers=ann.headers, json={"revoke": True}),
+        "password": lambda: httpx.patch(
+            f"{url}/account", headers=ann.headers, json={"password": NEW, "current_password": PASSWORD}
+        ),
+        "delete": lambda: httpx.delete(f"{url}/account", headers=ann.headers),
+    }
+
+    *refreshed, ended = at_once(*[refreshing(url, other.refresh)] * 4, endings[ending])
+
+    assert ended.status_code in (200, 204), ended.text
+    assert {answer.status_code for answer in refreshed} <= {200, 401}
+    for answer in refreshed:
+        if answer.status_code == 200:
+            assert still_works(url, answer.json()["access_token"]) == [False]
+            assert refreshing(url, answer.json()["refresh_token"])().status_code == 401
+    assert still_works(url, other.access) == [False]
+
+
+def _refresh_id(people: People, person: Person) -> object:
+    with people.app.app_context():
+        return db.session.get_one(Session, UUID(person.session_id)).refresh_id
+
+
+def test_one_name_is_registered_once_whatever_its_case(live: Live) -> None:
+    url, _ = live
+
+    def registering(name: str) -> Callable[[], httpx.Response]:
+        body = {"username": name, "password": PASSWORD}
+        return lambda: httpx.post(f"{url}/auth/register", json=body, timeout=30)
+
+    answers = at_once(*[registering(name) for name in ("ann", "Ann", "aNN", "ANN") * 2])
+
+    assert Counter(answer.status_code for answer in answers) == {201: 1, 409: 7}
+
+
+def test_a_login_beside_a_password_change_leaves_no_session_of_the_old_one(live: Live) -> None:
+    url, people = live
+    ann = people("ann")
+    body = {"username": "ann", "password": PASSWORD}
+
+    *logins, changed = at_once(
+        *[lambda: httpx.post(f"{url}/auth/login", json=body, timeout=30)] * 4,
+        lambda: httpx.patch(
+            f"{url}/account",
+            headers=ann.headers,
+            json={"password": NEW, "current_password": PASSWORD},
+            timeout=30,
+        ),
+    )
+
+    assert changed.status_code == 200
+    assert {answer.status_code for answer in logins} <= {200, 401}
+    tokens = [answer.json()["access_token"] for answer in logins if answer.status_code == 200]
+    assert not any(still_works(url, *tokens))
+
+
+def test_two_password_changes_at_once_are_one(live: Live) -> None:
+    url, people = live
+    ann = people("ann")
+
+    def changing(password: str) -> Callable[[], httpx.Response]:
+        body = {"password": password, "current_password": PASSWORD}
+        return lambda: httpx.patch(f"{url}/account", headers=ann.headers, json=body, timeout=30)
+
+    answers = at_once(*[changing(f"a new passphrase {letter}") for letter in "wxyz"])
+
+    assert Counter(answer.status_code for answer in answers) == {200: 1, 403: 3}
+
+
+def test_of_two_last_admins_one_stays(live: Live) -> None:
+    url, people = live
+    admins = [people(name, Role.ADMIN) for name in ("ann", "bob")]
+
+    answers = at_once(
+        *[lambda person=person: httpx.delete(f"{url}/account", headers=person.headers) for person in admins]
+    )
+
+    assert sorted(answer.status_code for answer in answers) == [204, 409]
+
+
+def test_logouts_of_all_scopes_at_once_do_not_deadlock(live: Live) -> None:
+    url, people = live
+    people.register("ann")
+    sessions = [people.log_in("ann") for _ in range(6)]
+
+    def leaving(person: Person, scope: str) -> Callable[[], httpx.Response]:
+        return lambda: httpx.post(
+            f"{url}/auth/logout", headers=person.headers, json={"scope": scope}, timeout=30
+        )
+
+    answers = at_once(
+        *[leaving(p, s) for p, s in zip(sessions, ["all", "others", "session"] * 2, strict=True)]
+    )
+
+    assert {answer.status_code for answer in answers} <= {204, 401}
+    assert 204 in {answer.status_code for answer in answers}
+
+
+def test_at_most_fifty_sessions_live_however_many_log_in_at_once(live: Live, committed_app: Flask) -> None:
+    url, people = live
+    people.register("ann")
+    for _ in range(48):
+        people.log_in("ann")
+    body = {"username": "ann", "password": PASSWORD}
+
+    answers = at_once(*[lambda: httpx.post(f"{url}/auth/login", json=body, timeout=30)] * 6)
+
+    assert Counter(answer.status_code for answer in answers) == {200: 6}
+    with committed_app.app_context():
+        live_ones = select(func.count()).select_from(Session).where(Session.ended_at.is_(None))
+        assert db.session.scalar(live_ones) == 50

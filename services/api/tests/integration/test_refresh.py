@@ -1,0 +1,151 @@
+"""POST /auth/refresh: rotation, the repair of a lost answer, and the end of a stolen session."""
+
+from datetime import timedelta
+
+import pytest
+import time_machine
+from flask import Flask
+from flask.testing import FlaskClient
+from sqlalchemy import delete, select
+from werkzeug.test import TestResponse
+
+from app.clock import now
+from app.database import db
+from app.model.models import Session, Token
+from tests.integration.conftest import People, Person, bearer, problem
+
+
+def refresh(client: FlaskClient, token: str) -> TestResponse:
+    return client.post("/auth/refresh", headers=bearer(token))
+
+
+def test_refresh_answers_a_new_pair_of_the_same_session(client: FlaskClient, ann: Person) -> None:
+    response = refresh(client, ann.refresh)
+
+    assert response.status_code == 200
+    assert response.json["session_id"] == ann.session_id
+    assert response.json["refresh_token"] != ann.refresh
+    assert client.get("/account", headers=bearer(response.json["access_token"])).status_code == 200
+
+
+def test_the_access_token_of_before_lives_on(client: FlaskClient, ann: Person) -> None:
+    refresh(client, ann.refresh)
+
+    assert ann.get("/account").status_code == 200
+
+
+def test_refreshing_goes_on_and_on(client: FlaskClient, ann: Person) -> None:
+    token = ann.refresh
+    for _ in range(5):
+        response = refresh(client, token)
+        assert response.status_code == 200
+        token = response.json["refresh_token"]
+
+
+def test_a_lost_answer_is_repaired_with_the_same_successor(client: FlaskClient, ann: Person) -> None:
+    first = refresh(client, ann.refresh).json
+
+    with time_machine.travel(now() + timedelta(seconds=8), tick=False):
+        again = refresh(client, ann.refresh)
+
+    assert again.status_code == 200
+    assert again.json["access_token"] == first["access_token"]
+    assert again.json["refresh_token"] == first["refresh_token"]
+    assert 890 <= again.json["expires_in"] <= 892
+    assert refresh(client, first["refresh_token"]).status_code == 200
+
+
+def test_a_spent_token_ends_the_session_once_its_successor_was_presented(
+    client: FlaskClient, ann: Person, people: People
+) -> None:
+    other_session = people.log_in("ann")
+    first = refresh(client, ann.refresh).json
+    second = refresh(client, first["refresh_token"]).json
+
+    response = refresh(client, ann.refresh)
+
+    assert problem(response) == (401, "token_reused")
+    assert response.headers["WWW-Authenticate"] == 'Bearer error="invalid_token"'
+    for token in (ann.refresh, first["refresh_token"], second["refresh_token"]):
+        assert problem(refresh(client, token)) == (401, "token_revoked")
+    for token in (ann.access, first["access_token"], second["access_token"]):
+        assert problem(client.get("/account", headers=bearer(token))) == (401, "token_revoked")
+    assert other_session.get("/account").status_code == 200
+
+
+def test_a_spent_token_ends_the_session_after_the_grace(client: FlaskClient, ann: Person) -> None:
+    successor = refresh(client, ann.refresh).json["refresh_token"]
+
+    with time_machine.travel(now() + timedelta(seconds=11), tick=False):
+        assert problem(refresh(client, ann.refresh)) == (401, "token_reused")
+        assert problem(refresh(client, successor)) == (401, "token_revoked")
+
+
+def test_the_end_of_a_stolen_session_is_told_in_the_list(
+    client: FlaskClient, ann: Person, people: People
+) -> None:
+    successor = refresh(client, ann.refresh).json["refresh_token"]
+    refresh(client, successor)
+    refresh(client, ann.refresh)
+
+    listed = people.log_in("ann").get("/auth/token?active=false").json["items"]
+
+    reasons = [item["revoked_reason"] for item in listed if item["session_id"] == ann.session_id]
+    assert sorted(reasons) == ["reused"] * 4 + ["rotated"] * 2
+
+
+def test_a_token_without_a_row_is_refused_and_ends_nothing(
+    app: Flask, client: FlaskClient, ann: Person
+) -> None:
+    with app.app_context():
+        db.session.execute(delete(Token).where(Token.type == "refresh"))
+        db.session.commit()
+
+    assert problem(refresh(client, ann.refresh)) == (401, "token_revoked")
+    assert ann.get("/account").status_code == 200
+
+
+@pytest.mark.parametrize("elapsed", [2_592_000 + 11, 7_776_000 + 11])
+def test_an_idle_session_ends(client: FlaskClient, ann: Person, elapsed: int) -> None:
+    with time_machine.travel(now() + timedelta(seconds=elapsed), tick=False):
+        assert problem(refresh(client, ann.refresh)) == (401, "token_expired")
+
+
+def test_a_session_ends_however_often_it_is_refreshed(app: Flask, client: FlaskClient, ann: Person) -> None:
+    with app.app_context():
+        session = db.session.scalars(select(Session)).one()
+        session.ends_at = (now() + timedelta(seconds=100)).replace(microsecond=0)
+        db.session.commit()
+
+    pair = refresh(client, ann.refresh).json
+
+    assert 98 <= pair["expires_in"] <= 100
+    assert 98 <= pair["refresh_expires_in"] <= 100
+    with time_machine.travel(now() + timedelta(seconds=105), tick=False):  # inside the clock's leeway
+        assert problem(refresh(client, pair["refresh_token"])) == (401, "token_expired")
+
+
+def test_refresh_sweeps_away_the_users_expired_tokens(
+    app: Flask, client: FlaskClient, people: People
+) -> None:
+    ann, bob = people("ann"), people("bob")
+
+    with time_machine.travel(now() + timedelta(seconds=961), tick=False):
+        assert refresh(client, ann.refresh).status_code == 200
+
+    with app.app_context():
+        tokens = db.session.scalars(select(Token)).all()
+        assert sorted(token.type for token in tokens if str(token.user_id) == ann.id) == [
+            "access", "refresh", "refresh",
+        ]  # fmt: skip
+        assert sorted(token.type for token in tokens if str(token.user_id) == bob.id) == ["access", "refresh"]
+
+
+def test_refresh_takes_no_access_token(client: FlaskClient, ann: Person) -> None:
+    assert problem(refresh(client, ann.access)) == (401, "invalid_token")
+
+
+def test_refresh_takes_no_body(client: FlaskClient, ann: Person) -> None:
+    response = client.post("/auth/refresh", headers=bearer(ann.refresh), json={})
+
+    assert problem(response) == (422, "validation_failed")

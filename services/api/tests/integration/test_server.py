@@ -1,0 +1,265 @@
+"""The server: its limits, its own errors, and its stop."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from flask import Flask
+
+from app import server
+from tests.conftest import SECRET_KEY
+from tests.integration.conftest import PASSWORD, People
+
+Live = tuple[str, People]
+HEAD = (
+    b"POST /auth/register HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+)
+API = Path(__file__).parent.parent.parent
+
+
+def exchange(url: str, raw: bytes) -> tuple[int, dict[str, str], bytes]:
+    """Send bytes as they are and return status, headers and body of the first answer."""
+    address = httpx.URL(url)
+    with socket.create_connection((address.host, address.port or 80), timeout=10) as connection:
+        connection.sendall(raw)
+        connection.shutdown(socket.SHUT_WR)
+        answer = b""
+        while part := connection.recv(65_536):
+            answer += part
+    head, _, body = answer.partition(b"\r\n\r\n")
+    first, *lines = head.decode("latin-1").split("\r\n")
+    headers = {name.title(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+    return int(first.split()[1]), headers, body
+
+
+@pytest.mark.parametrize(
+    ("raw", "status", "code"),
+    [
+        (b"GET / HTTP/1.1\r\n\r\n", 400, "bad_request"),
+        (b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", 400, "bad_request"),
+        (b"GET / HTTP/1.1\r\nHost: a b\r\n\r\n", 400, "bad_request"),
+        (b"GET / HTTP/1.0\r\n\r\n", 400, "bad_request"),
+        (b"nonsense\r\n\r\n", 400, "bad_request"),
+        (b"get / HTTP/1.1\r\nHost: a\r\n\r\n", 400, "bad_request"),
+        (b"GET / HTTP/1.1\r\nHost: a\r\nX y: z\r\n\r\n", 400, "bad_request"),
+        (b"POST /auth/login HTTP/1.1\r\nHost: a\r\nContent-Length: -1\r\n\r\n", 400, "bad_request"),
+        (b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", 400, "bad_request"),
+        (b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip\r\n\r\n", 501, "not_implemented"),
+        (b"GET / HTTP/1.1\r\nHost: a\r\nX: " + b"x" * 17_000 + b"\r\n\r\n", 431, "headers_too_large"),
+        (b"GET /" + b"x" * 17_000 + b" HTTP/1.1\r\nHost: a\r\n\r\n", 431, "headers_too_large"),
+        (b"GET //account HTTP/1.1\r\nHost: a\r\n\r\n", 404, "not_found"),
+        (b"GET /%2faccount HTTP/1.1\r\nHost: a\r\n\r\n", 404, "not_found"),
+        (b"POST /auth/login HTTP/1.1\r\nHost: a\r\nContent-Length: 9999999\r\n\r\n", 413, "body_too_large"),
+    ],
+)  # fmt: skip
+def test_every_error_of_the_server_is_a_problem(live: Live, raw: bytes, status: int, code: str) -> None:
+    url, _ = live
+
+    answered, headers, body = exchange(url, raw)
+
+    assert answered == status
+    assert headers["Content-Type"] == "application/problem+json"
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert "Server" not in headers
+    problem = json.loads(body)
+    assert (problem["status"], problem["code"]) == (status, code)
+    assert problem["request_id"] == headers["X-Request-Id"]
+    assert httpx.get(f"{url}/health/live").status_code == 200
+
+
+@pytest.mark.parametrize("size", [66_000, 500_000, 3_000_000])
+@pytest.mark.parametrize("chunked", [False, True])
+def test_too_large_a_body_is_answered_though_the_client_still_sends(
+    live: Live, size: int, chunked: bool
+) -> None:
+    url, _ = live
+    body = b"x" * size
+
+    response = httpx.post(f"{url}/auth/login", content=iter([body]) if chunked else body)
+
+    assert (response.status_code, response.json()["code"]) == (413, "body_too_large")
+
+
+def test_a_chunked_body_is_read_like_any_other(live: Live) -> None:
+    url, _ = live
+    body = json.dumps({"username": "ann", "password": PASSWORD}).encode()
+
+    response = httpx.post(
+        f"{url}/auth/register",
+        content=iter([body[:9], body[9:]]),
+        headers={"Content-Type": "application/json"},
+    )
+
+    assert response.status_code == 201
+
+
+def test_a_cut_body_is_not_acted_on(live: Live) -> None:
+    url, _ = live
+    body = json.dumps({"username": "ann", "password": PASSWORD}).encode()
+    address = httpx.URL(url)
+
+    with socket.create_connection((address.host, address.port or 80)) as connection:
+        connection.sendall(HEAD % (len(body) + 1) + body)
+
+    assert (
+        httpx.post(
+            f"{url}/auth/register", content=body, headers={"Content-Type": "application/json"}
+        ).status_code
+        == 201
+    )
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "*"])
+def test_the_server_listens_where_it_is_told(committed_app: Flask, host: str) -> None:
+    settings = committed_app.extensions["settings"].model_copy(update={"host": host, "port": 0})
+    running = server.create_server(committed_app, settings)
+    thread = threading.Thread(target=running.run)
+    thread.start()
+
+    for address in (
+        ["127.0.0.1"] if host != "*" or not socket.has_dualstack_ipv6() else ["127.0.0.1", "[::1]"]
+    ):
+        assert httpx.get(f"http://{address}:{running.effective_port}/health/live").status_code == 200
+
+    running.stop()
+    thread.join(timeout=20)
+    committed_app.extensions["stopping"].clear()
+    assert not thread.is_alive()
+
+
+class Process:
+    """`flask serve` in a process of its own."""
+
+    def __init__(self, url: str) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            self.port = free.getsockname()[1]
+        environment = {"DATABASE_URL": url, "SECRET_KEY": SECRET_KEY, "PORT": str(self.port), "THREADS": "4"}
+        command = [sys.executable, "-m", "flask", "--app", "app", "serve"]
+        self.popen = subprocess.Popen(
+            command, cwd=API, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+        self.url = f"http://127.0.0.1:{self.port}"
+        for _ in range(100):
+            try:
+                httpx.get(f"{self.url}/health/live")
+                break
+            except httpx.ConnectError:
+                time.sleep(0.1)
+
+    def stop(self, *signals: int) -> tuple[int, str]:
+        for number in signals or (signal.SIGTERM,):
+            os.kill(self.popen.pid, number)
+            time.sleep(0.05)
+        output, _ = self.popen.communicate(timeout=20)
+        return self.popen.returncode, output
+
+
+@pytest.fixture
+def process(committed_app: Flask) -> Iterator[Process]:
+    url = committed_app.extensions["settings"].database_url
+    process = Process(url.render_as_string(hide_password=False))
+    yield process
+    if process.popen.poll() is None:
+        process.popen.kill()
+        process.popen.wait()
+
+
+@pytest.mark.parametrize(
+    "signals",
+    [[signal.SIGTERM], [signal.SIGINT], [signal.SIGTERM, signal.SIGTERM], [signal.SIGINT, signal.SIGTERM]],
+)
+def test_an_idle_server_stops_at_once(process: Process, signals: list[int]) -> None:
+    code, output = process.stop(*signals)
+
+    assert code == 0
+    assert f"Serving on {process.url}" in output
+    assert "Traceback" not in output
+
+
+def test_a_stop_answers_every_request_that_was_accepted(process: Process) -> None:
+    sent: list[int] = []
+    broken: list[str] = []
+    stopping = threading.Event()
+
+    def work(number: int) -> None:
+        with httpx.Client(base_url=process.url, timeout=20) as client:
+            for turn in range(1000):
+                begun = time.monotonic()
+                try:
+                    body = {"username": f"ann-{number}-{turn}", "password": PASSWORD}
+                    sent.append(client.post("/auth/register", json=body).status_code)
+                except httpx.ConnectError:
+                    return  # refused: the listener is closed, nothing was accepted
+                except httpx.HTTPError as error:
+                    broken.append(f"{type(error).__name__} after {time.monotonic() - begun:.2f} s")
+                    return
+                if stopping.is_set() and process.popen.poll() is not None:
+                    return
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    time.sleep(1)
+    stopping.set()
+    code, output = process.stop()
+    for thread in threads:
+        thread.join(timeout=20)
+
+    assert code == 0, output
+    assert len(sent) > 8
+    assert set(sent) == {201}
+    assert len(broken) <= 1  # a connection that the kernel took as the listener closed
+
+
+def test_a_request_under_way_is_finished_and_readiness_is_off(process: Process) -> None:
+    body = json.dumps({"username": "ann", "password": PASSWORD}).encode()
+    slow = socket.create_connection(("127.0.0.1", process.port))
+    slow.sendall(HEAD % len(body) + body[:5])
+    kept = httpx.Client(base_url=process.url)
+    kept.get("/health/live")
+    time.sleep(0.2)
+
+    os.kill(process.popen.pid, signal.SIGTERM)
+    time.sleep(0.2)
+    ready = kept.get("/health/ready")
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(f"{process.url}/health/live")
+    slow.sendall(body[5:])
+    answer = slow.recv(65_536)
+
+    assert ready.status_code == 503
+    assert ready.headers["Connection"] == "close"
+    assert answer.startswith(b"HTTP/1.1 201")
+    assert b"Connection: close" in answer
+    assert process.popen.wait(timeout=10) == 0
+    process.popen.communicate()
+    slow.close()
+    kept.close()
+
+
+def test_a_busy_port_is_told_in_one_line(process: Process) -> None:
+    environment = {
+        "DATABASE_URL": "sqlite:////tmp/never_test.db",
+        "SECRET_KEY": SECRET_KEY,
+        "PORT": str(process.port),
+    }
+
+    result = subprocess.run(
+        [sys.executable, "-m", "flask", "--app", "app", "serve"],
+        cwd=API, env=environment, capture_output=True, text=True, timeout=20, check=False,
+    )  # fmt: skip
+
+    assert result.returncode == 1
+    assert str(process.port) in result.stderr
+    assert "PORT" in result.stderr
+    assert result.stderr.count("\n") == 1
+    process.stop()

@@ -1,0 +1,221 @@
+"""The settings."""
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from app import config
+from app.config import InvalidSettings, Settings
+
+REPOSITORY = Path(__file__).parents[4]
+KEY = "k" * 32
+URL = "postgresql://ann:secret@db/app"
+
+
+@pytest.fixture(autouse=True)
+def empty_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in Settings.model_fields:
+        monkeypatch.delenv(name.upper(), raising=False)
+        monkeypatch.delenv(f"{name.upper()}_FILE", raising=False)
+
+
+def load(monkeypatch: pytest.MonkeyPatch, **environment: str) -> Settings:
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    return config.load()
+
+
+def wrong(monkeypatch: pytest.MonkeyPatch, **environment: str) -> str:
+    with pytest.raises(InvalidSettings) as refused:
+        load(monkeypatch, **environment)
+    assert "\n" not in refused.value.message
+    return refused.value.message
+
+
+def test_production_is_the_default_and_needs_two_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = load(monkeypatch, DATABASE_URL=URL, SECRET_KEY=KEY)
+
+    assert settings.flask_env == "production"
+    assert (settings.host, settings.port) == ("127.0.0.1", 5000)
+    assert settings.access_token_seconds == 900
+
+
+def test_all_that_is_wrong_is_told_at_once_and_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    message = wrong(
+        monkeypatch,
+        DATABASE_URL="mysql://ann:secret@db/app",
+        SECRET_KEY="secret",
+        PORT="high",
+        THREADS="0",
+        FLASK_ENV="prod",
+    )
+
+    for name in ("DATABASE_URL", "SECRET_KEY", "PORT", "THREADS", "FLASK_ENV"):
+        assert f"{name}: " in message
+    assert "secret@" not in message
+    assert '"secret"' not in message
+
+
+def test_an_empty_setting_counts_as_unset(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = load(monkeypatch, DATABASE_URL=URL, SECRET_KEY=KEY, PORT="", CORS_ORIGINS="", FLASK_ENV="")
+
+    assert (settings.port, settings.cors_origins, settings.flask_env) == (5000, (), "production")
+    assert "SECRET_KEY: is required" in wrong(monkeypatch, SECRET_KEY="")
+
+
+@pytest.mark.parametrize(
+    ("name", "low", "high"),
+    [
+        ("ACCESS_TOKEN_SECONDS", 1, 900),
+        ("REFRESH_TOKEN_SECONDS", 1, 2_592_000),
+        ("SESSION_MAX_SECONDS", 1, 7_776_000),
+        ("FRESH_SECONDS", 1, 900),
+        ("REFRESH_GRACE_SECONDS", 0, 10),
+        ("CLOCK_LEEWAY_SECONDS", 0, 30),
+        ("PASSWORD_MIN_LENGTH", 8, 64),
+        ("PORT", 1, 65_535),
+        ("THREADS", 1, 200),
+    ],
+)
+def test_a_setting_beyond_its_bounds_stops_the_start(
+    monkeypatch: pytest.MonkeyPatch, name: str, low: int, high: int
+) -> None:
+    for value in (low, high):
+        settings = load(monkeypatch, DATABASE_URL=URL, SECRET_KEY=KEY, **{name: str(value)})
+        assert getattr(settings, name.lower()) == value
+    for value in (low - 1, high + 1):
+        assert f"{name}: " in wrong(monkeypatch, **{name: str(value)})
+
+
+@pytest.mark.parametrize(
+    ("given", "used"),
+    [
+        ("postgres://u:p@h:5433/d", "postgresql+psycopg2://u:p@h:5433/d"),
+        ("postgresql://u@h/d", "postgresql+psycopg2://u@h/d"),
+        ("postgresql+psycopg2://h/d", "postgresql+psycopg2://h/d"),
+        ("postgres://u:p%40%2F@h/d?sslmode=require", "postgresql+psycopg2://u:p%40%2F@h/d?sslmode=require"),
+        ("postgresql://u@[::1]:5432/d", "postgresql+psycopg2://u@[::1]:5432/d"),
+        ("postgresql://u@/d?host=/run/pg", "postgresql+psycopg2://u@/d?host=%2Frun%2Fpg"),
+        ("sqlite:///app.db", "sqlite:///app.db"),
+        ("sqlite:////data/app.db", "sqlite:////data/app.db"),
+    ],
+)
+def test_a_database_url_comes_in_many_forms(monkeypatch: pytest.MonkeyPatch, given: str, used: str) -> None:
+    settings = load(monkeypatch, DATABASE_URL=given, SECRET_KEY=KEY)
+
+    assert settings.database_url.render_as_string(hide_password=False) == used
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "mysql://h/d",
+        "postgresql://h",
+        "postgresql+asyncpg://h/d",
+        "sqlite://",
+        "sqlite:///:memory:",
+        "app.db",
+        "://",
+        "postgresql://h:port/d",
+    ],
+)
+def test_any_other_database_url_is_refused(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    assert "DATABASE_URL: must be" in wrong(monkeypatch, DATABASE_URL=url, SECRET_KEY=KEY)
+
+
+@pytest.mark.parametrize("name", ["DATABASE_URL", "SECRET_KEY"])
+def test_a_secret_may_stand_in_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str) -> None:
+    secrets = {"DATABASE_URL": URL, "SECRET_KEY": KEY}
+    file = tmp_path / "secret"
+    file.write_text(f"{secrets.pop(name)}\n")
+
+    settings = load(monkeypatch, **secrets, **{f"{name}_FILE": str(file)})
+
+    assert settings.secret_key.get_secret_value() == KEY
+    assert settings.database_url.password == "secret"
+
+
+def test_the_setting_itself_wins_over_its_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = load(monkeypatch, DATABASE_URL=URL, SECRET_KEY=KEY, SECRET_KEY_FILE="/nowhere")
+
+    assert settings.secret_key.get_secret_value() == KEY
+
+
+def test_a_file_that_cannot_be_read_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    message = wrong(monkeypatch, DATABASE_URL=URL, SECRET_KEY_FILE=str(tmp_path / "nowhere"))
+
+    assert "SECRET_KEY_FILE: cannot read" in message
+
+
+@pytest.mark.parametrize("file_of", ["SECRET_KEY", "DATABASE_URL"])
+def test_an_empty_file_is_a_missing_secret(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, file_of: str
+) -> None:
+    secrets = {"DATABASE_URL": URL, "SECRET_KEY": KEY}
+    del secrets[file_of]
+    (tmp_path / "empty").write_text("\n")
+
+    assert f"{file_of}" in wrong(monkeypatch, **secrets, **{f"{file_of}_FILE": str(tmp_path / "empty")})
+
+
+def test_origins_come_as_a_list(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = "https://app.example, http://localhost:3000"
+
+    settings = load(monkeypatch, DATABASE_URL=URL, SECRET_KEY=KEY, CORS_ORIGINS=given)
+
+    assert settings.cors_origins == ("https://app.example", "http://localhost:3000")
+
+
+@pytest.mark.parametrize(
+    "origins", ["*", "https://*.example", "app.example", "https://app.example/", "https://A.example", "null"]
+)
+def test_what_is_no_exact_origin_stops_the_start(monkeypatch: pytest.MonkeyPatch, origins: str) -> None:
+    assert "CORS_ORIGINS: " in wrong(monkeypatch, DATABASE_URL=URL, SECRET_KEY=KEY, CORS_ORIGINS=origins)
+
+
+def test_development_needs_no_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(config, "INSTANCE", tmp_path / "instance")
+
+    first = load(monkeypatch, FLASK_ENV="development")
+    again = load(monkeypatch, FLASK_ENV="development")
+
+    assert first.database_url.database == str(tmp_path / "instance" / "app.db")
+    assert first.secret_key == again.secret_key
+    assert len(first.secret_key.get_secret_value()) >= 32
+
+
+def test_production_makes_up_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(config, "INSTANCE", tmp_path / "instance")
+
+    message = wrong(monkeypatch, FLASK_ENV="production")
+
+    assert "DATABASE_URL: is required" in message
+    assert "SECRET_KEY: is required" in message
+    assert not (tmp_path / "instance").exists()
+
+
+def test_of_many_who_make_a_key_one_does(tmp_path: Path) -> None:
+    file = tmp_path / "key"
+
+    with ThreadPoolExecutor(16) as pool:
+        keys = set(pool.map(config.make_secret_key, [file] * 64))
+
+    assert len(keys) == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["key"]
+    assert file.stat().st_mode & 0o777 == 0o600
+
+
+def test_every_setting_is_explained_in_the_example() -> None:
+    example = (REPOSITORY / ".env.example").read_text()
+
+    missing = [name.upper() for name in Settings.model_fields if f"{name.upper()}=" not in example]
+    assert missing == []
+
+
+def test_every_setting_reaches_the_containers() -> None:
+    compose = (REPOSITORY / "compose.yaml").read_text()
+    fixed_there = {"HOST", "PORT"}
+
+    missing = [name for name in map(str.upper, Settings.model_fields) if name not in compose]
+    assert set(missing) <= fixed_there

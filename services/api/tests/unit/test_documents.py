@@ -1,0 +1,40 @@
+"""What is written twice says the same."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from app import exceptions
+from app.blueprint.handlers import PROBLEMS
+from app.config import VERSION
+from app.exceptions import DomainError, UserNotFound
+
+REPOSITORY = Path(__file__).parents[4]
+
+
+def test_the_version_is_the_newest_of_the_changelog() -> None:
+    headings = re.findall(r"^## (\S+)", (REPOSITORY / "CHANGELOG.md").read_text(), re.MULTILINE)
+
+    assert headings[0] == VERSION
+
+
+def test_every_problem_is_one_of_its_own() -> None:
+    codes = [problem.code for problem in PROBLEMS]
+    facts = [fact for problem in PROBLEMS for fact in problem.facts]
+
+    assert len(codes) == len(set(codes))
+    assert len(facts) == len(set(facts))
+
+
+ALL_FACTS = [
+    each for each in vars(exceptions).values() if isinstance(each, type) and issubclass(each, DomainError)
+]
+ONLY_COMMANDS = {DomainError, UserNotFound}
+
+
+@pytest.mark.parametrize(
+    "fact", [fact for fact in ALL_FACTS if fact not in ONLY_COMMANDS], ids=lambda fact: str(fact.__name__)
+)
+def test_every_fact_of_the_domain_is_answered_as_a_problem(fact: type[DomainError]) -> None:
+    assert [problem.code for problem in PROBLEMS if fact in problem.facts]

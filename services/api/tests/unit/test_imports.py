@@ -1,0 +1,93 @@
+"""The layers: imports point inward only, and what must not know Flask does not."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+APP = Path(__file__).parents[2] / "app"
+# From the outside in. A module may import its own layer and those behind it.
+LAYERS = [
+    {"app"},
+    {"app.commands", "app.logs"},
+    {"app.server"},
+    {"app.blueprint"},
+    {"app.authentication"},
+    {"app.database"},
+    {"app.config", "app.lifecycle"},
+    {"app.model"},
+    {"app.exceptions", "app.clock", "app.strict_json"},
+]
+MODULES = sorted(APP.rglob("*.py"))
+
+
+def name_of(file: Path) -> str:
+    parts = file.relative_to(APP.parent).with_suffix("").parts
+    return ".".join(part for part in parts if part != "__init__")
+
+
+def layer_of(module: str) -> int:
+    """Return how far inside a module is; a package's modules are in its layer."""
+    while module:
+        for depth, layer in enumerate(LAYERS):
+            if module in layer and (module != "app" or depth == 0):
+                return depth
+        module = module.rpartition(".")[0]
+        if module == "app":
+            break
+    raise AssertionError("every module belongs to a layer: name it in LAYERS")
+
+
+def imports_of(tree: ast.Module) -> set[str]:
+    """Return what a module imports: `from app import config` counts as app.config."""
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports are absolute"
+            module = str(node.module)
+            is_package = module == "app" or (APP.parent / Path(*module.split("."))).is_dir()
+            found |= {f"{module}.{alias.name}" if is_package else module for alias in node.names}
+    return found
+
+
+@pytest.mark.parametrize("file", MODULES, ids=name_of)
+def test_imports_point_inward(file: Path) -> None:
+    own = layer_of(name_of(file))
+
+    outward = {
+        module
+        for module in imports_of(ast.parse(file.read_text()))
+        if module.startswith("app.") and layer_of(module) < own
+    }
+
+    assert outward == set()
+
+
+@pytest.mark.parametrize("file", MODULES, ids=name_of)
+def test_no_import_hides_inside_a_function(file: Path) -> None:
+    functions = [
+        node
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    ]
+
+    hidden = [
+        inner.lineno
+        for function in functions
+        for inner in ast.walk(function)
+        if isinstance(inner, ast.Import | ast.ImportFrom)
+    ]
+    assert hidden == []
+
+
+@pytest.mark.parametrize(
+    "file", [f for f in MODULES if f.parent.name == "model" or f.name == "exceptions.py"], ids=name_of
+)
+def test_the_domain_knows_no_flask_and_commits_nothing(file: Path) -> None:
+    source = file.read_text()
+
+    assert not [name for name in imports_of(ast.parse(source)) if "flask" in name or "werkzeug" in name]
+    assert ".commit()" not in source
+    assert ".rollback()" not in source
