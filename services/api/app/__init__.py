@@ -1,0 +1,36 @@
+"""The app: its parts, in the order in which they are put together."""
+
+from flask import Flask
+from flask.wrappers import Response
+
+from app import authentication, commands, config, database, lifecycle, logs
+from app.blueprint import account, auth, handlers, headers, health, index, problems
+
+BLUEPRINTS = (index, health, auth, account, problems)
+
+
+class Api(Flask):
+    """Flask that answers OPTIONS as the contract has it: 204, for there is nothing to say but Allow."""
+
+    def make_default_options_response(self) -> Response:
+        response = super().make_default_options_response()
+        response.status_code = 204
+        del response.headers["Content-Type"]
+        return response
+
+
+def create_app(settings: config.Settings | None = None) -> Flask:
+    """Create an app from the settings, by default those of the environment. Raises config.InvalidSettings."""
+    settings = settings or config.load()
+    app = Api(__name__, static_folder=None)
+    config.init_app(app, settings)
+    logs.init_app(app, settings)
+    lifecycle.init_app(app)
+    database.init_app(app, settings)
+    authentication.init_app(app, settings)
+    handlers.init_app(app)
+    headers.init_app(app)
+    for module in BLUEPRINTS:
+        app.register_blueprint(module.blueprint)
+    commands.init_app(app)
+    return app

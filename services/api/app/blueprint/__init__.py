@@ -1,0 +1,1 @@
+"""The controllers: each reads a request, asks the model, and answers."""

@@ -1,0 +1,71 @@
+"""The caller's own account: read, changed, deleted."""
+
+from flask import Blueprint
+from pydantic import BaseModel
+
+from app.authentication import ACCESS_TOKEN, FRESH_TOKEN, Caller, passwords
+from app.blueprint.conditional import refuse_stale, tagged
+from app.blueprint.endpoint import endpoint
+from app.blueprint.handlers import PreconditionFailed
+from app.blueprint.schemas import Account, AccountChange, AccountReplacement
+from app.database import db, release
+from app.exceptions import LastAdmin, PasswordRefused, UsernameTaken, WrongCurrentPassword
+from app.model.models import Reason
+from app.model.session_repository import SessionRepository
+from app.model.user_repository import UserRepository
+
+blueprint = Blueprint("account", __name__, url_prefix="/account")
+
+CHANGE_RAISES = [PasswordRefused, PreconditionFailed, WrongCurrentPassword, UsernameTaken]
+
+
+@blueprint.get("")
+@endpoint(needs=ACCESS_TOKEN, returns=Account)
+def read(caller: Caller) -> tuple[BaseModel, dict[str, str]]:
+    """Tell whose token this is."""
+    return tagged(Account.of(caller.user))
+
+
+@blueprint.patch("")
+@endpoint(needs=ACCESS_TOKEN, body=AccountChange, returns=Account, raises=CHANGE_RAISES)
+def change(caller: Caller, body: AccountChange) -> tuple[BaseModel, dict[str, str]]:
+    """Change your user name, your password or both. A new password ends your other sessions."""
+    return _change(caller, body)
+
+
+@blueprint.put("")
+@endpoint(needs=ACCESS_TOKEN, body=AccountReplacement, returns=Account, raises=CHANGE_RAISES)
+def replace(caller: Caller, body: AccountReplacement) -> tuple[BaseModel, dict[str, str]]:
+    """Replace your user name and your password. A new password ends your other sessions."""
+    return _change(caller, body)
+
+
+@blueprint.delete("")
+@endpoint(needs=FRESH_TOKEN, status=204, raises=[LastAdmin])
+def delete(caller: Caller) -> None:
+    """Delete your account with all its sessions and tokens, shortly after a login."""
+    UserRepository(db.session).remove(caller.user)
+    db.session.commit()
+
+
+def _change(caller: Caller, body: AccountChange | AccountReplacement) -> tuple[BaseModel, dict[str, str]]:
+    users = UserRepository(db.session)
+    if body.password is not None:
+        passwords().check(body.password, body.username or caller.user.username)
+    refuse_stale(Account.of(caller.user))
+    credentials = users.credentials_of(caller.user)
+    release()
+    if not passwords().verify(body.current_password, credentials.password_hash):
+        raise WrongCurrentPassword
+    hashed = passwords().hash(body.password) if body.password is not None else None
+    user = users.lock_unchanged(credentials)
+    if user is None:  # somebody else changed the password meanwhile
+        raise WrongCurrentPassword
+    refuse_stale(Account.of(user))
+    if body.username is not None:
+        users.rename(user, body.username)
+    if hashed is not None:
+        users.set_password(user, hashed)
+        SessionRepository(db.session).end_all(user.id, Reason.PASSWORD_CHANGED, keep=caller.session_id)
+    db.session.commit()
+    return tagged(Account.of(user))

@@ -1,0 +1,163 @@
+"""Accounts are registered here, sessions opened, carried on and ended, tokens listed and revoked."""
+
+from uuid import UUID
+
+from flask import Blueprint
+
+from app.authentication import (
+    ACCESS_TOKEN,
+    REFRESH_TOKEN,
+    Caller,
+    Presented,
+    encode,
+    lifetimes,
+    origin,
+    passwords,
+)
+from app.blueprint.endpoint import endpoint
+from app.blueprint.schemas import (
+    Account,
+    ListedToken,
+    Login,
+    Logout,
+    NewAccount,
+    TokenChange,
+    TokenList,
+    TokenPair,
+    TokenQuery,
+    write_cursor,
+)
+from app.clock import now
+from app.database import db, release
+from app.exceptions import (
+    InvalidCredentials,
+    PasswordRefused,
+    RevocationIsFinal,
+    TokenNotFound,
+    TokenReused,
+    UsernameTaken,
+)
+from app.model.models import Reason
+from app.model.session_repository import Pair, SessionRepository
+from app.model.token_repository import Position, TokenRepository
+from app.model.user_repository import UserRepository
+
+blueprint = Blueprint("auth", __name__, url_prefix="/auth")
+
+
+@blueprint.post("/register")
+@endpoint(body=NewAccount, returns=Account, status=201, raises=[UsernameTaken, PasswordRefused])
+def register(body: NewAccount) -> tuple[Account, dict[str, str]]:
+    """Register an account. The name is kept as written and unique whatever its case."""
+    passwords().check(body.password, body.username)
+    user = UserRepository(db.session).register(body.username, passwords().hash(body.password))
+    db.session.commit()
+    return Account.of(user), {"Location": "/account"}
+
+
+@blueprint.post("/login")
+@endpoint(body=Login, returns=TokenPair, raises=[InvalidCredentials])
+def login(body: Login) -> TokenPair:
+    """Open a session. Beyond 50 of one account, the least recently refreshed one ends."""
+    users, sessions = UserRepository(db.session), SessionRepository(db.session)
+    found = users.credentials(body.username)
+    release()
+    verified = passwords().verify(body.password, found and found.password_hash)
+    if not found or not verified:
+        raise InvalidCredentials
+    upgraded = None if passwords().is_current(found.password_hash) else passwords().hash(body.password)
+    user = users.lock_unchanged(found)
+    if not user:
+        raise InvalidCredentials
+    if upgraded:
+        user.password_hash = upgraded
+    pair = sessions.open(user.id, origin(), lifetimes())
+    sessions.prune(user.id)
+    db.session.commit()
+    return _write(pair)
+
+
+@blueprint.post("/refresh")
+@endpoint(needs=REFRESH_TOKEN, returns=TokenPair)
+def refresh(caller: Presented) -> TokenPair:
+    """Spend a refresh token for a new pair. The access token of before lives on until it expires.
+
+    A refresh token works once. Presented again within seconds, while the new one is unused, it is answered
+    with the same new pair: the first answer may have been lost. Later, its whole session ends.
+    """
+    pair = SessionRepository(db.session).refresh(
+        caller.session_id, caller.user_id, caller.token_id, origin(), lifetimes()
+    )
+    TokenRepository(db.session).prune(caller.user_id)
+    db.session.commit()
+    if pair is None:
+        raise TokenReused
+    return _write(pair)
+
+
+@blueprint.post("/logout")
+@endpoint(needs=ACCESS_TOKEN, body=Logout, body_is_optional=True, status=204)
+def logout(caller: Caller, body: Logout) -> None:
+    """End this session, the other ones, or all. Their tokens are dead when the answer arrives."""
+    sessions = SessionRepository(db.session)
+    if body.scope == "session":
+        sessions.end(caller.session_id, Reason.LOGOUT)
+    else:
+        UserRepository(db.session).lock(caller.user.id)
+        sessions.end_all(
+            caller.user.id, Reason.LOGOUT, keep=caller.session_id if body.scope == "others" else None
+        )
+    db.session.commit()
+
+
+@blueprint.get("/token")
+@endpoint(needs=ACCESS_TOKEN, query=TokenQuery, returns=TokenList)
+def list_tokens(caller: Caller, query: TokenQuery) -> TokenList:
+    """List your tokens, newest first: the live ones, or with `active=false` all."""
+    tokens = TokenRepository(db.session).page(
+        caller.user.id, active=query.active, limit=query.limit + 1, after=query.cursor
+    )
+    page = tokens[: query.limit]
+    more = len(tokens) > query.limit
+    return TokenList(
+        items=[ListedToken.of(token, caller.token_id) for token in page],
+        next_cursor=write_cursor(Position(page[-1].issued_at, page[-1].id)) if more else None,
+    )
+
+
+@blueprint.put("/token/<token_id>")
+@endpoint(
+    needs=ACCESS_TOKEN, body=TokenChange, returns=ListedToken, raises=[TokenNotFound, RevocationIsFinal]
+)
+def change_token(caller: Caller, body: TokenChange, token_id: str) -> ListedToken:
+    """Revoke one of your tokens; with a refresh token its session ends. Again changes nothing."""
+    tokens = TokenRepository(db.session)
+    token = tokens.locked(caller.user.id, _uuid(token_id))
+    if body.revoke:
+        tokens.revoke(token)
+    elif token.dead_since:
+        raise RevocationIsFinal
+    db.session.commit()
+    return ListedToken.of(token, caller.token_id)
+
+
+def _uuid(text: str) -> UUID:
+    """Read a UUID in its one canonical spelling. Raises TokenNotFound: no token has another one."""
+    try:
+        uuid = UUID(text)
+    except ValueError as error:
+        raise TokenNotFound from error
+    if str(uuid) != text:
+        raise TokenNotFound
+    return uuid
+
+
+def _write(pair: Pair) -> TokenPair:
+    time = int(now().timestamp())
+    return TokenPair(
+        access_token=encode(pair.access),
+        refresh_token=encode(pair.refresh),
+        expires_in=int(pair.access.expires_at.timestamp()) - time,
+        refresh_expires_in=int(pair.refresh.expires_at.timestamp()) - time,
+        session_id=pair.refresh.session_id,
+    )

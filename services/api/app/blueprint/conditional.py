@@ -1,0 +1,23 @@
+"""Conditional requests (RFC 9110, 13): functions that a view calls in a line."""
+
+from hashlib import sha256
+
+from flask import request
+from pydantic import BaseModel
+
+from app.blueprint.handlers import PreconditionFailed
+
+
+def tagged(resource: BaseModel) -> tuple[BaseModel, dict[str, str]]:
+    """Answer the resource with its ETag; GET then answers 304 to an If-None-Match that names it."""
+    return resource, {"ETag": f'"{_etag(resource)}"'}
+
+
+def refuse_stale(resource: BaseModel) -> None:
+    """Raises PreconditionFailed if there is an If-Match and it does not name the resource as it is now."""
+    if "If-Match" in request.headers and not request.if_match.contains(_etag(resource)):
+        raise PreconditionFailed
+
+
+def _etag(resource: BaseModel) -> str:
+    return sha256(resource.model_dump_json().encode()).hexdigest()[:32]

@@ -1,0 +1,79 @@
+"""What a view takes, returns and raises, declared beside it: read so, written so, and remembered."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import wraps
+from typing import Any, TypeVar
+
+from flask import Response, request
+from flask.typing import ResponseReturnValue
+from pydantic import BaseModel
+
+from app.authentication import Need
+from app.blueprint.request_body import read_body, read_query, refuse_body
+from app.blueprint.schemas import Body, Query
+
+View = TypeVar("View", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True)
+class Declaration:
+    """What clients may rely on. The view is given `caller`, `query` and `body` as far as declared."""
+
+    needs: Need | None
+    query: type[Query]
+    body: type[Body] | None
+    body_is_optional: bool
+    returns: type[BaseModel] | None
+    status: int
+    raises: Sequence[type[Exception]]
+
+
+def endpoint(
+    *,
+    needs: Need | None = None,
+    query: type[Query] = Query,
+    body: type[Body] | None = None,
+    body_is_optional: bool = False,
+    returns: type[BaseModel] | None = None,
+    status: int = 200,
+    raises: Sequence[type[Exception]] = (),
+) -> Callable[[View], Callable[..., ResponseReturnValue]]:
+    """Declare a view. It returns what `returns` says, alone or with a dict of headers."""
+    declaration = Declaration(needs, query, body, body_is_optional, returns, status, tuple(raises))
+
+    def decorate(view: View) -> Callable[..., ResponseReturnValue]:
+        @wraps(view)
+        def answer(**path: str) -> ResponseReturnValue:
+            return _write(view(**_read(declaration), **path), status)
+
+        answer.declaration = declaration  # type: ignore[attr-defined]
+        return answer
+
+    return decorate
+
+
+def _read(declaration: Declaration) -> dict[str, Any]:
+    """Read the request in the order of what it costs: a stranger's body is not even looked at."""
+    arguments: dict[str, Any] = {}
+    if declaration.needs:
+        arguments["caller"] = declaration.needs.verify()
+    query = read_query(declaration.query)
+    if declaration.query is not Query:
+        arguments["query"] = query
+    if declaration.body:
+        arguments["body"] = read_body(declaration.body, optional=declaration.body_is_optional)
+    else:
+        refuse_body()
+    return arguments
+
+
+def _write(result: Any, status: int) -> ResponseReturnValue:
+    if isinstance(result, Response):
+        return result
+    resource, headers = result if isinstance(result, tuple) else (result, None)
+    data = b"" if resource is None else resource.model_dump_json().encode()
+    response = Response(data, status, headers, content_type="application/json" if data else None)
+    if not data:
+        del response.headers["Content-Type"]
+    return response.make_conditional(request) if request.method == "GET" else response

@@ -1,0 +1,26 @@
+"""The entrance: what this API is, and where to go on."""
+
+from flask import Blueprint, Response, request
+
+from app.blueprint.endpoint import endpoint
+from app.blueprint.schemas import Index
+from app.config import APP_NAME, VERSION
+
+blueprint = Blueprint("index", __name__)
+
+
+@blueprint.get("/")
+@endpoint(returns=Index)
+def show() -> tuple[Index, dict[str, str]] | Response:
+    """Tell what this API is and where to go on. A browser is sent to the documentation."""
+    vary = {"Vary": "Accept"}
+    if request.accept_mimetypes.best_match(["application/json", "text/html"]) == "text/html":
+        return Response(status=302, headers={"Location": "/docs", **vary})
+    index = Index(
+        name=APP_NAME,
+        version=VERSION,
+        documentation="/docs",
+        openapi="/openapi.json",
+        health="/health/ready",
+    )
+    return index, vary

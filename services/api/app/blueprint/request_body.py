@@ -1,0 +1,117 @@
+"""Reading a request: its query and its body, whole, strictly and within limits, or not at all."""
+
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from flask import request
+from pydantic import BaseModel, ValidationError
+
+from app import strict_json
+from app.blueprint.schemas import Body, FieldError, Query
+
+Schema = TypeVar("Schema", bound=BaseModel)
+
+# pydantic's word for what is wrong -> ours, and a sentence. What is not here is a wrong type or format.
+WORDS = {
+    "missing": ("required", "This is required."),
+    "extra_forbidden": ("unknown_field", "There is nothing of this name here."),
+    "string_too_short": ("too_short", "Give at least {min_length} characters."),
+    "string_too_long": ("too_long", "Give at most {max_length} characters."),
+    "greater_than_equal": ("too_small", "Give at least {ge}."),
+    "less_than_equal": ("too_large", "Give at most {le}."),
+    "string_pattern_mismatch": ("invalid_format", "This must match {pattern}."),
+    "literal_error": ("invalid_format", "Give {expected}."),
+}
+OURS = {"required", "wrong_type", "invalid_format"}  # what the schemas raise themselves
+MOST_ERRORS = 20  # in one answer
+
+
+class MalformedJson(Exception):
+    """The body is no JSON, or JSON with more than one meaning."""
+
+
+class UnsupportedMediaType(Exception):
+    """The body is announced as something else than JSON."""
+
+
+class ValidationFailed(Exception):
+    """Body or query are well formed and wrong."""
+
+    def __init__(self, errors: list[FieldError]) -> None:
+        super().__init__()
+        self.errors = errors
+
+
+def read_query(schema: type[Query]) -> Query:
+    """Validate the query string. Raises ValidationFailed, for an unknown or repeated parameter too."""
+    values = request.args.to_dict(flat=False)
+    repeated = [name for name, given in values.items() if len(given) > 1]
+    if repeated:
+        sentence = "Give this parameter once."
+        raise ValidationFailed(
+            [FieldError(parameter=name, code="invalid_format", detail=sentence) for name in repeated]
+        )
+    try:
+        return schema.model_validate({name: given[0] for name, given in values.items()})
+    except ValidationError as error:
+        raise ValidationFailed(_errors(error, "parameter")) from error
+
+
+def refuse_body() -> None:
+    """Raises ValidationFailed if there is one where none is taken."""
+    if request.get_data(cache=False):
+        raise ValidationFailed([FieldError(pointer="", code="unknown_field", detail="Send no body here.")])
+
+
+def read_body(schema: type[Body], *, optional: bool) -> Body:
+    """Validate the body. Raises UnsupportedMediaType, MalformedJson and ValidationFailed.
+
+    Flask's MAX_CONTENT_LENGTH refuses a longer one before it is read, and werkzeug one that is cut short.
+    """
+    raw = request.get_data(cache=False)
+    if not raw and not request.content_type:
+        if optional:
+            return schema()
+        raise ValidationFailed([FieldError(pointer="", code="required", detail="Send a JSON object.")])
+    _refuse_other_media_types()
+    try:
+        strict_json.check(raw)
+    except ValueError as error:
+        raise MalformedJson from error
+    try:
+        return schema.model_validate_json(raw)
+    except ValidationError as error:
+        raise ValidationFailed(_errors(error, "pointer")) from error
+
+
+def _refuse_other_media_types() -> None:
+    taken = {"application/json"} | ({"application/merge-patch+json"} if request.method == "PATCH" else set())
+    parameters = {name: value.lower() for name, value in request.mimetype_params.items()}
+    if request.mimetype not in taken or parameters not in ({}, {"charset": "utf-8"}):
+        raise UnsupportedMediaType
+
+
+def _errors(error: ValidationError, kind: str) -> list[FieldError]:
+    found = error.errors(include_url=False)[:MOST_ERRORS]
+    return [FieldError(**{kind: _place(item["loc"], kind)}, **_words(item)) for item in found]
+
+
+def _place(location: tuple[int | str, ...], kind: str) -> str:
+    names = [str(name) for name in location]
+    if kind == "parameter":
+        return names[0]
+    return "".join("/" + name.replace("~", "~0").replace("/", "~1") for name in names)
+
+
+def _words(item: Mapping[str, Any]) -> dict[str, str]:
+    kind = item["type"]
+    if kind == "literal_error" and not isinstance(item["input"], str):
+        kind = "literal_type"
+    if kind in WORDS:
+        code, sentence = WORDS[kind]
+        return {"code": code, "detail": sentence.format(**item.get("ctx", {}))}
+    if kind in OURS:
+        return {"code": kind, "detail": item["msg"]}
+    if kind.endswith("_type"):
+        return {"code": "wrong_type", "detail": "This is of the wrong type."}
+    return {"code": "invalid_format", "detail": "This is not of the right form."}

@@ -1,0 +1,152 @@
+"""The command line: accounts, tokens, the signing key, and serving."""
+
+import sys
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import ParamSpec, TypeVar
+
+import click
+from flask import Flask, current_app
+from flask.cli import AppGroup
+from sqlalchemy.exc import SQLAlchemyError
+
+from app import config, server
+from app.authentication import passwords
+from app.database import db
+from app.exceptions import DomainError, UserNotFound
+from app.model.models import Reason, Role, User
+from app.model.session_repository import SessionRepository
+from app.model.token_repository import TokenRepository
+from app.model.user_repository import UserRepository
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+user = AppGroup("user", help="Accounts: create, list, set a password, delete.")
+token = AppGroup("token", help="Tokens: sweep away the expired ones.")
+
+
+def init_app(app: Flask) -> None:
+    for command in (user, token, serve, secret_key):
+        app.cli.add_command(command)
+
+
+def _tells_failures(command: Callable[P, R]) -> Callable[P, R]:
+    """End a command that fails with one line that says why, and a non-zero exit."""
+
+    @wraps(command)
+    def run(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return command(*args, **kwargs)
+        except DomainError as error:
+            raise click.ClickException(str(error)) from error
+        except SQLAlchemyError as error:
+            reason = str(getattr(error, "orig", error)).strip().partition("\n")[0]
+            raise click.ClickException(
+                f"The database refused: {reason}. Is it up, and migrated (`flask db upgrade`)?"
+            ) from error
+
+    return run
+
+
+def _password(from_stdin: bool) -> str:
+    """Ask twice without echo, or read one line: a password is never an argument, which others could see."""
+    if from_stdin:
+        return sys.stdin.readline().rstrip("\r\n")
+    return str(click.prompt("Password", hide_input=True, confirmation_prompt=True))
+
+
+password_option = click.option(
+    "--password-stdin", is_flag=True, help="Read the password from standard input instead of asking."
+)
+
+
+@user.command("create")
+@click.argument("name")
+@click.option("--role", type=click.Choice([role.value for role in Role]), default=Role.USER.value)
+@password_option
+@_tells_failures
+def create_user(name: str, role: str, password_stdin: bool) -> None:
+    """Create the account NAME."""
+    password = _password(password_stdin)
+    passwords().check(password, name)
+    UserRepository(db.session).register(name, passwords().hash(password), Role(role))
+    db.session.commit()
+    click.echo(f"Created the account {name} with the role {role}.")
+
+
+@user.command("list")
+@_tells_failures
+def list_users() -> None:
+    """List the accounts: name, role, when created."""
+    for account in UserRepository(db.session).all():
+        click.echo(f"{account.username}\t{account.role}\t{account.created_at:%Y-%m-%dT%H:%M:%SZ}")
+
+
+@user.command("set-password")
+@click.argument("name")
+@password_option
+@_tells_failures
+def set_password(name: str, password_stdin: bool) -> None:
+    """Give the account NAME a new password and end its sessions."""
+    users = UserRepository(db.session)
+    account = _account(users, name)
+    password = _password(password_stdin)
+    passwords().check(password, account.username)
+    users.lock(account.id)
+    users.set_password(account, passwords().hash(password))
+    SessionRepository(db.session).end_all(account.id, Reason.PASSWORD_CHANGED)
+    db.session.commit()
+    click.echo(f"The account {account.username} has a new password, and its sessions have ended.")
+
+
+@user.command("delete")
+@click.argument("name")
+@_tells_failures
+def delete_user(name: str) -> None:
+    """Delete the account NAME with its sessions and tokens."""
+    users = UserRepository(db.session)
+    users.remove(_account(users, name))
+    db.session.commit()
+    click.echo(f"Deleted the account {name}.")
+
+
+@token.command("prune")
+@_tells_failures
+def prune() -> None:
+    """Delete expired sessions and tokens. Logins and refreshes do this as well, a little each."""
+    sessions, tokens, total = SessionRepository(db.session), TokenRepository(db.session), 0
+    while pruned := sessions.prune() + tokens.prune():
+        db.session.commit()
+        total += pruned
+    click.echo(f"Deleted {total} expired sessions and tokens.")
+
+
+@click.command("serve")
+def serve() -> None:
+    """Serve the API until SIGTERM or Ctrl-C; what was accepted by then is answered."""
+    settings = config.current()
+    try:
+        waitress = server.create_server(current_app._get_current_object(), settings)  # type: ignore[attr-defined]
+    except OSError as error:
+        raise click.ClickException(
+            f"Cannot listen on {settings.host}:{settings.port}: {error.strerror}. "
+            "Stop what uses the port, or choose another one with PORT."
+        ) from error
+    click.echo(f"Serving on http://{settings.host}:{settings.port}")
+    server.serve(waitress)
+
+
+@click.command("secret-key")
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+def secret_key(file: Path) -> None:
+    """Make a signing key in FILE, unless there is one."""
+    config.make_secret_key(file)
+
+
+def _account(users: UserRepository, name: str) -> User:
+    account = users.named(name)
+    if account is None:
+        raise UserNotFound
+    return account

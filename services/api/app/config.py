@@ -1,0 +1,164 @@
+"""The settings: typed, read once from the environment, wrong ones all named in one error."""
+
+import os
+from contextlib import suppress
+from pathlib import Path
+from secrets import token_urlsafe
+from tempfile import NamedTemporaryFile
+from typing import Annotated, Literal, cast
+
+import click
+from flask import Flask, current_app
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from sqlalchemy import URL, make_url
+from sqlalchemy.exc import ArgumentError
+
+APP_NAME = "flask-api"
+VERSION = "0.1.0"  # the newest heading of CHANGELOG.md
+INSTANCE = Path(__file__).parent.parent / "instance"
+SECRETS = ("DATABASE_URL", "SECRET_KEY")
+POSTGRESQL = ("postgres", "postgresql", "postgresql+psycopg2")
+
+
+class InvalidSettings(click.ClickException):
+    """The environment does not describe an app that can run; the message names every wrong variable."""
+
+
+def _database_url(value: object) -> URL:
+    try:
+        url = make_url(str(value))
+    except (ArgumentError, ValueError):
+        url = URL.create("unreadable")
+    if url.drivername in POSTGRESQL and url.database:
+        return url.set(drivername="postgresql+psycopg2")
+    if url.drivername == "sqlite" and url.database not in (None, "", ":memory:"):
+        return url
+    raise ValueError("must be postgresql://USER:PASSWORD@HOST/DATABASE or sqlite:///FILE")
+
+
+def _long_enough(key: SecretStr) -> SecretStr:
+    if len(key.get_secret_value().encode()) < 32:  # RFC 7518, 3.2: as long as the hash
+        raise ValueError("must have at least 32 bytes")
+    return key
+
+
+def _split(value: object) -> object:
+    return tuple(part.strip() for part in value.split(",")) if isinstance(value, str) else value
+
+
+DatabaseUrl = Annotated[URL, BeforeValidator(_database_url)]
+SigningKey = Annotated[SecretStr, AfterValidator(_long_enough)]
+# An origin as a browser sends it. `*` is none: it would open the API to every page.
+Origin = Annotated[str, Field(pattern=r"^https?://([a-z0-9.-]+|\[[0-9a-f:]+\])(:[0-9]{1,5})?$")]
+Origins = Annotated[tuple[Origin, ...], NoDecode, BeforeValidator(_split)]
+Name = Annotated[str, Field(min_length=1, max_length=255)]
+
+
+class Settings(BaseSettings):
+    """One field an environment variable, in the order of .env.example, which gives the reasons."""
+
+    model_config = SettingsConfigDict(
+        arbitrary_types_allowed=True, env_ignore_empty=True, frozen=True, hide_input_in_errors=True
+    )
+
+    flask_env: Literal["development", "testing", "production"] = "production"
+    database_url: DatabaseUrl
+    database_pool_size: int | None = Field(None, ge=1, le=200)
+    database_timeout_ms: int = Field(2000, ge=100, le=60_000)
+    secret_key: SigningKey
+    jwt_issuer: Name = APP_NAME
+    jwt_audience: Name = APP_NAME
+    access_token_seconds: int = Field(900, ge=1, le=900)
+    refresh_token_seconds: int = Field(2_592_000, ge=1, le=2_592_000)
+    session_max_seconds: int = Field(7_776_000, ge=1, le=7_776_000)
+    fresh_seconds: int = Field(900, ge=1, le=900)
+    refresh_grace_seconds: int = Field(10, ge=0, le=10)
+    clock_leeway_seconds: int = Field(10, ge=0, le=30)
+    password_min_length: int = Field(15, ge=8, le=64)
+    password_hasher: Literal["argon2id", "scrypt"] = "argon2id"
+    max_body_bytes: int = Field(65_536, ge=1024, le=16_777_216)
+    cors_origins: Origins = ()
+    host: str = "127.0.0.1"
+    port: int = Field(5000, ge=1, le=65_535)
+    threads: int = Field(8, ge=1, le=200)
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+
+
+def load() -> Settings:
+    """Read the environment. Raises InvalidSettings, which never tells a secret."""
+    wrong: dict[str, str] = {}
+    given = _development_defaults() | _secrets_from_files(wrong)
+    try:
+        settings = Settings(**given)  # type: ignore[arg-type]
+    except ValidationError as error:
+        for item in error.errors(include_url=False, include_input=False):
+            name = str(item["loc"][0]).upper()
+            if f"{name}_FILE" not in wrong:
+                wrong[name] = _reason(item["type"], item["msg"])
+    if wrong:
+        reasons = "; ".join(f"{name}: {reason}" for name, reason in sorted(wrong.items()))
+        raise InvalidSettings(f"The settings are wrong. {reasons}. See .env.example for what each one means.")
+    return settings
+
+
+def init_app(app: Flask, settings: Settings) -> None:
+    app.extensions["settings"] = settings
+    app.config.update(
+        TESTING=settings.flask_env == "testing",
+        MAX_CONTENT_LENGTH=settings.max_body_bytes,
+        SECRET_KEY=settings.secret_key.get_secret_value(),
+    )
+    # One path for each action: no slash too many, and no redirect to the right spelling.
+    app.url_map.strict_slashes = True
+    app.url_map.merge_slashes = False
+
+
+def current() -> Settings:
+    """Return the settings of the app that handles this request or command."""
+    return cast("Settings", current_app.extensions["settings"])
+
+
+def make_secret_key(file: Path) -> str:
+    """Return the signing key in the file, which is made at the first call; of many at once one makes it."""
+    if not file.exists():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with NamedTemporaryFile(
+            "w", dir=file.parent, encoding="utf-8"
+        ) as draft:  # readable for its owner alone
+            draft.write(token_urlsafe(48))
+            draft.flush()
+            with suppress(FileExistsError):
+                file.hardlink_to(draft.name)  # appears whole or not at all
+    return file.read_text(encoding="utf-8")
+
+
+def _reason(kind: str, message: str) -> str:
+    if kind == "missing":
+        return "is required in production"
+    return message.removeprefix("Value error, ").replace("Input should", "should")
+
+
+def _secrets_from_files(wrong: dict[str, str]) -> dict[str, str]:
+    """Read each secret NAME that is not given itself from the file that NAME_FILE names."""
+    found = {}
+    for name in SECRETS:
+        file = os.environ.get(f"{name}_FILE")
+        if file and not os.environ.get(name):
+            try:
+                found[name.lower()] = Path(file).read_text(encoding="utf-8").strip()
+            except (OSError, ValueError) as error:
+                wrong[f"{name}_FILE"] = f"cannot read {file} ({type(error).__name__})"
+    return found
+
+
+def _development_defaults() -> dict[str, str]:
+    """Outside production nobody has to set anything: a database file, and a key made once."""
+    if os.environ.get("FLASK_ENV") not in ("development", "testing"):
+        return {}
+    defaults = {}
+    if not os.environ.get("DATABASE_URL"):
+        defaults["database_url"] = f"sqlite:///{INSTANCE / 'app.db'}"
+    if not os.environ.get("SECRET_KEY") and not os.environ.get("SECRET_KEY_FILE"):
+        defaults["secret_key"] = make_secret_key(INSTANCE / "secret_key")
+    return defaults

@@ -1,0 +1,136 @@
+"""The database: `db`, what holds for each of its connections, and its health."""
+
+import select
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+import psycopg2
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from flask import Flask, has_request_context, request
+from flask_migrate import Migrate
+from flask_sqlalchemy import SQLAlchemy
+from psycopg2 import extensions
+from sqlalchemy import Connection, Engine, event
+from sqlalchemy.exc import DisconnectionError, SQLAlchemyError
+
+from app.config import Settings
+from app.model.models import Base
+
+MIGRATIONS = Path(__file__).parent.parent / "migrations"
+
+db = SQLAlchemy(metadata=Base.metadata, session_options={"expire_on_commit": False})
+migrate = Migrate(db=db, directory=MIGRATIONS)
+
+
+def init_app(app: Flask, settings: Settings) -> None:
+    app.config["SQLALCHEMY_DATABASE_URI"] = settings.database_url
+    if settings.database_url.drivername == "sqlite":
+        app.config["SQLALCHEMY_ENGINE_OPTIONS"] = {
+            "connect_args": {"timeout": settings.database_timeout_ms / 1000}
+        }
+    else:
+        app.config["SQLALCHEMY_ENGINE_OPTIONS"] = _postgresql_options(settings)
+    db.init_app(app)
+    migrate.init_app(app)
+    with app.app_context():
+        listen(db.engine)
+
+
+def listen(engine: Engine) -> None:
+    """Set up each connection of the engine; a migration's engine needs the same."""
+    if engine.dialect.name == "sqlite":
+        event.listen(engine, "connect", _set_up_sqlite)
+        event.listen(engine, "begin", _begin_sqlite)
+    else:
+        event.listen(engine, "checkout", _refuse_dead_connection)
+
+
+def release() -> None:
+    """End a transaction that only read, and give its connection back: before hashing, which takes long."""
+    db.session.commit()  # unlike a rollback it leaves what was read usable
+
+
+def failing_check() -> str | None:
+    """Return the first readiness check that fails, `database` or `migrations`, or None.
+
+    A revision that this code does not know is a newer release's: it has migrated and will replace us.
+    """
+    scripts = ScriptDirectory.from_config(_alembic_config())
+    try:
+        applied = MigrationContext.configure(db.session.connection()).get_current_heads()
+    except SQLAlchemyError:
+        return "database"
+    known = {script.revision for script in scripts.walk_revisions()}
+    is_newer = any(revision not in known for revision in applied)
+    return None if is_newer or set(applied) == set(scripts.get_heads()) else "migrations"
+
+
+def _alembic_config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    return config
+
+
+def _postgresql_options(settings: Settings) -> dict[str, Any]:
+    milliseconds = settings.database_timeout_ms
+    limits = {
+        "statement_timeout": milliseconds,
+        "lock_timeout": milliseconds * 3 // 4,
+        "idle_in_transaction_session_timeout": milliseconds * 5,
+        "timezone": "UTC",
+    }
+    given = settings.database_url.query.get("options", "")
+    options = " ".join([str(given), *(f"-c {name}={value}" for name, value in limits.items())])
+    # The server ends a slow statement; half a second later the client gives up on a silent server.
+    limited = type("LimitedConnection", (extensions.connection,), {"seconds": milliseconds / 1000 + 0.5})
+    return {
+        "connect_args": {"options": options.strip(), "connection_factory": limited},
+        "pool_size": settings.database_pool_size or settings.threads,
+        "max_overflow": 0,
+        "pool_timeout": milliseconds / 2000,
+    }
+
+
+def _wait(connection: Any) -> None:
+    """Wait for the server, at most for the connection's own limit: libpq itself waits for a silent one
+    for ever. Raising makes psycopg2 close the connection."""
+    limit = getattr(connection, "seconds", None)
+    deadline = limit and monotonic() + limit
+    events = {extensions.POLL_READ: select.POLLIN, extensions.POLL_WRITE: select.POLLOUT}
+    while (state := connection.poll()) != extensions.POLL_OK:
+        poll = select.poll()
+        poll.register(connection.fileno(), events[state])
+        if not poll.poll(deadline and max(0, deadline - monotonic()) * 1000):
+            raise psycopg2.OperationalError("the database did not answer in time")
+
+
+extensions.set_wait_callback(_wait)
+
+
+def _refuse_dead_connection(connection: Any, *_: object) -> None:
+    """Notice at checkout that the server closed an idle connection: it has something to read, its end.
+
+    Costs a microsecond, where SQLAlchemy's `pool_pre_ping` costs a round trip. The pool then reconnects.
+    """
+    poll = select.poll()
+    poll.register(connection.fileno(), select.POLLIN)
+    if poll.poll(0):
+        raise DisconnectionError("the server closed this idle connection")
+
+
+def _set_up_sqlite(connection: Any, _: object) -> None:
+    connection.isolation_level = (
+        None  # transactions begin where _begin_sqlite says, not where sqlite3 guesses
+    )
+    for pragma in ("foreign_keys = ON", "journal_mode = WAL"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    """Take SQLite's one write lock at once, unless the request only reads: a transaction that reads first
+    and writes later fails when another one wrote in between, without waiting."""
+    only_reads = has_request_context() and request.method in ("GET", "HEAD")
+    connection.exec_driver_sql("BEGIN" if only_reads else "BEGIN IMMEDIATE")

@@ -1,0 +1,82 @@
+"""Facts of the domain: what can go wrong, each with its sentence for a person, ignorant of HTTP."""
+
+from typing import ClassVar
+
+
+class DomainError(Exception):
+    """A fact that ends a request or a command. Its text is one sentence for a person."""
+
+    sentence: ClassVar[str] = "Something is not as it should be."
+
+    def __init__(self, sentence: str | None = None) -> None:
+        super().__init__(sentence or self.sentence)
+
+
+class UsernameTaken(DomainError):
+    sentence = "An account with this user name exists already. Choose another name."
+
+
+class UsernameRefused(DomainError):
+    sentence = (
+        "A user name is 3 to 64 letters, digits, dots, underscores or hyphens of ASCII, "
+        "and starts with a letter or a digit."
+    )
+
+
+class PasswordRefused(DomainError):
+    """A new password that is too easy to guess; `code` says which rule refused it."""
+
+    def __init__(self, code: str, sentence: str) -> None:
+        super().__init__(sentence)
+        self.code = code
+
+
+class InvalidCredentials(DomainError):
+    sentence = "The user name or the password is wrong."
+
+
+class WrongCurrentPassword(DomainError):
+    sentence = "The current password is wrong, so nothing was changed."
+
+
+class UserNotFound(DomainError):
+    sentence = "There is no account with this user name."
+
+
+class LastAdmin(DomainError):
+    sentence = "This is the last account with the role admin. Make another one an admin first."
+
+
+class TokenNotFound(DomainError):
+    sentence = "You have no token with this id."
+
+
+class RevocationIsFinal(DomainError):
+    sentence = "This token is revoked, and a revoked token never comes back. Log in for a new one."
+
+
+class MissingToken(DomainError):
+    sentence = "This needs a token: send the header `Authorization: Bearer <token>`."
+
+
+class InvalidToken(DomainError):
+    sentence = "The token is malformed, forged, or of another kind than this needs."
+
+
+class TokenExpired(DomainError):
+    sentence = "The token has expired. Refresh the session, or log in again."
+
+
+class TokenRevoked(DomainError):
+    sentence = "The token was revoked, or its session or account is gone. Log in again."
+
+
+class TokenReused(DomainError):
+    sentence = (
+        "This refresh token was used before, so somebody else may have a copy: "
+        "the whole session has ended. Log in again."
+    )
+
+
+class FreshTokenRequired(DomainError):
+    sentence = "This needs a login of a few minutes ago at most. Log in again and use the new access token."

@@ -1,0 +1,150 @@
+"""What is stored: a user, the user's sessions (one a login), the tokens of each session."""
+
+from datetime import UTC, datetime
+from enum import StrEnum
+from uuid import UUID, uuid4
+
+from sqlalchemy import (
+    CheckConstraint,
+    DateTime,
+    Dialect,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
+    MetaData,
+    String,
+    TypeDecorator,
+    UniqueConstraint,
+)
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
+
+from app.clock import now
+
+# Every constraint has a name, so that a migration can drop it on any database.
+NAMING = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """An aware time in UTC. SQLite forgets time zones, so there it is stored and read as UTC."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        return value if value is None else value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class Base(DeclarativeBase):
+    metadata = MetaData(naming_convention=NAMING)
+    type_annotation_map = {datetime: UtcDateTime()}
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4, sort_order=-1)
+
+
+class Role(StrEnum):
+    USER = "user"
+    ADMIN = "admin"
+
+
+class TokenType(StrEnum):
+    ACCESS = "access"
+    REFRESH = "refresh"
+
+
+class Reason(StrEnum):
+    """Why a token or a whole session is dead."""
+
+    ROTATED = "rotated"
+    LOGOUT = "logout"
+    REVOKED = "revoked"
+    REUSED = "reused"
+    PASSWORD_CHANGED = "password_changed"
+    SESSION_LIMIT = "session_limit"
+
+
+class User(Base):
+    __tablename__ = "users"
+    __table_args__ = (
+        UniqueConstraint("username_key"),
+        CheckConstraint("role IN ('user', 'admin')", name="role"),
+    )
+
+    username: Mapped[str] = mapped_column(String(64))
+    username_key: Mapped[str] = mapped_column(String(64))
+    password_hash: Mapped[str] = mapped_column(String(255))
+    password_changed_at: Mapped[datetime] = mapped_column(default=now)
+    role: Mapped[str] = mapped_column(String(16), default=Role.USER)
+    created_at: Mapped[datetime] = mapped_column(default=now)
+    updated_at: Mapped[datetime] = mapped_column(default=now)
+
+
+class Session(Base):
+    """One login and all the tokens that came of it. Ending it kills them all in one row."""
+
+    __tablename__ = "sessions"
+    __table_args__ = (
+        # What the tokens' foreign key refers to: a token can only belong to a session of its own user.
+        UniqueConstraint("id", "user_id"),
+        Index(None, "user_id", "refreshed_at"),
+        Index(None, "expires_at"),
+    )
+
+    user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
+    refresh_id: Mapped[UUID]  # its one refresh token that is not spent
+    created_at: Mapped[datetime]
+    refreshed_at: Mapped[datetime]
+    expires_at: Mapped[datetime]  # when its last token expires
+    ends_at: Mapped[datetime]  # when it ends however often it is refreshed
+    ended_at: Mapped[datetime | None]
+    ended_reason: Mapped[str | None] = mapped_column(String(32))
+
+
+class Token(Base):
+    """One JWT: its id is the `jti` claim."""
+
+    __tablename__ = "tokens"
+    __table_args__ = (
+        # Through the session alone: a key to users as well would make a refresh lock the user after
+        # the session, against the order of locks (user, session, token), and so deadlock with a deletion.
+        ForeignKeyConstraint(
+            ["session_id", "user_id"], ["sessions.id", "sessions.user_id"], ondelete="CASCADE"
+        ),
+        CheckConstraint("type IN ('access', 'refresh')", name="type"),
+        Index(None, "session_id", "parent_id"),
+        Index(None, "user_id", "issued_at", "id"),
+        Index(None, "expires_at"),
+    )
+
+    session_id: Mapped[UUID]
+    user_id: Mapped[UUID]
+    parent_id: Mapped[UUID | None]  # the refresh token that was spent for it; none at a login
+    type: Mapped[str] = mapped_column(String(16))
+    issued_at: Mapped[datetime]
+    expires_at: Mapped[datetime]
+    revoked_at: Mapped[datetime | None]
+    revoked_reason: Mapped[str | None] = mapped_column(String(32))
+    user_agent: Mapped[str | None] = mapped_column(String(255))
+    ip: Mapped[str | None] = mapped_column(String(45))
+
+    session: Mapped[Session] = relationship(lazy="joined", innerjoin=True, viewonly=True)
+
+    @property
+    def dead_since(self) -> datetime | None:
+        """When it was revoked, by itself or with its session. None while neither is."""
+        return self.revoked_at or self.session.ended_at
+
+    @property
+    def dead_because(self) -> str | None:
+        """The `Reason` of that."""
+        return self.revoked_reason or self.session.ended_reason

@@ -1,0 +1,129 @@
+"""Passwords: the rules for new ones, and the strategies that hash them."""
+
+from base64 import b64decode, b64encode
+from hashlib import scrypt
+from hmac import compare_digest
+from secrets import token_bytes
+from typing import NewType, Protocol
+from unicodedata import normalize
+
+from argon2 import PasswordHasher as Argon2
+from argon2.exceptions import VerifyMismatchError
+
+from app.exceptions import PasswordRefused
+
+MAX_LENGTH = 128
+PasswordHash = NewType("PasswordHash", str)
+
+
+class Hasher(Protocol):
+    """One way to hash. A hash begins with `prefix` and carries its own parameters (PHC string format)."""
+
+    prefix: str
+    decoy: PasswordHash
+
+    def hash(self, password: str) -> PasswordHash: ...
+
+    def verify(self, password: str, hashed: str) -> bool: ...
+
+    def is_current(self, hashed: str) -> bool: ...
+
+
+class Argon2id:
+    """argon2id with the parameters of the OWASP Password Storage Cheat Sheet: 19 MiB, 2 passes, 1 lane."""
+
+    prefix = "$argon2id$"
+    # Well-formed, of the current parameters and nobody's: costs what any verification costs.
+    decoy = PasswordHash(f"$argon2id$v=19$m=19456,t=2,p=1${'A' * 22}${'A' * 43}")
+
+    def __init__(self) -> None:
+        self._argon2 = Argon2(time_cost=2, memory_cost=19456, parallelism=1)
+
+    def hash(self, password: str) -> PasswordHash:
+        return PasswordHash(self._argon2.hash(password))
+
+    def verify(self, password: str, hashed: str) -> bool:
+        try:
+            return self._argon2.verify(hashed, password)
+        except VerifyMismatchError:
+            return False
+
+    def is_current(self, hashed: str) -> bool:
+        return not self._argon2.check_needs_rehash(hashed)
+
+
+class Scrypt:
+    """scrypt (RFC 7914) with OWASP's parameters: N = 2^17, r = 8, p = 1, which takes 128 MiB."""
+
+    prefix = "$scrypt$"
+    decoy = PasswordHash(f"$scrypt$ln=17,r=8,p=1${'A' * 22}==${'A' * 43}=")
+
+    def hash(self, password: str) -> PasswordHash:
+        salt = token_bytes(16)
+        digest = self._digest(password, salt, 17, 8, 1)
+        return PasswordHash(f"$scrypt$ln=17,r=8,p=1${b64encode(salt).decode()}${b64encode(digest).decode()}")
+
+    def verify(self, password: str, hashed: str) -> bool:
+        _, _, parameters, salt, digest = hashed.split("$")
+        ln, r, p = (int(pair.partition("=")[2]) for pair in parameters.split(","))
+        return compare_digest(self._digest(password, b64decode(salt), ln, r, p), b64decode(digest))
+
+    def is_current(self, hashed: str) -> bool:
+        return hashed.startswith("$scrypt$ln=17,r=8,p=1$")
+
+    def _digest(self, password: str, salt: bytes, ln: int, r: int, p: int) -> bytes:
+        return scrypt(password.encode(), salt=salt, n=2**ln, r=r, p=p, dklen=32, maxmem=2**28)
+
+
+HASHERS: dict[str, Hasher] = {"argon2id": Argon2id(), "scrypt": Scrypt()}
+
+
+class Passwords:
+    """The one door for passwords: what comes in is checked, hashed and verified here.
+
+    Every known strategy verifies; `hasher` names the one that writes. Passwords are compared in Unicode's
+    normalization form C, so that the same password typed on another system is the same.
+    """
+
+    def __init__(self, hasher: str, min_length: int, app_name: str) -> None:
+        self._hasher = HASHERS[hasher]
+        self._min_length = min_length
+        self._app_name = app_name
+
+    def check(self, password: str, username: str) -> None:
+        """Refuse a new password that is easy to guess (NIST SP 800-63B-4). Raises PasswordRefused."""
+        normal = normalize("NFC", password)
+        if len(normal) < self._min_length:
+            raise PasswordRefused("too_short", f"A password has at least {self._min_length} characters.")
+        if len(password) > MAX_LENGTH:
+            raise PasswordRefused("too_long", f"A password has at most {MAX_LENGTH} characters.")
+        if "\0" in password:
+            raise PasswordRefused("invalid_format", "A password cannot contain the character NUL.")
+        if _is_repetition(normal.casefold()):
+            raise PasswordRefused("repetitive", "The password repeats one short block of characters.")
+        for name in (username, self._app_name):
+            if _is_mostly(name.casefold(), normal.casefold()):
+                raise PasswordRefused("contains_name", f"The password is little more than the name {name}.")
+
+    def hash(self, password: str) -> PasswordHash:
+        return self._hasher.hash(normalize("NFC", password))
+
+    def verify(self, password: str, hashed: str | None) -> bool:
+        """Compare in the time of one hash operation, with no hash (there is no such user) too."""
+        hashed = hashed or self._hasher.decoy
+        hasher = next(hasher for hasher in HASHERS.values() if hashed.startswith(hasher.prefix))
+        return hasher.verify(normalize("NFC", password), hashed)
+
+    def is_current(self, hashed: str) -> bool:
+        """Whether the configured strategy and parameters would write this hash today."""
+        return hashed.startswith(self._hasher.prefix) and self._hasher.is_current(hashed)
+
+
+def _is_repetition(password: str) -> bool:
+    """Whether a block of at most 8 code points comes at least twice, perhaps cut at the end."""
+    sizes = range(1, min(8, len(password) // 2) + 1)
+    return any((password[:size] * len(password)).startswith(password) for size in sizes)
+
+
+def _is_mostly(name: str, password: str) -> bool:
+    return name in password and len(password.replace(name, "")) < 8

@@ -1,0 +1,170 @@
+"""The sessions: opened by a login, carried on by refreshing, ended once and for all."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import NamedTuple
+from uuid import UUID, uuid4
+
+from sqlalchemy import ColumnElement, Select, case, select, update
+
+from app.clock import now
+from app.exceptions import TokenExpired, TokenRevoked
+from app.model.models import Reason, Session, Token, TokenType
+from app.model.repository import ExpiringRepository
+
+MAX_LIVE = 50
+
+
+@dataclass(frozen=True)
+class Lifetimes:
+    """How long an access token, an idle and any session live, and how long a lost answer is repaired."""
+
+    access: timedelta
+    refresh: timedelta
+    session: timedelta
+    grace: timedelta
+
+
+class Origin(NamedTuple):
+    """Where a token was asked for."""
+
+    ip: str | None
+    user_agent: str | None
+
+
+class Pair(NamedTuple):
+    """What a login and a refresh give."""
+
+    access: Token
+    refresh: Token
+
+
+class SessionRepository(ExpiringRepository[Session]):
+    model = Session
+
+    def open(self, user_id: UUID, origin: Origin, lifetimes: Lifetimes) -> Pair:
+        """Open a session with its first pair; beyond 50 live ones the least recently refreshed ends.
+
+        The caller has locked the user, so that nobody else counts at the same time.
+        """
+        time = now()
+        session = Session(
+            id=uuid4(),
+            user_id=user_id,
+            refresh_id=uuid4(),
+            created_at=time,
+            refreshed_at=time,
+            ends_at=_second(time) + lifetimes.session,
+            expires_at=_second(time) + min(lifetimes.session, max(lifetimes.access, lifetimes.refresh)),
+        )
+        self.add(session)
+        self._end(Reason.SESSION_LIMIT, Session.id.in_(_beyond_limit(user_id, time)))
+        return self._issue(session, None, time, origin, lifetimes)
+
+    def refresh(
+        self, session_id: UUID, user_id: UUID, token_id: UUID, origin: Origin, lifetimes: Lifetimes
+    ) -> Pair | None:
+        """Spend a refresh token and return its successors, or None if it was spent long ago.
+
+        None means that somebody else may have a copy, so the session has ended: commit that. Raises
+        TokenRevoked and TokenExpired. Of many at the same time, the compare-and-swap on the session's
+        row lets one through; the others find its successors.
+        """
+        time = now()
+        expires_at = _second(time) + max(lifetimes.access, lifetimes.refresh)
+        swap = (
+            update(Session)
+            .where(
+                Session.id == session_id,
+                Session.user_id == user_id,
+                Session.refresh_id == token_id,
+                Session.ended_at.is_(None),
+                Session.ends_at > time,
+            )
+            .values(
+                refresh_id=uuid4(),
+                refreshed_at=time,
+                expires_at=case((Session.ends_at < expires_at, Session.ends_at), else_=expires_at),
+            )
+            .returning(Session)
+        )
+        session = self.session.scalar(swap.execution_options(populate_existing=True))
+        if session is None:
+            return self._repair(session_id, user_id, token_id, time, lifetimes)
+        spend = update(Token).where(Token.id == token_id, Token.revoked_at.is_(None))
+        if not self.change(spend.values(revoked_at=time, revoked_reason=Reason.ROTATED)):
+            raise TokenRevoked
+        return self._issue(session, token_id, time, origin, lifetimes)
+
+    def end(self, session_id: UUID, reason: Reason) -> None:
+        self._end(reason, Session.id == session_id)
+
+    def end_all(self, user_id: UUID, reason: Reason, keep: UUID | None = None) -> None:
+        """End the user's sessions, all or all but one. The caller has locked the user: of two who each
+        lock many sessions, one would deadlock."""
+        self._end(reason, Session.user_id == user_id, *([Session.id != keep] if keep else []))
+
+    def _end(self, reason: Reason, *which: ColumnElement[bool]) -> None:
+        self.change(
+            update(Session)
+            .where(Session.ended_at.is_(None), *which)
+            .values(ended_at=now(), ended_reason=reason)
+        )
+
+    def _repair(
+        self, session_id: UUID, user_id: UUID, token_id: UUID, time: datetime, lifetimes: Lifetimes
+    ) -> Pair | None:
+        """Answer a spent token with the successors it has, if their answer may have been lost."""
+        session = self.lock(session_id)
+        token = self.session.get(Token, token_id, populate_existing=True)
+        if session is None or session.ended_at or token is None or token.session_id != session_id:
+            raise TokenRevoked
+        if session.user_id != user_id or token.type != TokenType.REFRESH:
+            raise TokenRevoked
+        if session.ends_at <= time:
+            raise TokenExpired
+        successors = select(Token).where(Token.session_id == session_id, Token.parent_id == token_id)
+        by_type = {successor.type: successor for successor in self.session.scalars(successors)}
+        lost = token.revoked_at is not None and time - token.revoked_at <= lifetimes.grace
+        if lost and len(by_type) == 2 and by_type[TokenType.REFRESH].id == session.refresh_id:
+            return Pair(by_type[TokenType.ACCESS], by_type[TokenType.REFRESH])
+        self.end(session_id, Reason.REUSED)
+        return None
+
+    def _issue(
+        self, session: Session, parent_id: UUID | None, time: datetime, origin: Origin, lifetimes: Lifetimes
+    ) -> Pair:
+        def token(id: UUID, type: TokenType, lifetime: timedelta) -> Token:
+            return Token(
+                id=id,
+                session_id=session.id,
+                user_id=session.user_id,
+                parent_id=parent_id,
+                type=type,
+                issued_at=time,
+                expires_at=min(_second(time) + lifetime, session.ends_at),
+                ip=origin.ip,
+                user_agent=origin.user_agent,
+            )
+
+        pair = Pair(
+            token(uuid4(), TokenType.ACCESS, lifetimes.access),
+            token(session.refresh_id, TokenType.REFRESH, lifetimes.refresh),
+        )
+        self.session.add_all(pair)
+        self.session.flush()
+        return pair
+
+
+def _beyond_limit(user_id: UUID, time: datetime) -> Select[UUID]:
+    return (
+        select(Session.id)
+        .where(Session.user_id == user_id, Session.ended_at.is_(None), Session.expires_at > time)
+        .order_by(Session.refreshed_at.desc(), Session.id)
+        .offset(MAX_LIVE)
+    )
+
+
+def _second(time: datetime) -> datetime:
+    """Cut to whole seconds, as a JWT tells times."""
+    return time.replace(microsecond=0)

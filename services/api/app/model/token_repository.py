@@ -1,0 +1,74 @@
+"""The tokens: who holds one, which ones a user has, and what is revoked."""
+
+from datetime import datetime
+from typing import NamedTuple
+from uuid import UUID
+
+from sqlalchemy import literal, select, tuple_
+
+from app.clock import now
+from app.exceptions import TokenNotFound
+from app.model.models import Reason, Session, Token, TokenType, User
+from app.model.repository import ExpiringRepository
+
+
+class Position(NamedTuple):
+    """A place in the list of tokens, newest first."""
+
+    issued_at: datetime
+    id: UUID
+
+
+class TokenRepository(ExpiringRepository[Token]):
+    model = Token
+
+    def holder(self, token_id: UUID, session_id: UUID, user_id: UUID) -> User | None:
+        """Return whose live access token this is, in one query; None if anything of it is dead or gone."""
+        return self.session.scalar(
+            select(User)
+            .join(Session, Session.user_id == User.id)
+            .join(Token, Token.session_id == Session.id)
+            .where(
+                Token.id == token_id,
+                Token.type == TokenType.ACCESS,
+                Token.revoked_at.is_(None),
+                Session.id == session_id,
+                Session.ended_at.is_(None),
+                User.id == user_id,
+            )
+        )
+
+    def page(self, user_id: UUID, *, active: bool, limit: int, after: Position | None) -> list[Token]:
+        """Return at most `limit` of the user's tokens, newest first, from behind a position on."""
+        query = select(Token).where(Token.user_id == user_id)
+        if active:
+            query = query.where(
+                Token.revoked_at.is_(None), Token.session.has(ended_at=None), Token.expires_at > now()
+            )
+        if after:
+            place = tuple_(literal(after.issued_at, Token.issued_at.type), literal(after.id, Token.id.type))
+            query = query.where(tuple_(Token.issued_at, Token.id) < place)
+        return list(
+            self.session.scalars(query.order_by(Token.issued_at.desc(), Token.id.desc()).limit(limit))
+        )
+
+    def locked(self, user_id: UUID, token_id: UUID) -> Token:
+        """Return the user's token with its session and itself locked, in this order. Raises TokenNotFound."""
+        token = self.session.scalar(select(Token).where(Token.id == token_id, Token.user_id == user_id))
+        if token is None:
+            raise TokenNotFound
+        lock = {"key_share": True}
+        session = self.session.get(Session, token.session_id, with_for_update=lock, populate_existing=True)
+        if session is None or self.lock(token_id) is None:
+            raise TokenNotFound
+        return token
+
+    def revoke(self, token: Token) -> None:
+        """Revoke a locked token; with a refresh token its session ends. Again changes nothing."""
+        if token.dead_since:
+            return
+        if token.type == TokenType.REFRESH:
+            token.session.ended_at, token.session.ended_reason = now(), Reason.REVOKED
+        else:
+            token.revoked_at, token.revoked_reason = now(), Reason.REVOKED
+        self.session.flush()

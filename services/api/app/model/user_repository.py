@@ -1,0 +1,104 @@
+"""The accounts."""
+
+import re
+from collections.abc import Sequence
+from datetime import datetime
+from typing import NamedTuple
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
+
+from app.clock import now
+from app.exceptions import LastAdmin, UsernameRefused, UsernameTaken
+from app.model.models import Role, User
+from app.model.passwords import PasswordHash
+from app.model.repository import Repository
+
+USERNAME = r"[A-Za-z0-9][A-Za-z0-9._-]{2,63}"
+
+
+class Credentials(NamedTuple):
+    """What verifies a password, read without keeping a transaction open during the hash."""
+
+    user_id: UUID
+    password_hash: str
+    changed_at: datetime
+
+
+class UserRepository(Repository[User]):
+    model = User
+
+    def named(self, username: str) -> User | None:
+        return self.session.scalar(select(User).where(User.username_key == _key(username)))
+
+    def credentials(self, username: str) -> Credentials | None:
+        columns = select(User.id, User.password_hash, User.password_changed_at)
+        row = self.session.execute(columns.where(User.username_key == _key(username))).first()
+        return row and Credentials(*row)
+
+    def credentials_of(self, user: User) -> Credentials:
+        return Credentials(user.id, user.password_hash, user.password_changed_at)
+
+    def register(self, username: str, password_hash: PasswordHash, role: Role = Role.USER) -> User:
+        """Add an account. Raises UsernameRefused, and UsernameTaken whatever the name's case."""
+        _check(username)
+        time = now()
+        user = User(
+            username=username,
+            username_key=_key(username),
+            password_hash=password_hash,
+            password_changed_at=time,
+            role=role,
+            created_at=time,
+            updated_at=time,
+        )
+        self.session.add(user)
+        self._send()
+        return user
+
+    def rename(self, user: User, username: str) -> None:
+        """Raises UsernameRefused and UsernameTaken. One's own name again changes nothing."""
+        _check(username)
+        if username != user.username:
+            user.username, user.username_key, user.updated_at = username, _key(username), now()
+            self._send()
+
+    def set_password(self, user: User, password_hash: PasswordHash) -> None:
+        user.password_hash = password_hash
+        user.password_changed_at = user.updated_at = now()
+
+    def lock_unchanged(self, credentials: Credentials) -> User | None:
+        """Lock the account whose password was verified; None if it is gone or has another password by now."""
+        user = self.lock(credentials.user_id)
+        return user if user and user.password_changed_at == credentials.changed_at else None
+
+    def remove(self, user: User) -> None:
+        """Delete the account with its sessions and tokens. Raises LastAdmin.
+
+        The admins are locked together, always in the same order: two of them who leave at the same time
+        wait for each other, and the second one finds itself alone.
+        """
+        admins = select(User.id).where(User.role == Role.ADMIN).order_by(User.id).with_for_update()
+        if user.role == Role.ADMIN and self.session.scalars(admins).all() == [user.id]:
+            raise LastAdmin
+        self.delete(user)
+
+    def all(self) -> Sequence[User]:
+        return self.session.scalars(select(User).order_by(User.username_key)).all()
+
+    def _send(self) -> None:
+        try:
+            self.session.flush()
+        except IntegrityError as error:  # asking first and inserting later would be a race
+            raise UsernameTaken from error
+
+
+def _check(username: str) -> None:
+    if not re.fullmatch(USERNAME, username):
+        raise UsernameRefused
+
+
+def _key(username: str) -> str:
+    """What makes a name unique. Only ASCII has a case here: the Kelvin sign is no k."""
+    return username.lower() if username.isascii() else username

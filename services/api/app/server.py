@@ -1,0 +1,158 @@
+"""The server: waitress with our limits and answers, and a stop that loses nothing that was accepted."""
+
+import select
+import signal
+import socket
+import time
+from threading import Event
+from typing import Any
+
+from flask import Flask
+from waitress import wasyncore
+from waitress.adjustments import Adjustments
+from waitress.channel import HTTPChannel
+from waitress.server import TcpWSGIServer
+from waitress.task import ErrorTask, WSGITask
+
+from app import lifecycle
+from app.blueprint.handlers import BY_STATUS, MEDIA_TYPE, choose_request_id, document
+from app.blueprint.headers import SECURITY
+from app.config import Settings
+
+DRAIN_SECONDS = 9
+QUIET_SECONDS = 0.5  # for which a connection is silent before a drain closes it: a request may be on its way
+LINGER_SECONDS = 2  # for which the rest of a refused request is read and thrown away
+
+
+class Task(WSGITask):  # type: ignore[misc]
+    """A request to the app; once a stop has begun, its answer closes the connection."""
+
+    def build_response_header(self) -> bytes:
+        if self.channel.server.stopping_since:
+            self.set_close_on_finish()
+        return bytes(super().build_response_header())
+
+
+class ProblemTask(ErrorTask):  # type: ignore[misc]
+    """waitress' own errors (malformed, too large, not implemented), answered as problems."""
+
+    def execute(self) -> None:
+        problem = BY_STATUS.get(self.request.error.code, BY_STATUS[400])
+        request_id = choose_request_id(self.request.headers.get("X_REQUEST_ID", ""))
+        body = document(problem, request_id)
+        headers = {"Cache-Control": "no-store", "Content-Type": MEDIA_TYPE, "X-Request-ID": request_id}
+        self.status = f"{problem.status} {problem.title}"
+        self.response_headers.extend((headers | SECURITY).items())
+        self.set_close_on_finish()
+        self.content_length = len(body)
+        self.write(body)
+        self.channel.refused_at = time.time()
+
+
+class Channel(HTTPChannel):  # type: ignore[misc]
+    """A connection. After a refusal it lingers: closed with something unread, TCP would reset it, and the
+    client would lose the answer (RFC 9112, 9.6)."""
+
+    task_class = Task
+    close_when_flushed: bool
+    error_task_class = ProblemTask
+    refused_at: float = 0  # never
+    lingers = False
+
+    def handle_write(self) -> None:
+        if self.refused_at and self.close_when_flushed and not self.total_outbufs_len:
+            self.close_when_flushed, self.lingers = False, True
+            self.socket.shutdown(socket.SHUT_WR)
+        else:
+            super().handle_write()
+
+    def received(self, data: bytes) -> bool:
+        if self.lingers:
+            self.will_close = time.time() > self.refused_at + LINGER_SECONDS
+            return False
+        return bool(super().received(data))
+
+    def is_quiet(self) -> bool:
+        """Whether nothing of a request or an answer is under way here, nor was a moment ago."""
+        if self.requests or self.request or self.total_outbufs_len:
+            return False
+        since = max(self.last_activity, self.server.stopping_since)
+        poll = select.poll()
+        poll.register(self.socket, select.POLLIN)
+        return time.time() - since > QUIET_SECONDS and not poll.poll(0)
+
+
+class Server(TcpWSGIServer):  # type: ignore[misc]
+    """waitress' server with a drain in place of its sudden end. Uses internals of waitress 3.0.x."""
+
+    channel_class = Channel
+    stopping_since: float | None = None
+    stopping: Event  # what the readiness check asks
+
+    def stop(self, *_: object) -> None:
+        """Begin to stop. Fit for a signal handler; again is no more."""
+        if not self.stopping_since:
+            self.stopping_since = time.time()
+            self.stopping.set()
+            self.pull_trigger()
+
+    def run(self) -> None:
+        """Serve until `stop`, then answer what was accepted, for at most DRAIN_SECONDS."""
+        while not self.stopping_since:
+            self._turn()
+        self._close_listener()
+        while self.active_channels and time.time() < self.stopping_since + DRAIN_SECONDS:
+            self._turn()
+            for channel in list(self.active_channels.values()):
+                channel.will_close = channel.will_close or channel.is_quiet()
+        self.task_dispatcher.shutdown(timeout=0.5)
+        wasyncore.close_all(self._map)
+
+    def _turn(self) -> None:
+        wasyncore.loop(timeout=0.1, map=self._map, use_poll=True, count=1)
+
+    def _close_listener(self) -> None:
+        """Take what the kernel has accepted for us already, then refuse more."""
+        accepted = -1
+        while accepted < len(self.active_channels):
+            accepted = len(self.active_channels)
+            self.handle_accept()
+        self.accepting = False
+        self.del_channel()
+        self.socket.close()
+
+
+def create_server(app: Flask, settings: Settings) -> Server:
+    """Bind the port and return the server. Raises OSError when the port is taken or the host unknown."""
+    listener = _listen(settings.host, settings.port)
+    limits: dict[str, Any] = {
+        "threads": settings.threads,
+        "connection_limit": 900,
+        "channel_timeout": 60,
+        "max_request_header_size": 16_384,
+        "max_request_body_size": settings.max_body_bytes + 1,
+        "inbuf_overflow": settings.max_body_bytes + 16_384,  # nothing goes into a temporary file
+        "ident": None,
+        "clear_untrusted_proxy_headers": False,  # nobody here reads them
+    }
+    sockinfo = (listener.family, listener.type, listener.proto, listener.getsockname())
+    server = Server(app, {}, _sock=listener, adj=Adjustments(**limits), sockinfo=sockinfo, bind_socket=False)
+    server.stopping = lifecycle.stopping(app)
+    return server
+
+
+def serve(server: Server) -> None:
+    """Serve until SIGTERM or SIGINT; a second one changes nothing."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, server.stop)
+    server.run()
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """Bind the host, or every interface for `*`: one socket then takes IPv6 and IPv4."""
+    if host == "*" and socket.has_dualstack_ipv6():
+        return socket.create_server(("", port), family=socket.AF_INET6, dualstack_ipv6=True)
+    family, _, _, _, address = socket.getaddrinfo(
+        None if host == "*" else host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    )[0]
+    return socket.create_server(address[:2], family=family)

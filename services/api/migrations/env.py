@@ -1,0 +1,97 @@
+"""Runs the migrations, one migrator at a time."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from logging.config import fileConfig
+from typing import Any, Literal
+
+from alembic import context
+from alembic.util import CommandError
+from flask import current_app
+from sqlalchemy import Engine, NullPool, create_engine, event, text
+from sqlalchemy.exc import OperationalError
+
+from app.database import db, listen
+from app.model.models import UtcDateTime
+
+LOCK = 7_041_776_411  # an advisory lock's number; nothing else in this database uses one
+LOCK_SECONDS = 60
+
+
+def migrate_online() -> None:
+    # An engine of its own, without the time limits of requests: a migration may take minutes.
+    engine = create_engine(db.engine.url, poolclass=NullPool)
+    listen(engine)
+    if engine.dialect.name == "sqlite":
+        event.listen(engine, "connect", _forget_foreign_keys)
+    try:
+        with _lock(engine), engine.connect() as connection:
+            # SQLite has transactions for tables too: a migration that breaks off leaves nothing behind.
+            context.configure(connection=connection, transactional_ddl=True, **_arguments())
+            with context.begin_transaction():
+                context.run_migrations()
+    except (OperationalError, sqlite3.OperationalError) as error:
+        reason = str(getattr(error, "orig", error)).strip().partition("\n")[0]
+        raise CommandError(f"The database cannot be migrated: {reason}") from error
+
+
+def migrate_offline() -> None:
+    """Print the SQL instead of running it: `flask db upgrade --sql`."""
+    context.configure(dialect_name=db.engine.dialect.name, literal_binds=True, **_arguments())
+    with context.begin_transaction():
+        context.run_migrations()
+
+
+@contextmanager
+def _lock(engine: Engine) -> Iterator[None]:
+    """Let one migrator in at a time; who waits longer than LOCK_SECONDS gives up with an error.
+
+    A connection of its own holds the lock, so that a migration may end its transaction in between.
+    """
+    if engine.dialect.name == "sqlite":
+        file = sqlite3.connect(f"{engine.url.database}.lock", timeout=LOCK_SECONDS, isolation_level=None)
+        try:
+            file.execute("BEGIN EXCLUSIVE")
+            yield
+        finally:
+            file.close()
+    else:
+        with engine.connect() as connection:
+            connection.execute(text(f"SET lock_timeout = '{LOCK_SECONDS}s'"))
+            connection.execute(text("SELECT pg_advisory_lock(:number)"), {"number": LOCK})
+            connection.commit()  # the lock is the connection's, and outlives its transaction
+            yield
+
+
+def _forget_foreign_keys(connection: Any, _: object) -> None:
+    """To change a table SQLite makes it anew; dropping the old one would delete what refers to it."""
+    connection.execute("PRAGMA foreign_keys = OFF")
+
+
+def _arguments() -> dict[str, Any]:
+    arguments: dict[str, Any] = current_app.extensions["migrate"].configure_args
+    return {
+        "target_metadata": db.metadata,
+        "process_revision_directives": _write_no_empty_revision,
+        "render_item": _write_plain_types,
+        **arguments,
+    }
+
+
+def _write_no_empty_revision(_: object, __: object, directives: list[Any]) -> None:
+    if getattr(context.config.cmd_opts, "autogenerate", False) and directives[0].upgrade_ops.is_empty():
+        directives.clear()
+        print("The models and the database agree: there is nothing to migrate.")  # noqa: T201
+
+
+def _write_plain_types(kind: str, item: Any, _: object) -> str | Literal[False]:
+    """A revision must not change with the app's code, so it names SQLAlchemy's types alone."""
+    return "sa.DateTime(timezone=True)" if kind == "type" and isinstance(item, UtcDateTime) else False
+
+
+fileConfig(context.config.config_file_name or "", disable_existing_loggers=False)
+if context.is_offline_mode():
+    migrate_offline()
+else:
+    migrate_online()
