@@ -36,7 +36,7 @@ from app.exceptions import (
 )
 from app.model.models import Token, TokenType, User
 from app.model.passwords import Passwords
-from app.model.session_repository import Lifetimes, Origin
+from app.model.session_repository import Lifetimes, Origin, Presented
 from app.model.token_repository import TokenRepository
 
 ALGORITHM = "HS256"
@@ -53,14 +53,6 @@ class Caller(NamedTuple):
     """Who presents a live access token."""
 
     user: User
-    session_id: UUID
-    token_id: UUID
-
-
-class Presented(NamedTuple):
-    """A refresh token as presented: well signed and not expired. Whether it lives, refreshing finds out."""
-
-    user_id: UUID
     session_id: UUID
     token_id: UUID
 

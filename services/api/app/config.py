@@ -47,7 +47,7 @@ def _split(value: object) -> object:
     return tuple(part.strip() for part in value.split(",")) if isinstance(value, str) else value
 
 
-DatabaseUrl = Annotated[URL, BeforeValidator(_database_url)]
+DatabaseUrl = Annotated[URL, NoDecode, BeforeValidator(_database_url)]
 SigningKey = Annotated[SecretStr, AfterValidator(_long_enough)]
 # An origin as a browser sends it. `*` is none: it would open the API to every page.
 Origin = Annotated[str, Field(pattern=r"^https?://([a-z0-9.-]+|\[[0-9a-f:]+\])(:[0-9]{1,5})?$")]

@@ -8,7 +8,6 @@ from app.authentication import (
     ACCESS_TOKEN,
     REFRESH_TOKEN,
     Caller,
-    Presented,
     encode,
     lifetimes,
     origin,
@@ -27,7 +26,6 @@ from app.blueprint.schemas import (
     TokenQuery,
     write_cursor,
 )
-from app.clock import now
 from app.database import db, release
 from app.exceptions import (
     InvalidCredentials,
@@ -38,7 +36,7 @@ from app.exceptions import (
     UsernameTaken,
 )
 from app.model.models import Reason
-from app.model.session_repository import Pair, SessionRepository
+from app.model.session_repository import Pair, Presented, SessionRepository
 from app.model.token_repository import Position, TokenRepository
 from app.model.user_repository import UserRepository
 
@@ -85,9 +83,7 @@ def refresh(caller: Presented) -> TokenPair:
     A refresh token works once. Presented again within seconds, while the new one is unused, it is answered
     with the same new pair: the first answer may have been lost. Later, its whole session ends.
     """
-    pair = SessionRepository(db.session).refresh(
-        caller.session_id, caller.user_id, caller.token_id, origin(), lifetimes()
-    )
+    pair = SessionRepository(db.session).refresh(caller, origin(), lifetimes())
     TokenRepository(db.session).prune(caller.user_id)
     db.session.commit()
     if pair is None:
@@ -153,11 +149,10 @@ def _uuid(text: str) -> UUID:
 
 
 def _write(pair: Pair) -> TokenPair:
-    time = int(now().timestamp())
     return TokenPair(
         access_token=encode(pair.access),
         refresh_token=encode(pair.refresh),
-        expires_in=int(pair.access.expires_at.timestamp()) - time,
-        refresh_expires_in=int(pair.refresh.expires_at.timestamp()) - time,
+        expires_in=pair.seconds_left(pair.access),
+        refresh_expires_in=pair.seconds_left(pair.refresh),
         session_id=pair.refresh.session_id,
     )

@@ -4,7 +4,7 @@ import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from datetime import UTC, datetime, timedelta
 from struct import error, pack, unpack
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
 from pydantic import (
@@ -16,7 +16,6 @@ from pydantic import (
     StringConstraints,
     model_validator,
 )
-from pydantic.json_schema import SkipJsonSchema
 from pydantic_core import PydanticCustomError
 
 from app.model.models import Token, User
@@ -25,6 +24,7 @@ from app.model.token_repository import Position
 from app.model.user_repository import USERNAME
 
 CURSOR = ">q16s"  # microseconds since 1970, and a UUID
+ABSENT: Any = None  # of a field that may be left out; a null that is given is of the wrong type
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -50,12 +50,6 @@ def _without_nul(text: str) -> str:
     if "\0" in text:  # PostgreSQL cannot store it
         raise PydanticCustomError("invalid_format", "The character NUL is not allowed.")
     return text
-
-
-def _not_null(value: object) -> object:
-    if value is None:
-        raise PydanticCustomError("wrong_type", "Leave the field out rather than giving null.")
-    return value
 
 
 def _limit(value: object) -> int:
@@ -102,7 +96,6 @@ Password = Annotated[
 LoginName = Annotated[
     str, StringConstraints(min_length=1, max_length=64), AfterValidator(_without_nul), Field(examples=["ann"])
 ]
-Given = BeforeValidator(_not_null)  # for a field that may be left out, where null would mean nothing
 Limit = Annotated[int, BeforeValidator(_limit), Field(ge=1, le=100)]
 Flag = Annotated[bool, BeforeValidator(_flag)]
 Cursor = Annotated[Position, BeforeValidator(_position)]
@@ -123,8 +116,8 @@ class Logout(Body):
 
 
 class AccountChange(Body):
-    username: Annotated[Username | SkipJsonSchema[None], Given] = None
-    password: Annotated[Password | SkipJsonSchema[None], Given] = None
+    username: Username = ABSENT
+    password: Password = ABSENT
     current_password: Password
 
     @model_validator(mode="after")

@@ -32,11 +32,23 @@ class Origin(NamedTuple):
     user_agent: str | None
 
 
+class Presented(NamedTuple):
+    """What a presented refresh token says of itself. Whether it lives, refreshing finds out."""
+
+    user_id: UUID
+    session_id: UUID
+    token_id: UUID
+
+
 class Pair(NamedTuple):
     """What a login and a refresh give."""
 
     access: Token
     refresh: Token
+    time: datetime  # of this answer, which may be a later one
+
+    def seconds_left(self, token: Token) -> int:
+        return int((token.expires_at - _second(self.time)).total_seconds())
 
 
 class SessionRepository(ExpiringRepository[Session]):
@@ -61,9 +73,7 @@ class SessionRepository(ExpiringRepository[Session]):
         self._end(Reason.SESSION_LIMIT, Session.id.in_(_beyond_limit(user_id, time)))
         return self._issue(session, None, time, origin, lifetimes)
 
-    def refresh(
-        self, session_id: UUID, user_id: UUID, token_id: UUID, origin: Origin, lifetimes: Lifetimes
-    ) -> Pair | None:
+    def refresh(self, presented: Presented, origin: Origin, lifetimes: Lifetimes) -> Pair | None:
         """Spend a refresh token and return its successors, or None if it was spent long ago.
 
         None means that somebody else may have a copy, so the session has ended: commit that. Raises
@@ -75,9 +85,9 @@ class SessionRepository(ExpiringRepository[Session]):
         swap = (
             update(Session)
             .where(
-                Session.id == session_id,
-                Session.user_id == user_id,
-                Session.refresh_id == token_id,
+                Session.id == presented.session_id,
+                Session.user_id == presented.user_id,
+                Session.refresh_id == presented.token_id,
                 Session.ended_at.is_(None),
                 Session.ends_at > time,
             )
@@ -90,11 +100,11 @@ class SessionRepository(ExpiringRepository[Session]):
         )
         session = self.session.scalar(swap.execution_options(populate_existing=True))
         if session is None:
-            return self._repair(session_id, user_id, token_id, time, lifetimes)
-        spend = update(Token).where(Token.id == token_id, Token.revoked_at.is_(None))
+            return self._repair(presented, time, lifetimes.grace)
+        spend = update(Token).where(Token.id == presented.token_id, Token.revoked_at.is_(None))
         if not self.change(spend.values(revoked_at=time, revoked_reason=Reason.ROTATED)):
             raise TokenRevoked
-        return self._issue(session, token_id, time, origin, lifetimes)
+        return self._issue(session, presented.token_id, time, origin, lifetimes)
 
     def end(self, session_id: UUID, reason: Reason) -> None:
         self._end(reason, Session.id == session_id)
@@ -111,24 +121,22 @@ class SessionRepository(ExpiringRepository[Session]):
             .values(ended_at=now(), ended_reason=reason)
         )
 
-    def _repair(
-        self, session_id: UUID, user_id: UUID, token_id: UUID, time: datetime, lifetimes: Lifetimes
-    ) -> Pair | None:
+    def _repair(self, presented: Presented, time: datetime, grace: timedelta) -> Pair | None:
         """Answer a spent token with the successors it has, if their answer may have been lost."""
-        session = self.lock(session_id)
-        token = self.session.get(Token, token_id, populate_existing=True)
-        if session is None or session.ended_at or token is None or token.session_id != session_id:
+        session = self.lock(presented.session_id)
+        token = self.session.get(Token, presented.token_id, populate_existing=True)
+        if session is None or session.ended_at or token is None:
             raise TokenRevoked
-        if session.user_id != user_id or token.type != TokenType.REFRESH:
+        if (token.user_id, token.session_id, token.type) != (*presented[:2], TokenType.REFRESH):
             raise TokenRevoked
         if session.ends_at <= time:
             raise TokenExpired
-        successors = select(Token).where(Token.session_id == session_id, Token.parent_id == token_id)
+        successors = select(Token).where(Token.session_id == session.id, Token.parent_id == token.id)
         by_type = {successor.type: successor for successor in self.session.scalars(successors)}
-        lost = token.revoked_at is not None and time - token.revoked_at <= lifetimes.grace
-        if lost and len(by_type) == 2 and by_type[TokenType.REFRESH].id == session.refresh_id:
-            return Pair(by_type[TokenType.ACCESS], by_type[TokenType.REFRESH])
-        self.end(session_id, Reason.REUSED)
+        is_recent = token.revoked_at is not None and time - token.revoked_at <= grace
+        if is_recent and len(by_type) == 2 and by_type[TokenType.REFRESH].id == session.refresh_id:
+            return Pair(by_type[TokenType.ACCESS], by_type[TokenType.REFRESH], time)
+        self.end(session.id, Reason.REUSED)
         return None
 
     def _issue(
@@ -150,8 +158,9 @@ class SessionRepository(ExpiringRepository[Session]):
         pair = Pair(
             token(uuid4(), TokenType.ACCESS, lifetimes.access),
             token(session.refresh_id, TokenType.REFRESH, lifetimes.refresh),
+            time,
         )
-        self.session.add_all(pair)
+        self.session.add_all([pair.access, pair.refresh])
         self.session.flush()
         return pair
 
