@@ -21,9 +21,18 @@ export POSTGRES_PASSWORD
 encoded=$(printf %s "$POSTGRES_PASSWORD" | od -An -v -tx1 | tr -d '\n' | tr ' ' %)
 printf 'postgresql://%s:%s@db:5432/%s\n' "$POSTGRES_USER" "$encoded" "$POSTGRES_DB" | write "$secrets/url"
 
-# The image takes the password for an empty data folder only. For an older one we set it before the server is up (hence
-# the single-user mode), so that a changed POSTGRES_PASSWORD holds after the next start, as whoever changed it expects.
-if [ -s "$PGDATA/PG_VERSION" ]; then
+# A first start that is cut short leaves a folder which no later start can use. No data is in it yet: begin again.
+unfinished=${PGDATA%/*}/unfinished
+if [ -e "$unfinished" ]; then
+  rm -rf "$PGDATA"
+fi
+
+if [ ! -s "$PGDATA/PG_VERSION" ]; then
+  touch "$unfinished"
+  echo "rm $unfinished" >/docker-entrypoint-initdb.d/finished.sh # run by the image, once the database is made
+else
+  # The image takes the password for an empty folder only. For an older one we set it before the server is up (hence the
+  # single-user mode), so that a changed POSTGRES_PASSWORD holds after the next start, as whoever changed it expects.
   setpriv --reuid=postgres --regid=postgres --clear-groups \
     postgres --single -c log_min_messages=fatal postgres >/dev/null \
     <<<"ALTER ROLE \"$POSTGRES_USER\" PASSWORD '${POSTGRES_PASSWORD//\'/\'\'}'"
