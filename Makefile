@@ -1,0 +1,36 @@
+# `make` alone lists these commands. Each is one line; whatever takes more is a script in scripts/.
+.DEFAULT_GOAL := help
+.PHONY: help up down logs run test coverage lint format lock upgrade
+
+help: ## list these commands
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
+
+up: ## build and start the stack in containers, and wait until it answers
+	@docker compose up --build --wait && echo "The API answers on http://$$(docker compose port api 5000)"
+
+down: ## stop the stack; data and secrets stay (docker compose down -v deletes them)
+	@docker compose down
+
+logs: ## follow the stack's logs
+	@docker compose logs --follow --tail 100
+
+run: ## serve without Docker, on SQLite (API_PORT=5001 make run: on another port)
+	@scripts/run
+
+test: ## run all tests in throwaway containers, or one part: make test t=tests/unit
+	@scripts/test $(t)
+
+coverage: ## run the tests on PostgreSQL, show what they do not reach, fail under 95 %
+	@scripts/test --coverage
+
+lint: ## check format, rules, types, Dockerfiles, shell scripts and Compose files
+	@scripts/lint
+
+format: ## format the code, and repair what the rules can
+	@scripts/venv dev && cd services/api && ../../.venv/bin/ruff format && ../../.venv/bin/ruff check --fix
+
+lock: ## write the locks after a change of pyproject.toml
+	@scripts/lock
+
+upgrade: ## lock the newest versions that pyproject.toml admits
+	@scripts/lock --upgrade

@@ -1,0 +1,20 @@
+# The tests, with what they need, for compose.test.yaml. Named .Dockerfile at its end, because Heroku would take a
+# `Dockerfile.test` for one more process to deploy.
+FROM python:3.13-slim-trixie
+
+COPY services/api/requirements-dev.txt /tmp/
+RUN pip install --no-cache-dir --disable-pip-version-check --root-user-action=ignore \
+      --only-binary :all: --require-hashes -r /tmp/requirements-dev.txt
+
+# .dockerignore names all that comes along. The modes of a checkout depend on its owner's umask.
+COPY . /repository
+RUN chmod -R u=rwX,go=rX /repository
+
+# Not root, from whom no file is safe: a test would see other failures than the API.
+USER 10001:10001
+ENV HOME=/tmp \
+    PYTHONUNBUFFERED=1 \
+    PYTHONDONTWRITEBYTECODE=1 \
+    COVERAGE_FILE=/tmp/.coverage
+WORKDIR /repository
+ENTRYPOINT ["bash", "scripts/suite"]
