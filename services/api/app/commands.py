@@ -1,9 +1,8 @@
-"""The command line: accounts, tokens, the signing key, and serving."""
+"""The command line: accounts, tokens, and serving."""
 
 import sys
 from collections.abc import Callable
 from functools import wraps
-from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 import click
@@ -28,7 +27,7 @@ token = AppGroup("token", help="Tokens: sweep away the expired ones.")
 
 
 def init_app(app: Flask) -> None:
-    for command in (user, token, serve, secret_key):
+    for command in (user, token, serve):
         app.cli.add_command(command)
 
 
@@ -136,13 +135,6 @@ def serve() -> None:
         ) from error
     click.echo(f"Serving on http://{settings.host}:{settings.port}")
     server.serve(waitress)
-
-
-@click.command("secret-key")
-@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
-def secret_key(file: Path) -> None:
-    """Make a signing key in FILE, unless there is one."""
-    config.make_secret_key(file)
 
 
 def _account(users: UserRepository, name: str) -> User:

@@ -158,13 +158,3 @@ def test_a_migration_without_its_database_is_told_in_one_line(tmp_path: Path) ->
     assert result.returncode == 1
     assert "Traceback" not in result.stdout + result.stderr
     assert "cannot be migrated" in result.stdout + result.stderr
-
-
-def test_secret_key_is_made_once(tmp_path: Path, runner: FlaskCliRunner) -> None:
-    file = tmp_path / "key"
-
-    for _ in range(2):
-        assert runner.invoke(args=["secret-key", str(file)]).exit_code == 0
-
-    assert len(file.read_text()) >= 32
-    assert file.stat().st_mode & 0o777 == 0o600
