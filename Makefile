@@ -1,6 +1,6 @@
 # `make` alone lists these commands. Each is one line; whatever takes more is a script in scripts/.
 .DEFAULT_GOAL := help
-.PHONY: help up down logs run test coverage lint format lock upgrade
+.PHONY: help up down logs run test coverage lint format migration lock upgrade
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -28,6 +28,9 @@ lint: ## check format, rules, types, Dockerfiles, shell scripts and Compose file
 
 format: ## format the code, and repair what the rules can
 	@scripts/venv dev && cd services/api && ../../.venv/bin/ruff format && ../../.venv/bin/ruff check --fix
+
+migration: ## write a migration from a change of the models: make migration m="what it does"
+	@scripts/migration "$(m)"
 
 lock: ## write the locks after a change of pyproject.toml
 	@scripts/lock

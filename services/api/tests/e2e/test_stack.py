@@ -10,6 +10,7 @@ import pytest
 
 from tests.e2e.conftest import PASSWORD, bearer
 
+JSON = {"Content-Type": "application/json"}
 NEW = "a whole new passphrase"
 
 
@@ -79,7 +80,7 @@ def test_twenty_refreshes_at_once_have_one_successor(
         ("POST", "/account", {}, 405, "method_not_allowed"),
         ("GET", "/account", {}, 401, "missing_token"),
         ("GET", "/account", {"headers": bearer("x")}, 401, "invalid_token"),
-        ("POST", "/auth/login", {"content": b"{", "headers": {"Content-Type": "application/json"}}, 400, "malformed_json"),
+        ("POST", "/auth/login", {"content": b"{", "headers": JSON}, 400, "malformed_json"),
         ("POST", "/auth/login", {"content": b"{}"}, 415, "unsupported_media_type"),
         ("POST", "/auth/login", {"json": {}}, 422, "validation_failed"),
         ("POST", "/auth/login", {"content": b"x" * 1_000_000}, 413, "body_too_large"),
