@@ -8,7 +8,6 @@ from app.authentication import (
     ACCESS_TOKEN,
     REFRESH_TOKEN,
     Caller,
-    encode,
     lifetimes,
     origin,
     passwords,
@@ -35,6 +34,7 @@ from app.exceptions import (
     TokenReused,
     UsernameTaken,
 )
+from app.jwt_profile import encode
 from app.model.models import Reason
 from app.model.session_repository import Pair, Presented, SessionRepository
 from app.model.token_repository import Position, TokenRepository

@@ -14,8 +14,9 @@ from sqlalchemy import URL
 from werkzeug.test import TestResponse
 
 from app import create_app, server
-from app.authentication import encode, lifetimes, passwords
+from app.authentication import lifetimes, passwords
 from app.database import db
+from app.jwt_profile import encode
 from app.model.models import Base, Role
 from app.model.passwords import PasswordHash
 from app.model.session_repository import Origin, SessionRepository

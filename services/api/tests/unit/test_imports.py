@@ -13,7 +13,7 @@ LAYERS = [
     {"app.server"},
     {"app.blueprint"},
     {"app.authentication"},
-    {"app.database"},
+    {"app.database", "app.jwt_profile"},
     {"app.config", "app.lifecycle"},
     {"app.model"},
     {"app.exceptions", "app.clock", "app.strict_json"},

@@ -1,0 +1,91 @@
+"""What our JWTs look like: written from a token's row, read by the strict profile of RFC 8725."""
+
+import json
+from typing import Any, cast
+from uuid import UUID
+
+from flask_jwt_extended import JWTManager, create_access_token, create_refresh_token
+from jwt import PyJWS, PyJWTError
+from jwt.utils import base64url_decode, base64url_encode
+
+from app import strict_json
+from app.clock import now
+from app.config import current
+from app.exceptions import InvalidToken, TokenExpired
+from app.model.models import Token, TokenType
+
+ALGORITHM = "HS256"
+HEADER_TYPE = {TokenType.ACCESS: "at+jwt", TokenType.REFRESH: "rt+jwt"}  # RFC 9068, RFC 8725 3.11
+CLAIMS: dict[str, type] = {
+    "iss": str, "aud": str, "sub": str, "jti": str, "sid": str, "type": str,
+    "iat": int, "nbf": int, "exp": int, "fresh": bool,
+}  # fmt: skip
+
+
+class Profile(JWTManager):
+    """Flask-JWT-Extended with our reading in place of its own, which is lenient.
+
+    The one private name of the library that we depend on, so its version is pinned.
+    """
+
+    def _decode_jwt_from_config(self, encoded_token: str, *_: object, **__: object) -> dict[str, Any]:
+        return decode(encoded_token)
+
+
+def encode(token: Token) -> str:
+    """Write the JWT of a token's row; the same row gives the same JWT again."""
+    issued = int(token.issued_at.timestamp())
+    claims = {
+        "jti": str(token.id),
+        "sid": str(token.session_id),
+        "iat": issued,
+        "nbf": issued,
+        "exp": int(token.expires_at.timestamp()),
+        "fresh": token.type == TokenType.ACCESS and token.parent_id is None,
+    }
+    create = create_access_token if token.type == TokenType.ACCESS else create_refresh_token
+    headers = {"typ": HEADER_TYPE[TokenType(token.type)]}
+    return str(create(str(token.user_id), additional_claims=claims, additional_headers=headers))
+
+
+def decode(encoded: str) -> dict[str, Any]:
+    """Return the claims of a JWT that keeps to the profile. Raises TokenExpired and InvalidToken."""
+    settings = current()
+    claims = _verified(encoded, settings.secret_key.get_secret_value())
+    if (claims["iss"], claims["aud"]) != (settings.jwt_issuer, settings.jwt_audience):
+        raise InvalidToken
+    time, leeway = now().timestamp(), settings.clock_leeway_seconds
+    if claims["exp"] + leeway <= time:
+        raise TokenExpired
+    if max(claims["iat"], claims["nbf"]) - leeway > time:
+        raise InvalidToken
+    return claims
+
+
+def _verified(encoded: str, key: str) -> dict[str, Any]:
+    """Return the claims of a JWT that is well formed, well signed and of exact types, whatever they say."""
+    try:
+        header, _, _ = (_canonical(segment) for segment in encoded.split("."))
+        # Before the library parses it, which a deep nesting would crash.
+        fields = strict_json.check(header)
+        payload = PyJWS().decode(encoded, key, algorithms=[ALGORITHM])
+        strict_json.check(payload)
+        claims = json.loads(payload)
+        wrong = [name for name, kind in CLAIMS.items() if type(claims[name]) is not kind]
+        ids = [claims[name] for name in ("sub", "jti", "sid")]
+        if wrong or ids != [str(UUID(id)) for id in ids]:
+            raise InvalidToken
+        # Exactly these two: no crit, jku, jwk, x5u, zip, nor anything else that a library might heed.
+        if fields != {"alg": ALGORITHM, "typ": HEADER_TYPE[TokenType(claims["type"])]}:
+            raise InvalidToken
+    except (PyJWTError, ValueError, TypeError, KeyError) as error:
+        raise InvalidToken from error
+    return cast("dict[str, Any]", claims)
+
+
+def _canonical(segment: str) -> bytes:
+    """Decode base64url; Python's own decoder skips what is not of its alphabet."""
+    raw = base64url_decode(segment)
+    if base64url_encode(raw).decode() != segment:
+        raise ValueError("not canonical base64url")
+    return raw
