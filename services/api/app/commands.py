@@ -40,6 +40,8 @@ def _tells_failures(command: Callable[P, R]) -> Callable[P, R]:
             return command(*args, **kwargs)
         except DomainError as error:
             raise click.ClickException(str(error)) from error
+        except UnicodeError as error:
+            raise click.ClickException("What you gave is not UTF-8 text. Write it in UTF-8.") from error
         except SQLAlchemyError as error:
             reason = str(getattr(error, "orig", error)).strip().partition("\n")[0]
             raise click.ClickException(
@@ -52,8 +54,11 @@ def _tells_failures(command: Callable[P, R]) -> Callable[P, R]:
 def _password(from_stdin: bool) -> str:
     """Ask twice without echo, or read one line: a password is never an argument, which others could see."""
     if from_stdin:
-        return sys.stdin.readline().rstrip("\r\n")
-    return str(click.prompt("Password", hide_input=True, confirmation_prompt=True))
+        password = sys.stdin.readline().rstrip("\r\n")
+    else:
+        password = str(click.prompt("Password", hide_input=True, confirmation_prompt=True))
+    password.encode()  # raises UnicodeError on bytes that are no text, which the terminal lets through
+    return password
 
 
 password_option = click.option(
@@ -128,12 +133,14 @@ def serve() -> None:
     settings = config.current()
     try:
         waitress = server.create_server(current_app._get_current_object(), settings)  # type: ignore[attr-defined]
-    except OSError as error:
+    except (OSError, UnicodeError) as error:
+        reason = getattr(error, "strerror", None) or "HOST is no host name"
         raise click.ClickException(
-            f"Cannot listen on {settings.host}:{settings.port}: {error.strerror}. "
+            f"Cannot listen on {settings.host}:{settings.port}: {reason}. "
             "Stop what uses the port, or choose another one with PORT."
         ) from error
-    click.echo(f"Serving on http://{settings.host}:{settings.port}")
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    click.echo(f"Serving on http://{host}:{settings.port}")
     server.serve(waitress)
 
 

@@ -1,6 +1,7 @@
 """The settings: typed, read once from the environment, wrong ones all named in one error."""
 
 import os
+import re
 from contextlib import suppress
 from pathlib import Path
 from secrets import token_urlsafe
@@ -8,7 +9,9 @@ from tempfile import NamedTemporaryFile
 from typing import Annotated, Literal, cast
 
 import click
+import psycopg2
 from flask import Flask, current_app
+from psycopg2 import extensions
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from sqlalchemy import URL, make_url
@@ -16,6 +19,7 @@ from sqlalchemy.exc import ArgumentError
 
 APP_NAME = "flask-api"
 VERSION = "0.1.0"  # the newest heading of CHANGELOG.md
+MAX_PORT = 65_535
 INSTANCE = Path(__file__).parent.parent / "instance"
 SECRETS = ("DATABASE_URL", "SECRET_KEY")
 POSTGRESQL = ("postgres", "postgresql", "postgresql+psycopg2")
@@ -30,11 +34,26 @@ def _database_url(value: object) -> URL:
         url = make_url(str(value))
     except (ArgumentError, ValueError):
         url = URL.create("unreadable")
-    if url.drivername in POSTGRESQL and url.database:
+    if url.drivername in POSTGRESQL and url.database and (url.port or 0) <= MAX_PORT and _is_dsn(url):
         return url.set(drivername="postgresql+psycopg2")
-    if url.drivername == "sqlite" and url.database not in (None, "", ":memory:"):
+    if url.drivername == "sqlite" and url.database not in (None, "", ":memory:") and not url.query:
         return url
     raise ValueError("must be postgresql://USER:PASSWORD@HOST/DATABASE or sqlite:///FILE")
+
+
+def _is_dsn(url: URL) -> bool:
+    """Whether libpq knows every parameter behind the question mark."""
+    try:
+        extensions.make_dsn(**{name: str(value) for name, value in url.query.items()})
+    except psycopg2.ProgrammingError:
+        return False
+    return True
+
+
+def _whole(value: object) -> object:
+    if isinstance(value, str) and not re.fullmatch("[0-9]+", value, re.ASCII):
+        raise ValueError("must be a whole number, written in digits")
+    return value
 
 
 def _long_enough(key: SecretStr) -> SecretStr:
@@ -52,6 +71,7 @@ SigningKey = Annotated[SecretStr, AfterValidator(_long_enough)]
 # An origin as a browser sends it. `*` is none: it would open the API to every page.
 Origin = Annotated[str, Field(pattern=r"^https?://([a-z0-9.-]+|\[[0-9a-f:]+\])(:[0-9]{1,5})?$")]
 Origins = Annotated[tuple[Origin, ...], NoDecode, BeforeValidator(_split)]
+Whole = Annotated[int, BeforeValidator(_whole)]
 Name = Annotated[str, Field(min_length=1, max_length=255)]
 
 
@@ -64,24 +84,24 @@ class Settings(BaseSettings):
 
     flask_env: Literal["development", "testing", "production"] = "production"
     database_url: DatabaseUrl
-    database_pool_size: int | None = Field(None, ge=1, le=200)
-    database_timeout_ms: int = Field(2000, ge=100, le=60_000)
+    database_pool_size: Whole | None = Field(None, ge=1, le=200)
+    database_timeout_ms: Whole = Field(2000, ge=100, le=60_000)
     secret_key: SigningKey
     jwt_issuer: Name = APP_NAME
     jwt_audience: Name = APP_NAME
-    access_token_seconds: int = Field(900, ge=1, le=900)
-    refresh_token_seconds: int = Field(2_592_000, ge=1, le=2_592_000)
-    session_max_seconds: int = Field(7_776_000, ge=1, le=7_776_000)
-    fresh_seconds: int = Field(900, ge=1, le=900)
-    refresh_grace_seconds: int = Field(10, ge=0, le=10)
-    clock_leeway_seconds: int = Field(10, ge=0, le=30)
-    password_min_length: int = Field(15, ge=8, le=64)
+    access_token_seconds: Whole = Field(900, ge=1, le=900)
+    refresh_token_seconds: Whole = Field(2_592_000, ge=1, le=2_592_000)
+    session_max_seconds: Whole = Field(7_776_000, ge=1, le=7_776_000)
+    fresh_seconds: Whole = Field(900, ge=1, le=900)
+    refresh_grace_seconds: Whole = Field(10, ge=0, le=10)
+    clock_leeway_seconds: Whole = Field(10, ge=0, le=30)
+    password_min_length: Whole = Field(15, ge=8, le=64)
     password_hasher: Literal["argon2id", "scrypt"] = "argon2id"
-    max_body_bytes: int = Field(65_536, ge=1024, le=16_777_216)
+    max_body_bytes: Whole = Field(65_536, ge=1024, le=16_777_216)
     cors_origins: Origins = ()
     host: str = "127.0.0.1"
-    port: int = Field(5000, ge=1, le=65_535)
-    threads: int = Field(8, ge=1, le=200)
+    port: Whole = Field(5000, ge=1, le=MAX_PORT)
+    threads: Whole = Field(8, ge=1, le=200)
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
 
@@ -136,7 +156,7 @@ def make_secret_key(file: Path) -> str:
 def _reason(kind: str, message: str) -> str:
     if kind == "missing":
         return "is required in production"
-    return message.removeprefix("Value error, ").replace("Input should", "should")
+    return re.sub("^(Value error, |Input |String )", "", message)
 
 
 def _secrets_from_files(wrong: dict[str, str]) -> dict[str, str]:

@@ -1,27 +1,41 @@
 """The database: `db`, what holds for each of its connections, and its health."""
 
 import select
+from functools import cache
 from pathlib import Path
 from time import monotonic
-from typing import Any
+from typing import Any, ClassVar
 
 import psycopg2
-from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from flask import Flask, has_request_context, request
 from flask_migrate import Migrate
 from flask_sqlalchemy import SQLAlchemy
+from flask_sqlalchemy.session import Session as FlaskSession
 from psycopg2 import extensions
 from sqlalchemy import Connection, Engine, event
-from sqlalchemy.exc import DisconnectionError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, DisconnectionError, SQLAlchemyError
 
 from app.config import Settings
 from app.model.models import Base
 
+SILENT_SECONDS = 1
+POLL_EVENTS = {extensions.POLL_READ: select.POLLIN, extensions.POLL_WRITE: select.POLLOUT}
 MIGRATIONS = Path(__file__).parent.parent / "migrations"
 
-db = SQLAlchemy(metadata=Base.metadata, session_options={"expire_on_commit": False})
+
+class Session(FlaskSession):
+    """The session of a request. Its end cannot fail: an answer is ready by then."""
+
+    def close(self) -> None:
+        try:
+            super().close()
+        except DBAPIError:  # the database went away since the last statement, and the transaction with it
+            self.invalidate()
+
+
+db = SQLAlchemy(metadata=Base.metadata, session_options={"class_": Session, "expire_on_commit": False})
 migrate = Migrate(db=db, directory=MIGRATIONS)
 
 
@@ -58,20 +72,19 @@ def failing_check() -> str | None:
 
     A revision that this code does not know is a newer release's: it has migrated and will replace us.
     """
-    scripts = ScriptDirectory.from_config(_alembic_config())
     try:
-        applied = MigrationContext.configure(db.session.connection()).get_current_heads()
+        applied = set(MigrationContext.configure(db.session.connection()).get_current_heads())
     except SQLAlchemyError:
         return "database"
-    known = {script.revision for script in scripts.walk_revisions()}
-    is_newer = any(revision not in known for revision in applied)
-    return None if is_newer or set(applied) == set(scripts.get_heads()) else "migrations"
+    heads, known = _revisions()
+    return None if applied == heads or applied - known else "migrations"
 
 
-def _alembic_config() -> Config:
-    config = Config()
-    config.set_main_option("script_location", str(MIGRATIONS))
-    return config
+@cache
+def _revisions() -> tuple[set[str], set[str]]:
+    """Return the newest revisions of this code, and all."""
+    scripts = ScriptDirectory(str(MIGRATIONS))
+    return set(scripts.get_heads()), {script.revision for script in scripts.walk_revisions()}
 
 
 def _postgresql_options(settings: Settings) -> dict[str, Any]:
@@ -85,7 +98,7 @@ def _postgresql_options(settings: Settings) -> dict[str, Any]:
     given = settings.database_url.query.get("options", "")
     options = " ".join([str(given), *(f"-c {name}={value}" for name, value in limits.items())])
     # The server ends a slow statement; half a second later the client gives up on a silent server.
-    limited = type("LimitedConnection", (extensions.connection,), {"seconds": milliseconds / 1000 + 0.5})
+    limited = type("Limited", (LimitedConnection,), {"seconds": milliseconds / 1000 + 0.5})
     return {
         "connect_args": {"options": options.strip(), "connection_factory": limited},
         "pool_size": settings.database_pool_size or settings.threads,
@@ -94,17 +107,39 @@ def _postgresql_options(settings: Settings) -> dict[str, Any]:
     }
 
 
-def _wait(connection: Any) -> None:
-    """Wait for the server, at most for the connection's own limit: libpq itself waits for a silent one
-    for ever. Raising makes psycopg2 close the connection."""
-    limit = getattr(connection, "seconds", None)
-    deadline = limit and monotonic() + limit
-    events = {extensions.POLL_READ: select.POLLIN, extensions.POLL_WRITE: select.POLLOUT}
+class LimitedConnection(extensions.connection):
+    """A connection whose calls end in time. Each app has a subclass, and so its own silence."""
+
+    seconds: ClassVar[float | None] = None  # for each call; None: for ever, as a migration may take
+    silent_until: ClassVar[float] = 0  # after a call that was not answered; others then fail at once
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self.refuse_if_silent()
+        super().__init__(*args, **kwargs)
+
+    @classmethod
+    def refuse_if_silent(cls) -> None:
+        if monotonic() < cls.silent_until:
+            raise psycopg2.OperationalError("the database did not answer a moment ago")
+
+
+def _wait(connection: extensions.connection) -> None:
+    """Wait for the server, but not for ever, as libpq does. Raising makes psycopg2 close the connection.
+
+    When one call was not answered in time, the others fail at once for a second; then one tries.
+    """
+    limited = type(connection) if isinstance(connection, LimitedConnection) else LimitedConnection
+    limited.refuse_if_silent()
+    deadline = limited.seconds and monotonic() + limited.seconds
+    if limited.silent_until:
+        limited.silent_until = deadline or 0
     while (state := connection.poll()) != extensions.POLL_OK:
         poll = select.poll()
-        poll.register(connection.fileno(), events[state])
+        poll.register(connection.fileno(), POLL_EVENTS[state])
         if not poll.poll(deadline and max(0, deadline - monotonic()) * 1000):
+            limited.silent_until = monotonic() + SILENT_SECONDS
             raise psycopg2.OperationalError("the database did not answer in time")
+    limited.silent_until = 0
 
 
 extensions.set_wait_callback(_wait)

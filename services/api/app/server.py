@@ -11,6 +11,7 @@ from flask import Flask
 from waitress import wasyncore
 from waitress.adjustments import Adjustments
 from waitress.channel import HTTPChannel
+from waitress.parser import HTTPRequestParser, ParsingError
 from waitress.server import TcpWSGIServer
 from waitress.task import ErrorTask, WSGITask
 
@@ -19,7 +20,7 @@ from app.blueprint.handlers import BY_STATUS, MEDIA_TYPE, choose_request_id, doc
 from app.blueprint.headers import SECURITY
 from app.config import Settings
 
-DRAIN_SECONDS = 9
+DRAIN_SECONDS = 8
 QUIET_SECONDS = 0.5  # for which a connection is silent before a drain closes it: a request may be on its way
 LINGER_SECONDS = 2  # for which the rest of a refused request is read and thrown away
 
@@ -45,14 +46,25 @@ class ProblemTask(ErrorTask):  # type: ignore[misc]
         self.response_headers.extend((headers | SECURITY).items())
         self.set_close_on_finish()
         self.content_length = len(body)
-        self.write(body)
+        self.write(b"" if getattr(self.request, "command", "") == "HEAD" else body)
         self.channel.refused_at = time.time()
+
+
+class Parser(HTTPRequestParser):  # type: ignore[misc]
+    """waitress' parser, which knows no answer to a URI with a broken IPv6 address."""
+
+    def parse_header(self, header_plus: bytes) -> None:
+        try:
+            super().parse_header(header_plus)
+        except ValueError as error:
+            raise ParsingError("Bad URI") from error
 
 
 class Channel(HTTPChannel):  # type: ignore[misc]
     """A connection. After a refusal it lingers: closed with something unread, TCP would reset it, and the
     client would lose the answer (RFC 9112, 9.6)."""
 
+    parser_class = Parser
     task_class = Task
     close_when_flushed: bool
     error_task_class = ProblemTask
@@ -130,8 +142,10 @@ def create_server(app: Flask, settings: Settings) -> Server:
         "connection_limit": 900,
         "channel_timeout": 60,
         "max_request_header_size": 16_384,
-        "max_request_body_size": settings.max_body_bytes + 1,
-        "inbuf_overflow": settings.max_body_bytes + 16_384,  # nothing goes into a temporary file
+        # The app refuses what is longer than MAX_BODY_BYTES. This is for what nobody should even read, and
+        # larger because waitress counts the framing of chunks as well.
+        "max_request_body_size": 8 * settings.max_body_bytes,
+        "inbuf_overflow": 8 * settings.max_body_bytes,  # nothing goes into a temporary file
         "ident": None,
         "clear_untrusted_proxy_headers": False,  # nobody here reads them
     }

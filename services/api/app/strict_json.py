@@ -7,6 +7,7 @@ from typing import Any, NoReturn
 MAX_DEPTH = 32
 # Possessive, and matching an unterminated string to its end: linear whatever the text.
 STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)', re.DOTALL)
+PAIR = re.compile(rb"\[\]|\{\}")
 NO_BRACKET = bytes(set(range(256)) - set(b"[]{}"))
 ESCAPED_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
@@ -14,8 +15,8 @@ ESCAPED_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 def check(raw: bytes) -> Any:
     """Parse UTF-8 JSON, numbers left as text. Raises ValueError on NaN and Infinity, a name twice in one
     object, lone surrogates, a byte order mark, and more than 32 levels."""
-    if _is_too_deep(raw):
-        raise ValueError("nested too deeply")
+    if not _nests_within(MAX_DEPTH, raw):
+        raise ValueError("nested too deeply, or not closed")
     value = json.loads(
         raw.decode("utf-8"),
         object_pairs_hook=_unique,
@@ -28,13 +29,12 @@ def check(raw: bytes) -> Any:
     return value
 
 
-def _is_too_deep(raw: bytes) -> bool:
-    depth = 0
-    for bracket in STRING.sub(b"", raw).translate(None, NO_BRACKET):
-        depth += 1 if bracket in b"[{" else -1
-        if depth > MAX_DEPTH:
-            return True
-    return False
+def _nests_within(levels: int, raw: bytes) -> bool:
+    """Take away the innermost pairs of brackets, a level at a time: fast, and without recursion."""
+    brackets = STRING.sub(b"", raw).translate(None, NO_BRACKET)
+    for _ in range(levels):
+        brackets = PAIR.sub(b"", brackets)
+    return not brackets
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from app.blueprint.endpoint import endpoint
 from app.blueprint.handlers import PreconditionFailed
 from app.blueprint.schemas import Account, AccountChange, AccountReplacement
 from app.database import db, release
-from app.exceptions import LastAdmin, PasswordRefused, UsernameTaken, WrongCurrentPassword
+from app.exceptions import LastAdmin, PasswordRefused, TokenRevoked, UsernameTaken, WrongCurrentPassword
 from app.model.models import Reason
 from app.model.session_repository import SessionRepository
 from app.model.user_repository import UserRepository
@@ -44,7 +44,8 @@ def replace(caller: Caller, body: AccountReplacement) -> tuple[BaseModel, dict[s
 @endpoint(needs=FRESH_TOKEN, status=204, raises=[LastAdmin])
 def delete(caller: Caller) -> None:
     """Delete your account with all its sessions and tokens, shortly after a login."""
-    UserRepository(db.session).remove(caller.user)
+    if not UserRepository(db.session).remove(caller.user):
+        raise TokenRevoked
     db.session.commit()
 
 
@@ -58,8 +59,10 @@ def _change(caller: Caller, body: AccountChange | AccountReplacement) -> tuple[B
     if not passwords().verify(body.current_password, credentials.password_hash):
         raise WrongCurrentPassword
     hashed = passwords().hash(body.password) if body.password is not None else None
-    user = users.lock_unchanged(credentials)
-    if user is None:  # somebody else changed the password meanwhile
+    user = users.lock(credentials.user_id)
+    if user is None:
+        raise TokenRevoked
+    if user.password_changed_at != credentials.changed_at:  # it was right a moment ago
         raise WrongCurrentPassword
     refuse_stale(Account.of(user))
     if body.username is not None:

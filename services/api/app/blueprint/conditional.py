@@ -2,7 +2,7 @@
 
 from hashlib import sha256
 
-from flask import request
+from flask import Response, request
 from pydantic import BaseModel
 
 from app.blueprint.handlers import PreconditionFailed
@@ -11,6 +11,15 @@ from app.blueprint.handlers import PreconditionFailed
 def tagged(resource: BaseModel) -> tuple[BaseModel, dict[str, str]]:
     """Answer the resource with its ETag; GET then answers 304 to an If-None-Match that names it."""
     return resource, {"ETag": f'"{_etag(resource)}"'}
+
+
+def not_modified(response: Response) -> Response:
+    """Empty the answer to a GET or HEAD whose If-None-Match names it."""
+    tag, _ = response.get_etag()
+    if tag and request.method in ("GET", "HEAD") and request.if_none_match.contains_weak(tag):
+        response.status_code, response.data = 304, b""
+        del response.headers["Content-Length"], response.headers["Content-Type"]
+    return response
 
 
 def refuse_stale(resource: BaseModel) -> None:

@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from functools import wraps
 from typing import Any, TypeVar
 
-from flask import Response, request
+from flask import Response
 from flask.typing import ResponseReturnValue
 from pydantic import BaseModel
 
 from app.authentication import Need
+from app.blueprint.conditional import not_modified
 from app.blueprint.request_body import read_body, read_query, refuse_body
 from app.blueprint.schemas import Body, Query
 
@@ -76,4 +77,4 @@ def _write(result: Any, status: int) -> ResponseReturnValue:
     response = Response(data, status, headers, content_type="application/json" if data else None)
     if not data:
         del response.headers["Content-Type"]
-    return response.make_conditional(request) if request.method == "GET" else response
+    return not_modified(response)

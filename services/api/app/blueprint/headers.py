@@ -1,6 +1,7 @@
 """What every request and every answer has in common: the checks before, the headers after."""
 
 import re
+from ipaddress import IPv6Address
 
 from flask import Flask, Response, request
 from werkzeug.exceptions import BadRequest, NotFound
@@ -8,7 +9,12 @@ from werkzeug.exceptions import BadRequest, NotFound
 from app.blueprint.handlers import request_id
 from app.config import current
 
-HOST = re.compile(r"([A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\.?|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?")
+LABEL = r"[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?"
+HOST = re.compile(rf"({LABEL}(\.{LABEL})*\.?|\[(?P<ipv6>[^\]]+)\])(:(?P<port>[0-9]{{1,5}}))?")
+MAX_PORT = 65_535
+ABSOLUTE = re.compile(r"^https?://[^/?#]+", re.IGNORECASE)  # of a target as proxies send it
+# A slash, or what RFC 3986 calls unreserved, percent-encoded: `/auth%2Ftoken`, `/acc%6Funt`.
+NEEDLESS = re.compile(r"%(2[DEF]|3\d|[46][1-9A-F]|[57][\dA]|5F|7E)", re.IGNORECASE)
 SECURITY = {
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
     "Cross-Origin-Resource-Policy": "same-origin",
@@ -32,12 +38,27 @@ def init_app(app: Flask) -> None:
 
 def _refuse_ambiguity() -> None:
     """Refuse a request without one well-formed Host (RFC 9112, 3.2), and a second spelling of a path."""
-    if not HOST.fullmatch(request.environ.get("HTTP_HOST", "")):
+    if not _is_host(request.environ.get("HTTP_HOST", "")):
         raise BadRequest
-    # waitress folds slashes at the start of a path, so `//account` would be a second name of `/account`.
-    path = request.environ.get("REQUEST_URI", "").partition("?")[0]
-    if path.startswith(("//", "/%2f", "/%2F")):
+    # What the client wrote: the server decodes it, and waitress folds slashes at its start.
+    target = request.environ.get("REQUEST_URI") or request.environ.get("RAW_URI", "")
+    path = ABSOLUTE.sub("", target).partition("?")[0]
+    if not path.startswith("/") or path.startswith("//") or "#" in path or NEEDLESS.search(path):
         raise NotFound
+
+
+def _is_host(text: str) -> bool:
+    match = HOST.fullmatch(text)
+    return bool(
+        match and int(match["port"] or 0) <= MAX_PORT and (match["ipv6"] is None or _is_ipv6(match["ipv6"]))
+    )
+
+
+def _is_ipv6(text: str) -> bool:
+    try:
+        return IPv6Address(text).scope_id is None
+    except ValueError:
+        return False
 
 
 def _secure(response: Response) -> Response:

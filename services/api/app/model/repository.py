@@ -33,9 +33,9 @@ class Repository(Generic[Model]):
         self.session.flush()
         return row
 
-    def delete(self, row: Model) -> None:
-        """Delete the row and what depends on it. One that is gone already is no error."""
-        self.change(delete(self.model).where(self.model.id == row.id))
+    def delete(self, row: Model) -> bool:
+        """Delete the row and what depends on it; return whether it was still there."""
+        return self.change(delete(self.model).where(self.model.id == row.id)) == 1
 
     def lock(self, id: UUID) -> Model | None:
         """Return the row as it is now and keep others from changing it until the transaction ends."""

@@ -48,7 +48,7 @@ class Pair(NamedTuple):
     time: datetime  # of this answer, which may be a later one
 
     def seconds_left(self, token: Token) -> int:
-        return int((token.expires_at - _second(self.time)).total_seconds())
+        return max(0, int((token.expires_at - _second(self.time)).total_seconds()))
 
 
 class SessionRepository(ExpiringRepository[Session]):

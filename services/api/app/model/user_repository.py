@@ -73,8 +73,8 @@ class UserRepository(Repository[User]):
         user = self.lock(credentials.user_id)
         return user if user and user.password_changed_at == credentials.changed_at else None
 
-    def remove(self, user: User) -> None:
-        """Delete the account with its sessions and tokens. Raises LastAdmin.
+    def remove(self, user: User) -> bool:
+        """Delete the account with its sessions and tokens; return whether it was there. Raises LastAdmin.
 
         The admins are locked together, always in the same order: two of them who leave at the same time
         wait for each other, and the second one finds itself alone.
@@ -82,7 +82,7 @@ class UserRepository(Repository[User]):
         admins = select(User.id).where(User.role == Role.ADMIN).order_by(User.id).with_for_update()
         if user.role == Role.ADMIN and self.session.scalars(admins).all() == [user.id]:
             raise LastAdmin
-        self.delete(user)
+        return self.delete(user)
 
     def all(self) -> Sequence[User]:
         return self.session.scalars(select(User).order_by(User.username_key)).all()

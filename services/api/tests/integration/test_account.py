@@ -8,7 +8,7 @@ import pytest
 import time_machine
 from flask import Flask
 from flask.testing import FlaskClient
-from sqlalchemy import func, select
+from sqlalchemy import delete, func, select
 
 from app.clock import now
 from app.database import db
@@ -39,6 +39,7 @@ def test_an_account_that_did_not_change_is_not_sent_again(ann: Person) -> None:
         assert (response.status_code, response.data) == (304, b"")
         assert response.headers["ETag"] == tag
     assert ann.get("/account", headers={"If-None-Match": '"other"'}).status_code == 200
+    assert ann.get("/account", headers={"If-Match": '"other"'}).status_code == 200
 
 
 def test_a_rename_is_seen_and_changes_the_etag(ann: Person) -> None:
@@ -191,6 +192,18 @@ def test_a_password_that_changes_meanwhile_is_the_wrong_one(app: Flask, ann: Per
         response = ann.patch("/account", json={"username": "anna", "current_password": PASSWORD})
 
     assert problem(response) == (403, "wrong_current_password")
+
+
+def test_an_account_that_is_deleted_meanwhile_cannot_change(app: Flask, ann: Person) -> None:
+    def delete_meanwhile(hasher: Argon2id, password: str, hashed: str) -> bool:
+        db.session.execute(delete(User))
+        db.session.commit()
+        return True
+
+    with patch.object(Argon2id, "verify", delete_meanwhile):
+        response = ann.patch("/account", json={"username": "anna", "current_password": PASSWORD})
+
+    assert problem(response) == (401, "token_revoked")
 
 
 def test_a_deleted_account_is_gone_with_all_its_rows(app: Flask, client: FlaskClient, people: People) -> None:

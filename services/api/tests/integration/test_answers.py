@@ -53,6 +53,9 @@ def test_an_answer_over_tls_asks_to_stay_there(client: FlaskClient) -> None:
         "/Account",
         "/%2faccount",
         "/%2Faccount",
+        "/auth%2Ftoken",
+        "/acc%6funt",
+        "/%41ccount",
         "/auth",
         "/openapi.jso",
     ],
@@ -90,6 +93,8 @@ def test_head_answers_what_get_does_without_its_body(ann: Person) -> None:
     assert (head.status_code, head.data) == (200, b"")
     assert head.headers["ETag"] == get.headers["ETag"]
     assert head.headers["Content-Length"] == get.headers["Content-Length"]
+    conditional = ann.client.head("/account", headers=ann.headers | {"If-None-Match": get.headers["ETag"]})
+    assert conditional.status_code == 304
 
 
 @pytest.mark.parametrize("given", ["x", "a" * 128, "A-1._z"])
@@ -112,7 +117,30 @@ def test_answers_to_callers_are_not_stored(client: FlaskClient, path: str) -> No
 
 @pytest.mark.parametrize(
     "host",
-    ["", "a b", "a,b", "a/b", "a@b", "a:b", "a:", "a:123456", "[::1", "::1", ".", "a..b", "a\x7f", "ä"],
+    [
+        "",
+        "a b",
+        "a,b",
+        "a/b",
+        "a@b",
+        "a:b",
+        "a:",
+        "a:123456",
+        "[::1",
+        "::1",
+        ".",
+        "a..b",
+        "a\x7f",
+        "ä",
+        "a:65536",
+        "[....]",
+        "[1]",
+        "[1.2.3.4]",
+        "[fe80::1%25eth0]",
+        "-",
+        "-a",
+        "a-",
+    ],
 )
 def test_a_malformed_host_is_refused(client: FlaskClient, host: str) -> None:
     assert problem(client.get("/", environ_overrides={"HTTP_HOST": host})) == (400, "bad_request")

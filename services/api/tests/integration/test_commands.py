@@ -132,6 +132,19 @@ def flask(*arguments: str, **environment: str) -> subprocess.CompletedProcess[st
     )  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    "arguments", [["create", "bob", "--password-stdin"], ["delete", "ab\udcff"], ["set-password", "\udcff"]]
+)
+def test_what_is_no_utf8_is_told_in_one_line(runner: FlaskCliRunner, arguments: list[str]) -> None:
+    stdin = b"caf\xe9 au lait et miel\n"
+
+    result = runner.invoke(args=["user", *arguments], input=stdin)
+
+    assert result.exit_code == 1
+    assert "UTF-8" in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
 def test_wrong_settings_stop_every_command_in_one_line() -> None:
     result = flask("user", "list", PORT="high", SECRET_KEY="not to be told")
 

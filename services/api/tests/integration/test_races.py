@@ -132,6 +132,15 @@ def test_two_password_changes_at_once_are_one(live: Live) -> None:
     assert Counter(answer.status_code for answer in answers) == {200: 1, 403: 3}
 
 
+def test_an_account_is_deleted_once(live: Live) -> None:
+    url, people = live
+    ann = people("ann")
+
+    answers = at_once(*[lambda: httpx.delete(f"{url}/account", headers=ann.headers, timeout=30)] * 5)
+
+    assert Counter(answer.status_code for answer in answers) == {204: 1, 401: 4}
+
+
 def test_of_two_last_admins_one_stays(live: Live) -> None:
     url, people = live
     admins = [people(name, Role.ADMIN) for name in ("ann", "bob")]

@@ -1,6 +1,7 @@
 """POST /auth/refresh: rotation, the repair of a lost answer, and the end of a stolen session."""
 
 from datetime import timedelta
+from unittest.mock import patch
 
 import pytest
 import time_machine
@@ -53,6 +54,15 @@ def test_a_lost_answer_is_repaired_with_the_same_successor(client: FlaskClient, 
     assert again.json["refresh_token"] == first["refresh_token"]
     assert 890 <= again.json["expires_in"] <= 892
     assert refresh(client, first["refresh_token"]).status_code == 200
+
+
+def test_a_repaired_answer_never_tells_a_negative_time(app: Flask, client: FlaskClient, ann: Person) -> None:
+    short = app.extensions["settings"].model_copy(update={"access_token_seconds": 1})
+    with patch.dict(app.extensions, {"settings": short}):
+        refresh(client, ann.refresh)
+
+        with time_machine.travel(now() + timedelta(seconds=5), tick=False):
+            assert refresh(client, ann.refresh).json["expires_in"] == 0
 
 
 def test_a_spent_token_ends_the_session_once_its_successor_was_presented(

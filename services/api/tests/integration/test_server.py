@@ -21,6 +21,10 @@ from tests.integration.conftest import PASSWORD, People
 
 pytestmark = pytest.mark.any_database
 Live = tuple[str, People]
+OTHER_SPELLINGS = [
+    b"//account", b"/%2faccount", b"http://a//account", b"http://a/%2Faccount", b"/auth%2ftoken",
+    b"/acc%6funt", b"/account#x", b"account", b"http:///account", b"ftp://a/account", b"http://a", b"?", b"#", b"*",
+]  # fmt: skip
 HEAD = (
     b"POST /auth/register HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
 )
@@ -57,8 +61,9 @@ def exchange(url: str, raw: bytes) -> tuple[int, dict[str, str], bytes]:
         (b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip\r\n\r\n", 501, "not_implemented"),
         (b"GET / HTTP/1.1\r\nHost: a\r\nX: " + b"x" * 17_000 + b"\r\n\r\n", 431, "headers_too_large"),
         (b"GET /" + b"x" * 17_000 + b" HTTP/1.1\r\nHost: a\r\n\r\n", 431, "headers_too_large"),
-        (b"GET //account HTTP/1.1\r\nHost: a\r\n\r\n", 404, "not_found"),
-        (b"GET /%2faccount HTTP/1.1\r\nHost: a\r\n\r\n", 404, "not_found"),
+        *((b"GET %s HTTP/1.1\r\nHost: a\r\n\r\n" % target, 404, "not_found") for target in OTHER_SPELLINGS),
+        (b"GET http://[/account HTTP/1.1\r\nHost: a\r\n\r\n", 400, "bad_request"),
+        (b"GET http://[::1/account HTTP/1.1\r\nHost: a\r\n\r\n", 400, "bad_request"),
         (b"POST /auth/login HTTP/1.1\r\nHost: a\r\nContent-Length: 9999999\r\n\r\n", 413, "body_too_large"),
     ],
 )  # fmt: skip
@@ -88,6 +93,37 @@ def test_too_large_a_body_is_answered_though_the_client_still_sends(
     response = httpx.post(f"{url}/auth/login", content=iter([body]) if chunked else body)
 
     assert (response.status_code, response.json()["code"]) == (413, "body_too_large")
+
+
+def test_an_absolute_uri_is_read_like_a_path(live: Live) -> None:
+    url, _ = live
+
+    assert exchange(url, b"GET http://a/health/live HTTP/1.1\r\nHost: a\r\n\r\n")[0] == 200
+
+
+def test_an_error_of_the_server_to_head_has_no_body(live: Live) -> None:
+    url, _ = live
+
+    status, headers, body = exchange(url, b"HEAD / HTTP/1.1\r\nHost: a\r\nContent-Length: x\r\n\r\n")
+
+    assert (status, body) == (400, b"")
+    assert int(headers["Content-Length"]) > 0
+
+
+@pytest.mark.parametrize(
+    ("size", "parts", "status"), [(65_536, 1, 201), (4_000, 4_000, 201), (65_537, 1, 413)]
+)
+def test_the_limit_counts_the_body_and_not_its_chunks(live: Live, size: int, parts: int, status: int) -> None:
+    url, _ = live
+    body = json.dumps({"username": "ann", "password": PASSWORD}).encode().ljust(size)
+    step = size // parts
+    chunks = (body[start : start + step] for start in range(0, size, step))
+
+    response = httpx.post(
+        f"{url}/auth/register", content=chunks, headers={"Content-Type": "application/json"}, timeout=30
+    )
+
+    assert response.status_code == status
 
 
 def test_a_chunked_body_is_read_like_any_other(live: Live) -> None:

@@ -88,6 +88,11 @@ def test_a_setting_beyond_its_bounds_stops_the_start(
         assert f"{name}: " in wrong(monkeypatch, **{name: str(value)})
 
 
+@pytest.mark.parametrize("value", ["900.0", "+900", "9_0", " 900", "-1", "0x10", "\u0669", "nine"])
+def test_a_number_is_written_in_digits(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    assert "ACCESS_TOKEN_SECONDS: must be a whole number" in wrong(monkeypatch, ACCESS_TOKEN_SECONDS=value)
+
+
 @pytest.mark.parametrize(
     ("given", "used"),
     [
@@ -118,6 +123,10 @@ def test_a_database_url_comes_in_many_forms(monkeypatch: pytest.MonkeyPatch, giv
         "app.db",
         "://",
         "postgresql://h:port/d",
+        "postgresql://h:99999/d",
+        "postgresql://h/d?sslmod=require",
+        "sqlite:///file::memory:?uri=true",
+        "sqlite:////data/app.db?timeout=soon",
     ],
 )
 def test_any_other_database_url_is_refused(monkeypatch: pytest.MonkeyPatch, url: str) -> None:

@@ -1,0 +1,98 @@
+"""What holds when the database goes away or falls silent."""
+
+import socket
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+from flask import Flask
+from sqlalchemy import text
+
+from app import create_app
+from app.database import db
+from tests.conftest import settings_for
+from tests.integration.conftest import PASSWORD, problem
+
+
+def test_an_answer_that_is_ready_survives_the_end_of_its_connection(committed_app: Flask) -> None:
+    with committed_app.app_context():
+        db.session.execute(text("SELECT 1"))
+        connection = db.session.connection().connection.dbapi_connection
+        assert connection is not None
+        connection.close()
+
+        db.session.remove()
+
+        assert db.session.scalar(text("SELECT 1")) == 1
+
+
+def test_an_idle_connection_that_the_server_closed_is_replaced(committed_app: Flask) -> None:
+    with committed_app.app_context():
+        if db.engine.dialect.name == "sqlite":
+            return  # has no server
+        own = db.session.scalar(text("SELECT pg_backend_pid()"))
+        db.session.remove()
+        with db.engine.connect() as first, db.engine.connect() as second:
+            other = second if first.scalar(text("SELECT pg_backend_pid()")) == own else first
+            victim = second if other is first else first
+            pid = victim.scalar(text("SELECT pg_backend_pid()"))
+            victim.close()
+            other.execute(text("SELECT pg_terminate_backend(:pid)"), {"pid": pid})
+
+        for _ in range(3):
+            assert db.session.scalar(text("SELECT 1")) == 1
+            db.session.remove()
+
+
+class SilentServer:
+    """Takes connections and never says a word."""
+
+    def __init__(self) -> None:
+        self.connections: list[socket.socket] = []
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        self.thread = threading.Thread(target=self._accept)
+        self.thread.start()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                self.connections.append(self.listener.accept()[0])
+            except OSError:
+                return
+
+    def close(self) -> None:
+        self.listener.shutdown(socket.SHUT_RDWR)
+        self.listener.close()
+        self.thread.join(timeout=10)
+        for connection in self.connections:
+            connection.close()
+
+
+@pytest.fixture
+def silent() -> Iterator[SilentServer]:
+    server = SilentServer()
+    yield server
+    server.close()
+
+
+def test_a_silent_database_is_asked_once_a_second(silent: SilentServer) -> None:
+    url = f"postgresql+psycopg2://ann@127.0.0.1:{silent.port}/app_test?sslmode=disable"
+    app = create_app(settings_for(url, database_timeout_ms=100))
+    app.config["PROPAGATE_EXCEPTIONS"] = False
+    client = app.test_client()
+
+    def register() -> None:
+        response = client.post("/auth/register", json={"username": "ann", "password": PASSWORD})
+        assert problem(response) == (503, "database_unavailable")
+        assert int(response.headers["Retry-After"]) >= 1
+
+    for _ in range(5):
+        register()
+
+    assert len(silent.connections) == 1
+    assert client.get("/health/live").status_code == 200
+    time.sleep(1.1)
+    register()
+    assert len(silent.connections) == 2
