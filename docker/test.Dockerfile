@@ -6,9 +6,10 @@ COPY services/api/requirements-dev.txt /tmp/
 RUN pip install --no-cache-dir --disable-pip-version-check --root-user-action=ignore \
       --only-binary :all: --require-hashes -r /tmp/requirements-dev.txt
 
-# .dockerignore names all that comes along. The modes of a checkout depend on its owner's umask.
+# .dockerignore names all that comes along. The modes of a checkout depend on its owner's umask. Compiled, because many
+# tests start processes, and none of them may write here.
 COPY . /repository
-RUN chmod -R u=rwX,go=rX /repository
+RUN chmod -R u=rwX,go=rX /repository && python -m compileall -q /repository/services/api/app
 
 # Not root, from whom no file is safe: a test would see other failures than the API.
 USER 10001:10001
