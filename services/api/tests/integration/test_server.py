@@ -23,7 +23,8 @@ pytestmark = pytest.mark.any_database
 Live = tuple[str, People]
 OTHER_SPELLINGS = [
     b"//account", b"/%2faccount", b"http://a//account", b"http://a/%2Faccount", b"/auth%2ftoken",
-    b"/acc%6funt", b"/account#x", b"account", b"http:///account", b"ftp://a/account", b"http://a", b"?", b"#", b"*",
+    b"/acc%6funt", b"/account#x", b"account", b"http:///account", b"ftp://a/account", b"http://a",
+    b"?", b"#", b"*",
 ]  # fmt: skip
 HEAD = (
     b"POST /auth/register HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
