@@ -38,7 +38,7 @@ def test_an_idle_connection_that_the_server_closed_is_replaced(committed_app: Fl
             victim = second if other is first else first
             pid = victim.scalar(text("SELECT pg_backend_pid()"))
             victim.close()
-            other.execute(text("SELECT pg_terminate_backend(:pid)"), {"pid": pid})
+            other.execute(text("SELECT pg_terminate_backend(:pid, 5000)"), {"pid": pid})
 
         for _ in range(3):
             assert db.session.scalar(text("SELECT 1")) == 1
