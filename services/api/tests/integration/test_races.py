@@ -1,9 +1,11 @@
 """What many do at the same time, against a real server and the real engine."""
 
+import time
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
+from typing import cast
 from uuid import UUID
 
 import httpx
@@ -12,7 +14,10 @@ from flask import Flask
 from sqlalchemy import func, select
 
 from app.database import db
-from app.model.models import Role, Session, Token
+from app.exceptions import LastAdmin
+from app.model.models import Role, Session, Token, User
+from app.model.passwords import PasswordHash
+from app.model.user_repository import UserRepository
 from tests.integration.conftest import PASSWORD, People, Person, bearer
 
 Live = tuple[str, People]
@@ -141,15 +146,30 @@ def test_an_account_is_deleted_once(live: Live) -> None:
     assert Counter(answer.status_code for answer in answers) == {204: 1, 401: 4}
 
 
-def test_of_two_last_admins_one_stays(live: Live) -> None:
-    url, people = live
-    admins = [people(name, Role.ADMIN) for name in ("ann", "bob")]
+def test_of_two_last_admins_who_leave_at_once_one_stays(
+    committed_app: Flask, password_hash: PasswordHash
+) -> None:
+    people = People(committed_app, password_hash)
+    for name in ("ann", "bob"):
+        people.register(name, Role.ADMIN)
 
-    answers = at_once(
-        *[lambda person=person: httpx.delete(f"{url}/account", headers=person.headers) for person in admins]
-    )
+    def remove(name: str) -> None:
+        users = UserRepository(db.session)
+        users.remove(cast("User", users.named(name)))
 
-    assert sorted(answer.status_code for answer in answers) == [204, 409]
+    def leave_second() -> None:
+        with committed_app.app_context():
+            remove("bob")
+            db.session.commit()
+
+    with committed_app.app_context(), ThreadPoolExecutor(1) as pool:
+        remove("ann")
+        second = pool.submit(leave_second)
+        time.sleep(0.3)  # the second one is waiting by now, or has gone through
+        db.session.commit()
+
+    with pytest.raises(LastAdmin):
+        second.result(timeout=10)
 
 
 def test_logouts_of_all_scopes_at_once_do_not_deadlock(live: Live) -> None:
