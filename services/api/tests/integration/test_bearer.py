@@ -1,8 +1,10 @@
 """Which Authorization header and which JWT get in, and how each failure is told."""
 
+import hmac
 import json
 from base64 import urlsafe_b64encode
 from datetime import timedelta
+from string import ascii_lowercase, ascii_uppercase, digits
 from typing import Any
 from uuid import uuid4
 
@@ -234,11 +236,27 @@ def test_a_tampered_token_is_invalid(client: FlaskClient, ann: Person, tamper: s
     assert get(client, f"Bearer {token}") == (401, "invalid_token", INVALID)
 
 
-def test_a_signature_has_one_spelling(client: FlaskClient, ann: Person) -> None:
-    last = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_".index(ann.access[-1])
-    same_bytes = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"[last ^ 1]
+def other_spelling(segment: str) -> str:
+    """Flip a bit of the last character that decodes to nothing."""
+    alphabet = ascii_uppercase + ascii_lowercase + digits + "-_"
+    return segment[:-1] + alphabet[alphabet.index(segment[-1]) ^ 1]
 
-    assert get(client, f"Bearer {ann.access[:-1]}{same_bytes}") == (401, "invalid_token", INVALID)
+
+def test_a_signature_has_one_spelling(client: FlaskClient, ann: Person) -> None:
+    assert get(client, f"Bearer {other_spelling(ann.access)}") == (401, "invalid_token", INVALID)
+
+
+def test_a_payload_has_one_spelling(client: FlaskClient, ann: Person) -> None:
+    claims = claims_of(ann.access) | {"padding": ""}
+    while len(json.dumps(claims)) % 3 == 0:
+        claims["padding"] += "x"
+    header, payload, _ = sign(claims).split(".")
+    text = f"{header}.{other_spelling(payload)}"
+    signature = (
+        urlsafe_b64encode(hmac.digest(SECRET_KEY.encode(), text.encode(), "sha256")).decode().rstrip("=")
+    )
+
+    assert get(client, f"Bearer {text}.{signature}") == (401, "invalid_token", INVALID)
 
 
 @pytest.mark.parametrize("payload", ["[" * 5000, "[]", "null", '"x"', "{", "\ufeff{}", "1"])

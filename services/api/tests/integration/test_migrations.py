@@ -1,8 +1,11 @@
 """The migrations: up, down and up again with rows, without drift, and many at once."""
 
+import sqlite3
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import flask_migrate
@@ -71,6 +74,39 @@ def test_every_constraint_has_a_name(app: Flask) -> None:
             *inspector.get_check_constraints(table),
         ]
         assert [each["name"] for each in constraints if not each["name"]] == []
+
+
+@contextmanager
+def migration_lock(url: URL) -> Iterator[None]:
+    """Hold what a migrator holds."""
+    if url.drivername == "sqlite":
+        file = sqlite3.connect(f"{url.database}.lock", isolation_level=None)
+        file.execute("BEGIN EXCLUSIVE")
+        yield
+        file.close()
+        return
+    engine = create_engine(url)
+    with engine.connect() as connection:
+        connection.execute(text("SELECT pg_advisory_lock(7041776411)"))
+        yield
+    engine.dispose()
+
+
+def test_a_migrator_waits_for_the_one_before(app: Flask, empty_url: URL) -> None:
+    def migrate() -> None:
+        with app.app_context():
+            flask_migrate.upgrade()
+
+    migrator = threading.Thread(target=migrate)
+    with migration_lock(empty_url):
+        migrator.start()
+        migrator.join(timeout=1.5)
+        waited = migrator.is_alive()
+        assert inspect(db.engine).get_table_names() == []
+    migrator.join(timeout=30)
+
+    assert waited
+    assert "users" in inspect(db.engine).get_table_names()
 
 
 def test_eight_migrators_at_once_all_succeed(empty_url: URL) -> None:
