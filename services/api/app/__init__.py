@@ -4,9 +4,9 @@ from flask import Flask
 from flask.wrappers import Response
 
 from app import authentication, commands, config, database, lifecycle, logs
-from app.blueprint import account, auth, handlers, headers, health, index, problems
+from app.blueprint import account, auth, documentation, handlers, headers, health, index, problems
 
-BLUEPRINTS = (index, health, auth, account, problems)
+BLUEPRINTS = (index, documentation, health, auth, account, problems)
 
 
 class Api(Flask):

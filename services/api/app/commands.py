@@ -12,6 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app import config, server
 from app.authentication import passwords
+from app.blueprint import openapi
 from app.database import db
 from app.exceptions import DomainError, UserNotFound
 from app.model.models import Reason, Role, User
@@ -27,7 +28,7 @@ token = AppGroup("token", help="Tokens: sweep away the expired ones.")
 
 
 def init_app(app: Flask) -> None:
-    for command in (user, token, serve):
+    for command in (user, token, serve, print_openapi):
         app.cli.add_command(command)
 
 
@@ -142,6 +143,12 @@ def serve() -> None:
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     click.echo(f"Serving on http://{host}:{settings.port}")
     server.serve(waitress)
+
+
+@click.command("openapi")
+def print_openapi() -> None:
+    """Print the OpenAPI document."""
+    click.echo(openapi.text(current_app), nl=False)
 
 
 def _account(users: UserRepository, name: str) -> User:

@@ -20,21 +20,23 @@ CHANGE_RAISES = [PasswordRefused, PreconditionFailed, WrongCurrentPassword, User
 
 
 @blueprint.get("")
-@endpoint(needs=ACCESS_TOKEN, returns=Account)
+@endpoint(needs=ACCESS_TOKEN, returns=Account, headers=["ETag"], also={304: "The account is as you have it."})
 def read(caller: Caller) -> tuple[BaseModel, dict[str, str]]:
     """Tell whose token this is."""
     return tagged(Account.of(caller.user))
 
 
 @blueprint.patch("")
-@endpoint(needs=ACCESS_TOKEN, body=AccountChange, returns=Account, raises=CHANGE_RAISES)
+@endpoint(needs=ACCESS_TOKEN, body=AccountChange, returns=Account, headers=["ETag"], raises=CHANGE_RAISES)
 def change(caller: Caller, body: AccountChange) -> tuple[BaseModel, dict[str, str]]:
     """Change your user name, your password or both. A new password ends your other sessions."""
     return _change(caller, body)
 
 
 @blueprint.put("")
-@endpoint(needs=ACCESS_TOKEN, body=AccountReplacement, returns=Account, raises=CHANGE_RAISES)
+@endpoint(
+    needs=ACCESS_TOKEN, body=AccountReplacement, returns=Account, headers=["ETag"], raises=CHANGE_RAISES
+)
 def replace(caller: Caller, body: AccountReplacement) -> tuple[BaseModel, dict[str, str]]:
     """Replace your user name and your password. A new password ends your other sessions."""
     return _change(caller, body)

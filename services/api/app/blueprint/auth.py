@@ -44,7 +44,13 @@ blueprint = Blueprint("auth", __name__, url_prefix="/auth")
 
 
 @blueprint.post("/register")
-@endpoint(body=NewAccount, returns=Account, status=201, raises=[UsernameTaken, PasswordRefused])
+@endpoint(
+    body=NewAccount,
+    returns=Account,
+    status=201,
+    headers=["Location"],
+    raises=[UsernameTaken, PasswordRefused],
+)
 def register(body: NewAccount) -> tuple[Account, dict[str, str]]:
     """Register an account. The name is kept as written and unique whatever its case."""
     passwords().check(body.password, body.username)

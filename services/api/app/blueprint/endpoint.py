@@ -1,6 +1,6 @@
 """What a view takes, returns and raises, declared beside it: read so, written so, and remembered."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import wraps
 from typing import Any, TypeVar
@@ -27,7 +27,10 @@ class Declaration:
     body_is_optional: bool
     returns: type[BaseModel] | None
     status: int
+    headers: Sequence[str]
+    also: Mapping[int, str]
     raises: Sequence[type[Exception]]
+    uses_database: bool
 
 
 def endpoint(
@@ -38,10 +41,19 @@ def endpoint(
     body_is_optional: bool = False,
     returns: type[BaseModel] | None = None,
     status: int = 200,
+    headers: Sequence[str] = (),
+    also: Mapping[int, str] | None = None,
     raises: Sequence[type[Exception]] = (),
+    uses_database: bool = True,
 ) -> Callable[[View], Callable[..., ResponseReturnValue]]:
-    """Declare a view. It returns what `returns` says, alone or with a dict of headers."""
-    declaration = Declaration(needs, query, body, body_is_optional, returns, status, tuple(raises))
+    """Declare a view. It returns what `returns` says, alone or with a dict of `headers`.
+
+    The OpenAPI document says what is declared here: `also` are other statuses of success with what each
+    means, `raises` the facts beyond those that come with the caller, the body and the database.
+    """
+    declaration = Declaration(
+        needs, query, body, body_is_optional, returns, status, headers, also or {}, raises, uses_database
+    )
 
     def decorate(view: View) -> Callable[..., ResponseReturnValue]:
         @wraps(view)

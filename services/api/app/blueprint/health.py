@@ -12,14 +12,14 @@ blueprint = Blueprint("health", __name__, url_prefix="/health")
 
 
 @blueprint.get("/live")
-@endpoint(returns=Health)
+@endpoint(returns=Health, uses_database=False)
 def live() -> Health:
     """Tell that the process serves. Touches nothing else."""
     return Health()
 
 
 @blueprint.get("/ready")
-@endpoint(returns=Readiness, raises=[NotReady])
+@endpoint(returns=Readiness, raises=[NotReady], uses_database=False)
 def ready() -> Readiness:
     """Tell whether requests can be served: the database answers and is migrated, and no stop has begun."""
     if lifecycle.is_stopping():

@@ -10,7 +10,7 @@ blueprint = Blueprint("index", __name__)
 
 
 @blueprint.get("/")
-@endpoint(returns=Index)
+@endpoint(returns=Index, also={302: "A browser is sent to the documentation."}, uses_database=False)
 def show() -> tuple[Index, dict[str, str]] | Response:
     """Tell what this API is and where to go on. A browser is sent to the documentation."""
     vary = {"Vary": "Accept"}

@@ -11,14 +11,14 @@ blueprint = Blueprint("problems", __name__, url_prefix="/problems")
 
 
 @blueprint.get("")
-@endpoint(returns=ProblemTypeList)
+@endpoint(returns=ProblemTypeList, uses_database=False)
 def list_problems() -> ProblemTypeList:
     """List every error that this API answers, with what it means."""
     return ProblemTypeList(items=[_page(problem) for problem in PROBLEMS])
 
 
 @blueprint.get("/<name>")
-@endpoint(returns=ProblemType, raises=[NotFound])
+@endpoint(returns=ProblemType, raises=[NotFound], uses_database=False)
 def show(name: str) -> ProblemType:
     """Tell what an error means and what a client can do about it. The name is its code with hyphens."""
     for problem in PROBLEMS:

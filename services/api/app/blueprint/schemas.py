@@ -14,6 +14,7 @@ from pydantic import (
     ConfigDict,
     Field,
     StringConstraints,
+    WithJsonSchema,
     model_validator,
 )
 from pydantic_core import PydanticCustomError
@@ -23,9 +24,17 @@ from app.model.passwords import MAX_LENGTH
 from app.model.token_repository import Position
 from app.model.user_repository import USERNAME
 
+JWT = r"^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$"
 CURSOR = ">q16s"  # microseconds since 1970, and a UUID
 ABSENT: Any = None  # of a field that may be left out; a null that is given is of the wrong type
+# The claims of the examples: {"sub": "...", "jti": "...", "exp": 1795338028}.
+CLAIMS = "eyJzdWIiOiAiLi4uIiwgImp0aSI6ICIuLi4iLCAiZXhwIjogMTc5NTMzODAyOH0"
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def example(**fields: Any) -> ConfigDict:
+    """Return the part of a schema's configuration that shows what it looks like, in the documents."""
+    return ConfigDict(json_schema_extra={"examples": [fields]})
 
 
 class Body(BaseModel):
@@ -82,40 +91,58 @@ def write_cursor(position: Position) -> str:
     return urlsafe_b64encode(pack(CURSOR, microseconds, position.id.bytes)).decode()
 
 
-Username = Annotated[
-    str, StringConstraints(min_length=3, max_length=64, pattern=f"^{USERNAME}$"), Field(examples=["ann"])
+# Only documented: what goes out was checked when it came in, or is ours.
+Id = Annotated[UUID, WithJsonSchema({"type": "string", "format": "uuid", "minLength": 36, "maxLength": 36})]
+Time = Annotated[
+    datetime, WithJsonSchema({"type": "string", "format": "date-time", "minLength": 20, "maxLength": 27})
 ]
+Text = Annotated[str, WithJsonSchema({"type": "string", "maxLength": 1000})]
+Jwt = Annotated[str, WithJsonSchema({"type": "string", "maxLength": 2000, "pattern": JWT})]
+Seconds = Annotated[int, WithJsonSchema({"type": "integer", "minimum": 0, "maximum": 7_776_000})]
+
+Status = Annotated[int, WithJsonSchema({"type": "integer", "minimum": 400, "maximum": 599})]
+
+Username = Annotated[str, StringConstraints(min_length=3, max_length=64, pattern=f"^{USERNAME}$")]
 # What a password must be beyond this is up to the settings, so Passwords.check decides.
 Password = Annotated[
     str,
     StringConstraints(min_length=1, max_length=MAX_LENGTH),
     AfterValidator(_without_nul),
-    Field(examples=["correct horse battery staple"]),
 ]
 # A name that cannot exist fails like one that does not: the answer to a login tells nothing.
-LoginName = Annotated[
-    str, StringConstraints(min_length=1, max_length=64), AfterValidator(_without_nul), Field(examples=["ann"])
-]
-Limit = Annotated[int, BeforeValidator(_limit), Field(ge=1, le=100)]
+LoginName = Annotated[str, StringConstraints(min_length=1, max_length=64), AfterValidator(_without_nul)]
+Limit = Annotated[int, Field(ge=1, le=100), BeforeValidator(_limit)]
 Flag = Annotated[bool, BeforeValidator(_flag)]
-Cursor = Annotated[Position, BeforeValidator(_position)]
+Cursor = Annotated[
+    Position,
+    BeforeValidator(_position),
+    WithJsonSchema({"type": "string", "minLength": 32, "maxLength": 32, "pattern": "^[A-Za-z0-9_-]+$"}),
+]
 
 
 class NewAccount(Body):
+    model_config = example(username="ann", password="correct horse battery staple")
+
     username: Username
     password: Password
 
 
 class Login(Body):
+    model_config = example(username="ann", password="correct horse battery staple")
+
     username: LoginName
     password: Password
 
 
 class Logout(Body):
+    model_config = example(scope="session")
+
     scope: Literal["session", "others", "all"] = "session"
 
 
 class AccountChange(Body):
+    model_config = example(username="Ann", current_password="correct horse battery staple")
+
     username: Username = ABSENT
     password: Password = ABSENT
     current_password: Password
@@ -128,30 +155,54 @@ class AccountChange(Body):
 
 
 class AccountReplacement(Body):
+    model_config = example(
+        username="ann",
+        password="another horse, another staple",
+        current_password="correct horse battery staple",
+    )
+
     username: Username
     password: Password
     current_password: Password
 
 
 class TokenChange(Body):
+    model_config = example(revoke=True)
+
     revoke: bool
 
 
 class TokenQuery(Query):
-    limit: Limit = 20
-    cursor: Cursor | None = None
-    active: Flag = True
+    limit: Limit = Field(20, description="How many to answer at most.", examples=[20])
+    cursor: Cursor = Field(ABSENT, description="The `next_cursor` of the page before.")
+    active: Flag = Field(True, description="Leave out what is revoked or has expired.", examples=[True])
 
 
 class Index(Answer):
-    name: str
-    version: str
-    documentation: str
-    openapi: str
-    health: str
+    model_config = example(
+        name="flask-api",
+        version="0.1.0",
+        documentation="/docs",
+        openapi="/openapi.json",
+        health="/health/ready",
+    )
+
+    name: Text
+    version: Text
+    documentation: Text
+    openapi: Text
+    health: Text
+
+
+class Document(BaseModel):
+    """An OpenAPI 3.1 document."""
+
+    openapi: Text
 
 
 class Health(Answer):
+    model_config = example(status="ok")
+
     status: Literal["ok"] = "ok"
 
 
@@ -160,16 +211,27 @@ class Checks(Answer):
     migrations: Literal["ok"] = "ok"
 
 
-class Readiness(Health):
+class Readiness(Answer):
+    model_config = example(status="ok", checks={"database": "ok", "migrations": "ok"})
+
+    status: Literal["ok"] = "ok"
     checks: Checks = Checks()
 
 
 class Account(Answer):
-    id: UUID
-    username: str
-    role: str
-    created_at: datetime
-    updated_at: datetime
+    model_config = example(
+        id="6676cf0e-7e30-437f-adce-39344e766fd4",
+        username="ann",
+        role="user",
+        created_at="2026-11-22T08:45:28.623847Z",
+        updated_at="2026-11-22T08:45:28.623847Z",
+    )
+
+    id: Id
+    username: Username
+    role: Literal["user", "admin"]
+    created_at: Time
+    updated_at: Time
 
     @classmethod
     def of(cls, user: User) -> Self:
@@ -185,25 +247,54 @@ class Account(Answer):
 class TokenPair(Answer):
     """Two JWTs, and for how many seconds each is good."""
 
-    access_token: str
-    refresh_token: str
+    model_config = example(
+        access_token=f"eyJhbGciOiJIUzI1NiIsInR5cCI6ImF0K2p3dCJ9.{CLAIMS}.mbOwc5rP2gI2X1cmw2fVDnPw_HNp1Zgz6_NS7D6tl1Y",
+        refresh_token=f"eyJhbGciOiJIUzI1NiIsInR5cCI6InJ0K2p3dCJ9.{CLAIMS}.V-IJiO81wlMLJlE7bmyzxZjO8GrKOTHrpT-GfmrSdPE",
+        token_type="Bearer",
+        expires_in=900,
+        refresh_expires_in=2_592_000,
+        session_id="56247f90-940c-4a57-8b3e-62fd45eb7d3d",
+    )
+
+    access_token: Jwt
+    refresh_token: Jwt
     token_type: Literal["Bearer"] = "Bearer"
-    expires_in: int
-    refresh_expires_in: int
-    session_id: UUID
+    expires_in: Seconds
+    refresh_expires_in: Seconds
+    session_id: Id
+
+
+LISTED = {
+    "id": "cff22324-c6ed-43fd-ade7-5bc769dc8d9e",
+    "session_id": "56247f90-940c-4a57-8b3e-62fd45eb7d3d",
+    "token_type": "access",
+    "issued_at": "2026-11-22T08:45:28.809248Z",
+    "expires_at": "2026-11-22T09:00:28Z",
+    "revoked_at": None,
+    "revoked_reason": None,
+    "current": True,
+    "user_agent": "curl/8.14.1",
+    "ip": "192.0.2.1",
+}
 
 
 class ListedToken(Answer):
-    id: UUID
-    session_id: UUID
-    token_type: str
-    issued_at: datetime
-    expires_at: datetime
-    revoked_at: datetime | None
-    revoked_reason: str | None
+    model_config = example(
+        **LISTED | {"revoked_at": "2026-11-22T08:46:00Z", "revoked_reason": "revoked", "current": False}
+    )
+
+    id: Id
+    session_id: Id
+    token_type: Literal["access", "refresh"]
+    issued_at: Time
+    expires_at: Time
+    revoked_at: Time | None
+    revoked_reason: Literal[
+        "rotated", "logout", "revoked", "reused", "password_changed", "session_limit", None
+    ]
     current: bool
-    user_agent: str | None
-    ip: str | None
+    user_agent: Text | None
+    ip: Text | None
 
     @classmethod
     def of(cls, token: Token, presented: UUID) -> Self:
@@ -222,42 +313,58 @@ class ListedToken(Answer):
 
 
 class TokenList(Answer):
-    items: list[ListedToken]
-    next_cursor: str | None
+    model_config = example(items=[LISTED], next_cursor="AAZg2X_X8EwKht7aDwlHf6y786bBq6p9")
+
+    items: Annotated[list[ListedToken], Field(max_length=100)]
+    next_cursor: Text | None
+
+
+PROBLEM_TYPE = {
+    "type": "/problems/token-expired",
+    "code": "token_expired",
+    "status": 401,
+    "title": "Token expired",
+    "meaning": "The token has expired.",
+    "advice": "Get a new pair with POST /auth/refresh, or log in again.",
+}
 
 
 class ProblemType(Answer):
     """What a problem means, and what a client can do about it."""
 
-    type: str
-    code: str
-    status: int
-    title: str
-    meaning: str
-    advice: str
+    model_config = example(**PROBLEM_TYPE)
+
+    type: Text
+    code: Text
+    status: Status
+    title: Text
+    meaning: Text
+    advice: Text
 
 
 class ProblemTypeList(Answer):
-    items: list[ProblemType]
+    model_config = example(items=[PROBLEM_TYPE], next_cursor=None)
+
+    items: Annotated[list[ProblemType], Field(max_length=100)]
     next_cursor: None = None
 
 
 class FieldError(Answer):
     """What is wrong in one place of a body (a JSON pointer, RFC 6901) or in one parameter."""
 
-    pointer: str | None = None
-    parameter: str | None = None
-    detail: str
-    code: str
+    pointer: Text | None = None
+    parameter: Text | None = None
+    detail: Text
+    code: Text
 
 
 class Problem(Answer):
     """An error, as RFC 9457 has it."""
 
-    type: str
-    title: str
-    status: int
-    detail: str
-    code: str
-    request_id: str
-    errors: list[FieldError] | None = None
+    type: Text
+    title: Text
+    status: Status
+    detail: Text
+    code: Text
+    request_id: Text
+    errors: Annotated[list[FieldError] | None, Field(max_length=100)] = None
