@@ -7,7 +7,7 @@ from typing import ParamSpec, TypeVar
 
 import click
 from flask import Flask, current_app
-from flask.cli import AppGroup
+from flask.cli import AppGroup, with_appcontext
 from sqlalchemy.exc import SQLAlchemyError
 
 from app import config, server
@@ -129,6 +129,7 @@ def prune() -> None:
 
 
 @click.command("serve")
+@with_appcontext
 def serve() -> None:
     """Serve the API until SIGTERM or Ctrl-C; what was accepted by then is answered."""
     settings = config.current()
@@ -146,6 +147,7 @@ def serve() -> None:
 
 
 @click.command("openapi")
+@with_appcontext
 def print_openapi() -> None:
     """Print the OpenAPI document."""
     click.echo(openapi.text(current_app), nl=False)

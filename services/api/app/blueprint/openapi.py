@@ -19,7 +19,7 @@ from app.blueprint import schemas
 from app.blueprint.endpoint import Declaration
 from app.blueprint.handlers import MEDIA_TYPE, PROBLEMS, Problem, document
 from app.blueprint.request_body import MalformedJson, UnsupportedMediaType, ValidationFailed
-from app.blueprint.schemas import FieldError, Query
+from app.blueprint.schemas import Body, FieldError, Query
 from app.config import APP_NAME, VERSION
 
 REF = "#/components/schemas/{model}"
@@ -125,10 +125,12 @@ def _operation(rule: Rule, method: str, declaration: Declaration, view: Any) -> 
         "description": "\n".join(line.strip() for line in [summary, *more.splitlines()]).strip(),
         "security": [{SCHEME[declaration.needs]: []}] if declaration.needs else [],
         "parameters": [*_path_parameters(rule), *_query_parameters(declaration.query)],
-        "responses": _responses(method, declaration),
+        "responses": _responses(declaration),
     }
     if declaration.body:
-        operation["requestBody"] = _request_body(method, declaration)
+        operation["requestBody"] = _request_body(
+            method, declaration.body, optional=declaration.body_is_optional
+        )
     return operation
 
 
@@ -155,11 +157,9 @@ def _query_parameters(query: type[Query]) -> Iterator[dict[str, Any]]:
         }
 
 
-def _request_body(method: str, declaration: Declaration) -> dict[str, Any]:
+def _request_body(method: str, body: type[Body], *, optional: bool) -> dict[str, Any]:
     types = ["application/json"] + (["application/merge-patch+json"] if method == "PATCH" else [])
-    assert declaration.body
-    content = _content(declaration.body)
-    return {"required": not declaration.body_is_optional, "content": dict.fromkeys(types, content)}
+    return {"required": not optional, "content": dict.fromkeys(types, _content(body))}
 
 
 def _content(model: type[BaseModel]) -> dict[str, Any]:
@@ -168,7 +168,7 @@ def _content(model: type[BaseModel]) -> dict[str, Any]:
     return {"schema": {"$ref": REF.format(model=model.__name__)}, **example}
 
 
-def _responses(method: str, declaration: Declaration) -> dict[str, Any]:
+def _responses(declaration: Declaration) -> dict[str, Any]:
     success: dict[str, Any] = {
         "description": HTTPStatus(declaration.status).phrase,
         "headers": _headers(["X-Request-ID", *declaration.headers]),

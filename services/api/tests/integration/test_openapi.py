@@ -1,0 +1,224 @@
+"""GET /openapi.json: true, whole, and the same as what the app does."""
+
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient, FlaskCliRunner
+from jsonschema import Draft202012Validator
+from openapi_spec_validator import validate
+from referencing import Registry, Resource
+from sqlalchemy import make_url
+from werkzeug.test import TestResponse
+
+from app import create_app
+from app.blueprint import openapi
+from app.config import Settings
+from app.model.models import Role
+from tests.conftest import SECRET_KEY, settings_for
+from tests.integration.conftest import PASSWORD, People, Person, bearer
+from tests.integration.test_server import Live, exchange
+
+SETTINGS = Settings(flask_env="testing", database_url="sqlite:///document_test.db", secret_key=SECRET_KEY)
+DOCUMENT = openapi.build(create_app(SETTINGS))
+OPERATIONS = {
+    operation["operationId"]: (path, method, operation)
+    for path, methods in DOCUMENT["paths"].items()
+    for method, operation in methods.items()
+}
+ANSWERS = [(name, status) for name, (_, _, each) in OPERATIONS.items() for status in each["responses"]]
+# Only the server answers these, whatever the operation: see the test at the end.
+BY_SERVER = {"431", "501"}
+
+
+def resolved(schema: Any) -> Draft202012Validator:
+    registry: Any = Registry().with_resource("urn:document", Resource.opaque(DOCUMENT))
+    text = json.dumps(schema).replace("#/components", "urn:document#/components")
+    return Draft202012Validator(json.loads(text), registry=registry)
+
+
+def test_the_document_is_valid_openapi() -> None:
+    validate(DOCUMENT)
+
+
+def test_the_document_is_served_and_printed_alike(client: FlaskClient, runner: FlaskCliRunner) -> None:
+    response = client.get("/openapi.json")
+
+    assert response.content_type == "application/json"
+    assert response.text == runner.invoke(args=["openapi"]).output
+    again = client.get("/openapi.json", headers={"If-None-Match": response.headers["ETag"]})
+    assert (again.status_code, again.data) == (304, b"")
+
+
+def test_every_route_is_documented(app: Flask) -> None:
+    undocumented = {"/docs", "/docs/<path:file>"}  # pages for people
+    for rule in app.url_map.iter_rules():
+        path = rule.rule.replace("<", "{").replace(">", "}")
+        for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}:
+            assert rule.rule in undocumented or method.lower() in DOCUMENT["paths"][path]
+
+
+def test_operation_ids_are_unique() -> None:
+    assert len(OPERATIONS) == sum(len(methods) for methods in DOCUMENT["paths"].values())
+
+
+def parts(node: Any, path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+    """Return every object of the document with where it is."""
+    if isinstance(node, dict):
+        yield path, node
+    items = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
+    for name, part in items:
+        if name not in ("example", "examples"):
+            yield from parts(part, f"{path}/{name}")
+
+
+def test_every_string_array_and_number_has_its_limits() -> None:
+    needed = {"string": "maxLength", "array": "maxItems", "integer": "maximum", "number": "maximum"}
+    unlimited = [
+        path
+        for path, schema in parts(DOCUMENT)
+        if isinstance(schema.get("type"), str)
+        and needed.get(schema["type"], "type") not in schema
+        and not {"enum", "const"} & set(schema)
+    ]
+    assert unlimited == []
+
+
+def test_every_example_fits_its_schema() -> None:
+    shown = 0
+    for _, part in parts(DOCUMENT):
+        if "schema" in part:
+            examples = [part["example"]] if "example" in part else []
+            examples += [
+                DOCUMENT["components"]["examples"][code]["value"] for code in part.get("examples", {})
+            ]
+            for example in examples:
+                resolved(part["schema"]).validate(example)
+                shown += 1
+    assert shown > 100
+
+
+# How to bring about what only one operation answers. A key is (operationId, status).
+Scenario = Callable[["Stage"], TestResponse]
+SCENARIOS: dict[tuple[str, str], Scenario] = {
+    ("index_show", "302"): lambda s: s.send("index_show", headers={"Accept": "text/html"}),
+    ("documentation_show_openapi", "304"): lambda s: s.unchanged("documentation_show_openapi"),
+    ("account_read", "304"): lambda s: s.unchanged("account_read"),
+    ("health_ready", "503"): lambda s: s.stopping(),
+    ("problems_show", "404"): lambda s: s.client.get("/problems/unknown"),
+    ("auth_register", "409"): lambda s: s.send(
+        "auth_register", json={"username": "bob", "password": PASSWORD}
+    ),
+    ("auth_login", "401"): lambda s: s.send("auth_login", json={"username": "ann", "password": "wrong"}),
+    ("auth_change_token", "404"): lambda s: s.ann.put("/auth/token/unknown", json={"revoke": True}),
+    ("auth_change_token", "409"): lambda s: s.revive(),
+    ("account_change", "403"): lambda s: s.change("wrong"),
+    ("account_change", "409"): lambda s: s.change(PASSWORD, username="bob"),
+    ("account_change", "412"): lambda s: s.change(PASSWORD, headers={"If-Match": "0"}),
+    ("account_replace", "403"): lambda s: s.replace("wrong"),
+    ("account_replace", "409"): lambda s: s.replace(PASSWORD, username="bob"),
+    ("account_replace", "412"): lambda s: s.replace(PASSWORD, headers={"If-Match": "0"}),
+    ("account_delete", "409"): lambda s: s.people("root", Role.ADMIN).delete("/account"),
+}
+
+
+# What brings about a status whatever the operation; without one, its example succeeds.
+GENERAL: dict[str, dict[str, Any]] = {
+    "400": {"environ_overrides": {"HTTP_HOST": ""}},
+    "401": {"headers": {"Authorization": ""}},
+    "413": {"data": b"x" * 100_000, "content_type": "application/json"},
+    "415": {"data": b"{}", "content_type": "text/plain"},
+    "422": {"query_string": "colour=red"},
+}
+
+
+class Stage:
+    """Ann and Bob, and ways to ask for each status."""
+
+    def __init__(self, app: Flask, people: People) -> None:
+        self.app = app
+        self.client: FlaskClient = app.test_client()
+        self.people: People = people
+        self.ann: Person = people("ann")
+        self.bob: Person = people("bob")
+
+    def send(self, name: str, client: FlaskClient | None = None, **changes: Any) -> TestResponse:
+        """Send the operation's own example, but for the changes."""
+        path, method, operation = OPERATIONS[name]
+        security = {scheme for need in operation["security"] for scheme in need}
+        token = self.ann.refresh if "refresh_token" in security else self.ann.access
+        headers = (bearer(token) if security else {}) | changes.pop("headers", {})
+        body = operation.get("requestBody")
+        if body and not {"json", "data"} & set(changes):
+            changes["json"] = body["content"]["application/json"]["example"]
+        if "{token_id}" in path:
+            path = path.replace("{token_id}", str(self.ann.get("/auth/token").json["items"][0]["id"]))
+        path = path.replace("{name}", "not-found")
+        return (client or self.client).open(path, method=method.upper(), headers=headers, **changes)
+
+    def unchanged(self, name: str) -> TestResponse:
+        return self.send(name, headers={"If-None-Match": self.send(name).headers["ETag"]})
+
+    def stopping(self) -> TestResponse:
+        self.app.extensions["stopping"].set()
+        response = self.client.get("/health/ready")
+        self.app.extensions["stopping"].clear()
+        return response
+
+    def revive(self) -> TestResponse:
+        id_ = self.ann.get("/auth/token").json["items"][0]["id"]
+        elsewhere = self.people.log_in("ann")
+        elsewhere.put(f"/auth/token/{id_}", json={"revoke": True})
+        return elsewhere.put(f"/auth/token/{id_}", json={"revoke": False})
+
+    def change(self, current: str, username: str = "Ann", **more: Any) -> TestResponse:
+        return self.ann.patch("/account", json={"username": username, "current_password": current}, **more)
+
+    def replace(self, current: str, username: str = "Ann", **more: Any) -> TestResponse:
+        body = {"username": username, "password": "a whole new passphrase", "current_password": current}
+        return self.ann.put("/account", json=body, **more)
+
+    def provoke(self, name: str, status: str) -> TestResponse:
+        """Bring about a status of an operation: its own scenario, else what holds for all operations."""
+        if (name, status) in SCENARIOS:
+            return SCENARIOS[name, status](self)
+        if status == "503":
+            return self.send(name, client=without_database())
+        if (name, status) == ("auth_register", "201"):
+            self.ann.delete("/account")  # the example is called ann as well
+        return self.send(name, **GENERAL.get(status, {}))
+
+
+def without_database() -> FlaskClient:
+    app = create_app(settings_for(make_url("sqlite:////nowhere/at/all_test.db")))
+    app.config["PROPAGATE_EXCEPTIONS"] = False
+    return app.test_client()
+
+
+@pytest.mark.parametrize(("name", "status"), [each for each in ANSWERS if each[1] not in BY_SERVER])
+def test_every_documented_answer_is_given_as_documented(
+    app: Flask, people: People, name: str, status: str
+) -> None:
+    documented = OPERATIONS[name][2]["responses"][status]
+
+    response = Stage(app, people).provoke(name, status)
+
+    assert response.status_code == int(status)
+    assert set(documented["headers"]) <= {header for header, _ in response.headers}
+    if "content" in documented:
+        content = documented["content"][response.mimetype]
+        resolved(content["schema"]).validate(response.json)
+        assert response.json["code"] in content["examples"] if "examples" in content else True
+    else:
+        assert response.data == b""
+
+
+def test_the_server_answers_the_rest_for_every_operation(live: Live) -> None:
+    url, _ = live
+    for path, method, _ in OPERATIONS.values():
+        line = f"{method.upper()} {path.replace('{', '').replace('}', '')} HTTP/1.1\r\nHost: a\r\n".encode()
+
+        assert exchange(url, line + b"Transfer-Encoding: gzip\r\n\r\n")[0] == 501
+        assert exchange(url, line + b"X: " + b"x" * 20_000 + b"\r\n\r\n")[0] == 431
