@@ -28,8 +28,9 @@ if [ -e "$unfinished" ]; then
 fi
 
 if [ ! -s "$PGDATA/PG_VERSION" ]; then
+  chown postgres "${PGDATA%/*}" # root's, where it is a folder of the host or of an image from PostgreSQL 18 on
   touch "$unfinished"
-  echo "rm $unfinished" >/docker-entrypoint-initdb.d/finished.sh # run by the image, once the database is made
+  echo "rm $unfinished" >/docker-entrypoint-initdb.d/zz-finished.sh # run by the image, once the database is made
 else
   # The image takes the password for an empty folder only. For an older one we set it before the server is up (hence the
   # single-user mode), so that a changed POSTGRES_PASSWORD holds after the next start, as whoever changed it expects.

@@ -1,18 +1,26 @@
 """The app: its parts, in the order in which they are put together."""
 
-from flask import Flask
+from typing import Any
+
+from flask import Flask, request
 from flask.wrappers import Response
 
 from app import authentication, commands, config, database, lifecycle, logs
 from app.blueprint import account, auth, documentation, handlers, headers, health, index, problems
+from app.request_id import request_id
 
 BLUEPRINTS = (index, documentation, health, auth, account, problems)
 
 
 class Api(Flask):
-    """Flask that answers OPTIONS as the contract has it: 204, for there is nothing to say but Allow."""
+    """Flask but for two answers of its own."""
+
+    def log_exception(self, exc_info: Any) -> None:
+        """Log the request's id, and its route: the path would let a stranger write lines of his own."""
+        self.logger.error("%s %s %s", request_id(), request.method, request.url_rule, exc_info=exc_info)
 
     def make_default_options_response(self) -> Response:
+        """Answer OPTIONS with 204: there is nothing to say but Allow."""
         response = super().make_default_options_response()
         response.status_code = 204
         del response.headers["Content-Type"]

@@ -13,7 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from app import config, server
 from app.authentication import passwords
 from app.blueprint import openapi
-from app.database import db
+from app.database import db, reason_of, release
 from app.exceptions import DomainError, UserNotFound
 from app.model.models import Reason, Role, User
 from app.model.session_repository import SessionRepository
@@ -44,9 +44,8 @@ def _tells_failures(command: Callable[P, R]) -> Callable[P, R]:
         except UnicodeError as error:
             raise click.ClickException("What you gave is not UTF-8 text. Write it in UTF-8.") from error
         except SQLAlchemyError as error:
-            reason = str(getattr(error, "orig", error)).strip().partition("\n")[0]
             raise click.ClickException(
-                f"The database refused: {reason}. Is it up, and migrated (`flask db upgrade`)?"
+                f"The database refused: {reason_of(error)}. Is it up, and migrated (`flask db upgrade`)?"
             ) from error
 
     return run
@@ -96,11 +95,15 @@ def list_users() -> None:
 def set_password(name: str, password_stdin: bool) -> None:
     """Give the account NAME a new password and end its sessions."""
     users = UserRepository(db.session)
-    account = _account(users, name)
+    found = _account(users, name)
+    release()  # a person types now
     password = _password(password_stdin)
-    passwords().check(password, account.username)
-    users.lock(account.id)
-    users.set_password(account, passwords().hash(password))
+    passwords().check(password, found.username)
+    hashed = passwords().hash(password)
+    account = users.lock(found.id)
+    if account is None:
+        raise UserNotFound
+    users.set_password(account, hashed)
     SessionRepository(db.session).end_all(account.id, Reason.PASSWORD_CHANGED)
     db.session.commit()
     click.echo(f"The account {account.username} has a new password, and its sessions have ended.")
@@ -112,7 +115,8 @@ def set_password(name: str, password_stdin: bool) -> None:
 def delete_user(name: str) -> None:
     """Delete the account NAME with its sessions and tokens."""
     users = UserRepository(db.session)
-    users.remove(_account(users, name))
+    if not users.remove(_account(users, name)):
+        raise UserNotFound
     db.session.commit()
     click.echo(f"Deleted the account {name}.")
 

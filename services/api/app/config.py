@@ -108,13 +108,13 @@ class Settings(BaseSettings):
 def load() -> Settings:
     """Read the environment. Raises InvalidSettings, which never tells a secret."""
     wrong: dict[str, str] = {}
-    given = _development_defaults() | _secrets_from_files(wrong)
+    given = _development_defaults(wrong) | _secrets_from_files(wrong)
     try:
         settings = Settings(**given)  # type: ignore[arg-type]
     except ValidationError as error:
         for item in error.errors(include_url=False, include_input=False):
             name = str(item["loc"][0]).upper()
-            if f"{name}_FILE" not in wrong:
+            if name not in wrong and f"{name}_FILE" not in wrong:
                 wrong[name] = _reason(item["type"], item["msg"])
     if wrong:
         reasons = "; ".join(f"{name}: {reason}" for name, reason in sorted(wrong.items()))
@@ -148,6 +148,7 @@ def make_secret_key(file: Path) -> str:
         ) as draft:  # readable for its owner alone
             draft.write(token_urlsafe(48))
             draft.flush()
+            os.fsync(draft.fileno())
             with suppress(FileExistsError):
                 file.hardlink_to(draft.name)  # appears whole or not at all
     return file.read_text(encoding="utf-8")
@@ -172,13 +173,18 @@ def _secrets_from_files(wrong: dict[str, str]) -> dict[str, str]:
     return found
 
 
-def _development_defaults() -> dict[str, str]:
+def _development_defaults(wrong: dict[str, str]) -> dict[str, str]:
     """Outside production nobody has to set anything: a database file, and a key made once."""
     if os.environ.get("FLASK_ENV") not in ("development", "testing"):
         return {}
     defaults = {}
     if not os.environ.get("DATABASE_URL"):
-        defaults["database_url"] = f"sqlite:///{INSTANCE / 'app.db'}"
+        defaults["database_url"] = "sqlite:///app.db"  # in instance/, as Flask-SQLAlchemy has it
     if not os.environ.get("SECRET_KEY") and not os.environ.get("SECRET_KEY_FILE"):
-        defaults["secret_key"] = make_secret_key(INSTANCE / "secret_key")
+        try:
+            defaults["secret_key"] = make_secret_key(INSTANCE / "secret_key")
+        except OSError as error:
+            wrong["SECRET_KEY"] = (
+                f"none can be kept in {INSTANCE} ({type(error).__name__}), so it must be given"
+            )
     return defaults

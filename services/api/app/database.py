@@ -1,5 +1,6 @@
 """The database: `db`, what holds for each of its connections, and its health."""
 
+import logging
 import select
 from functools import cache
 from pathlib import Path
@@ -20,6 +21,7 @@ from sqlalchemy.exc import DBAPIError, DisconnectionError, SQLAlchemyError
 from app.config import Settings
 from app.model.models import Base
 
+logger = logging.getLogger("app.database")
 SILENT_SECONDS = 1
 POLL_EVENTS = {extensions.POLL_READ: select.POLLIN, extensions.POLL_WRITE: select.POLLOUT}
 MIGRATIONS = Path(__file__).parent.parent / "migrations"
@@ -63,8 +65,16 @@ def listen(engine: Engine) -> None:
 
 
 def release() -> None:
-    """End a transaction that only read, and give its connection back: before hashing, which takes long."""
-    db.session.commit()  # unlike a rollback it leaves what was read usable
+    """End a transaction that only read, and give its connection back: before hashing, which takes long.
+
+    What was read stays usable. It belongs to no session any more: lock it anew before changing it.
+    """
+    db.session.close()
+
+
+def reason_of(error: Exception) -> str:
+    """Return the database's own words, in one line, without SQL or values. For the log, never for clients."""
+    return str(getattr(error, "orig", error)).strip().partition("\n")[0]
 
 
 def failing_check() -> str | None:
@@ -74,7 +84,8 @@ def failing_check() -> str | None:
     """
     try:
         applied = set(MigrationContext.configure(db.session.connection()).get_current_heads())
-    except SQLAlchemyError:
+    except SQLAlchemyError as error:
+        logger.warning("not ready: %s", reason_of(error))
         return "database"
     heads, known = _revisions()
     return None if applied == heads or applied - known else "migrations"

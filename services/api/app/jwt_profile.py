@@ -4,6 +4,7 @@ import json
 from typing import Any, cast
 from uuid import UUID
 
+from flask import Flask
 from flask_jwt_extended import JWTManager, create_access_token, create_refresh_token
 from jwt import PyJWS, PyJWTError
 from jwt.utils import base64url_decode
@@ -23,10 +24,11 @@ CLAIMS: dict[str, type] = {
 
 
 class Profile(JWTManager):
-    """Flask-JWT-Extended with our reading in place of its own, which is lenient.
+    """Flask-JWT-Extended with our reading and our errors in place of its own, so that its `@jwt_required()`
+    keeps the profile and the one shape of errors too. Two private names of it, hence the pinned version."""
 
-    The one private name of the library that we depend on, so its version is pinned.
-    """
+    def _set_error_handler_callbacks(self, app: Flask) -> None:
+        """Leave its errors to blueprint/handlers.py."""
 
     def _decode_jwt_from_config(self, encoded_token: str, *_: object, **__: object) -> dict[str, Any]:
         return decode(encoded_token)

@@ -6,8 +6,8 @@ from time import perf_counter
 
 from flask import Flask, Response, g, request
 
-from app.blueprint.handlers import request_id
 from app.config import Settings
+from app.request_id import request_id
 
 logger = logging.getLogger("app.request")
 

@@ -15,8 +15,8 @@ from waitress.parser import HTTPRequestParser, ParsingError
 from waitress.server import TcpWSGIServer
 from waitress.task import ErrorTask, WSGITask
 
-from app import lifecycle
-from app.blueprint.handlers import BY_STATUS, MEDIA_TYPE, choose_request_id, document
+from app import lifecycle, request_id
+from app.blueprint.handlers import BY_STATUS, MEDIA_TYPE, document
 from app.blueprint.headers import SECURITY
 from app.config import Settings
 
@@ -39,9 +39,9 @@ class ProblemTask(ErrorTask):  # type: ignore[misc]
 
     def execute(self) -> None:
         problem = BY_STATUS.get(self.request.error.code, BY_STATUS[400])
-        request_id = choose_request_id(self.request.headers.get("X_REQUEST_ID", ""))
-        body = document(problem, request_id)
-        headers = {"Cache-Control": "no-store", "Content-Type": MEDIA_TYPE, "X-Request-ID": request_id}
+        id = request_id.choose(self.request.headers.get("X_REQUEST_ID", ""))
+        body = document(problem, id)
+        headers = {"Cache-Control": "no-store", "Content-Type": MEDIA_TYPE, "X-Request-ID": id}
         self.status = f"{problem.status} {problem.title}"
         self.response_headers.extend((headers | SECURITY).items())
         self.set_close_on_finish()
@@ -52,6 +52,8 @@ class ProblemTask(ErrorTask):  # type: ignore[misc]
 
 class Parser(HTTPRequestParser):  # type: ignore[misc]
     """waitress' parser, which knows no answer to a URI with a broken IPv6 address."""
+
+    path = ""  # waitress logs it, of what it could not parse too
 
     def parse_header(self, header_plus: bytes) -> None:
         try:

@@ -12,7 +12,7 @@ from flask import current_app
 from sqlalchemy import Engine, NullPool, create_engine, event, text
 from sqlalchemy.exc import OperationalError
 
-from app.database import db, listen
+from app.database import db, listen, reason_of
 from app.model.models import UtcDateTime
 
 LOCK = 7_041_776_411  # an advisory lock's number; nothing else in this database uses one
@@ -32,8 +32,7 @@ def migrate_online() -> None:
             with context.begin_transaction():
                 context.run_migrations()
     except (OperationalError, sqlite3.OperationalError) as error:
-        reason = str(getattr(error, "orig", error)).strip().partition("\n")[0]
-        raise CommandError(f"The database cannot be migrated: {reason}") from error
+        raise CommandError(f"The database cannot be migrated: {reason_of(error)}") from error
 
 
 def migrate_offline() -> None:

@@ -134,7 +134,7 @@ def list_tokens(caller: Caller, query: TokenQuery) -> TokenList:
 def change_token(caller: Caller, body: TokenChange, token_id: str) -> ListedToken:
     """Revoke one of your tokens; with a refresh token its session ends. Again changes nothing."""
     tokens = TokenRepository(db.session)
-    token = tokens.locked(caller.user.id, _uuid(token_id))
+    token = tokens.get_locked(caller.user.id, _uuid(token_id))
     if body.revoke:
         tokens.revoke(token)
     elif token.dead_since:

@@ -11,8 +11,8 @@ from pydantic import BaseModel
 
 from app.authentication import Need
 from app.blueprint.conditional import not_modified
-from app.blueprint.request_body import read_body, read_query, refuse_body
 from app.blueprint.schemas import Body, Query
+from app.blueprint.validation import read_body, read_query, refuse_body
 
 View = TypeVar("View", bound=Callable[..., Any])
 

@@ -1,20 +1,21 @@
 """Every error: one table of problems, the facts that lead to each, and how it is answered (RFC 9457)."""
 
-import re
+import logging
 from dataclasses import dataclass
 from functools import partial
-from uuid import uuid4
 
-from flask import Flask, Response, g, request
-from flask_jwt_extended.exceptions import WrongTokenError
+from flask import Flask, Response
+from flask_jwt_extended.exceptions import JWTExtendedException, NoAuthorizationError
 from sqlalchemy import exc
 from werkzeug import exceptions as http
 
 from app import exceptions as facts
 from app.blueprint import schemas
-from app.blueprint.request_body import MalformedJson, UnsupportedMediaType, ValidationFailed
+from app.blueprint.validation import MalformedJson, UnsupportedMediaType, ValidationFailed
+from app.database import reason_of
+from app.request_id import request_id
 
-REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
+logger = logging.getLogger("app.error")
 MEDIA_TYPE = "application/problem+json"
 BEARER = {"WWW-Authenticate": "Bearer"}
 INVALID_TOKEN = {"WWW-Authenticate": 'Bearer error="invalid_token"'}
@@ -33,15 +34,19 @@ class NotReady(Exception):
 
 @dataclass(frozen=True)
 class Problem:
-    """One kind of error. A fact that has a sentence of its own is answered with that instead of `detail`."""
+    """One kind of error: its words, and the facts that lead to it. Those of the domain have a sentence."""
 
     code: str
     status: int
     title: str
-    detail: str
     advice: str
     facts: tuple[type[Exception], ...]
+    detail: str = ""
     headers: dict[str, str] | None = None
+
+    @property
+    def meaning(self) -> str:
+        return self.detail or str(self.facts[0]())
 
     @property
     def type(self) -> str:
@@ -53,222 +58,215 @@ PROBLEMS = (
         "bad_request",
         400,
         "Bad request",
-        "The request is not well-formed HTTP for this API.",
-        "Check the request line, the Host header and the length of the body.",
-        (http.BadRequest,),
+        detail="The request is not well-formed HTTP for this API.",
+        advice="Check the request line, the Host header and the length of the body.",
+        facts=(http.BadRequest,),
     ),
     Problem(
         "malformed_json",
         400,
         "Malformed JSON",
-        "The body does not parse as strict JSON.",
-        "Send one JSON text in UTF-8: no byte order mark, NaN, Infinity, repeated names or lone surrogates, "
-        "and at most 32 levels.",
-        (MalformedJson,),
+        detail="The body does not parse as strict JSON.",
+        advice="Send one JSON text in UTF-8: no byte order mark, NaN, Infinity, repeated names or lone "
+        "surrogates, and at most 32 levels.",
+        facts=(MalformedJson,),
     ),
     Problem(
         "missing_token",
         401,
         "Token missing",
-        "This needs a token.",
-        "Log in with POST /auth/login and send `Authorization: Bearer <access_token>`.",
-        (facts.MissingToken,),
-        BEARER,
+        advice="Log in with POST /auth/login and send `Authorization: Bearer <access_token>`.",
+        facts=(facts.MissingToken, NoAuthorizationError),
+        headers=BEARER,
     ),
     Problem(
         "invalid_token",
         401,
         "Token invalid",
-        "The token is malformed, forged, or of another kind than this needs.",
-        "Send the access token, or to POST /auth/refresh the refresh token, exactly as it was answered.",
-        (facts.InvalidToken, WrongTokenError),
-        INVALID_TOKEN,
+        advice="Send the access token, or for POST /auth/refresh the refresh token, as it was answered.",
+        facts=(facts.InvalidToken, JWTExtendedException),
+        headers=INVALID_TOKEN,
     ),
     Problem(
         "token_expired",
         401,
         "Token expired",
-        "The token has expired.",
-        "Get a new pair with POST /auth/refresh, or log in again.",
-        (facts.TokenExpired,),
-        INVALID_TOKEN,
+        advice="Get a new pair with POST /auth/refresh, or log in again.",
+        facts=(facts.TokenExpired,),
+        headers=INVALID_TOKEN,
     ),
     Problem(
         "token_revoked",
         401,
         "Token revoked",
-        "The token was revoked, or its session or account is gone.",
-        "Log in again.",
-        (facts.TokenRevoked,),
-        INVALID_TOKEN,
+        advice="Log in again.",
+        facts=(facts.TokenRevoked,),
+        headers=INVALID_TOKEN,
     ),
     Problem(
         "token_reused",
         401,
         "Refresh token reused",
-        "A spent refresh token was presented again, so the whole session has ended.",
-        "Log in again. Use each refresh token once, and keep only the newest.",
-        (facts.TokenReused,),
-        INVALID_TOKEN,
+        advice="Log in again. Use each refresh token once, and keep only the newest.",
+        facts=(facts.TokenReused,),
+        headers=INVALID_TOKEN,
     ),
     Problem(
         "fresh_token_required",
         401,
         "Fresh login required",
-        "This needs a login of a few minutes ago at most.",
-        "Log in again and use the new access token.",
-        (facts.FreshTokenRequired,),
-        STEP_UP,
+        advice="Log in again and use the new access token.",
+        facts=(facts.FreshTokenRequired,),
+        headers=STEP_UP,
     ),
     Problem(
         "invalid_credentials",
         401,
         "Wrong user name or password",
-        "The user name or the password is wrong.",
-        "Check both. Which of them is wrong is not told.",
-        (facts.InvalidCredentials,),
-        BEARER,
+        advice="Check both. Which of them is wrong is not told.",
+        facts=(facts.InvalidCredentials,),
+        headers=BEARER,
     ),
     Problem(
         "wrong_current_password",
         403,
         "Wrong current password",
-        "The current password is wrong, so nothing was changed.",
-        "Give the password that you log in with as `current_password`.",
-        (facts.WrongCurrentPassword,),
+        advice="Give the password that you log in with as `current_password`.",
+        facts=(facts.WrongCurrentPassword,),
     ),
     Problem(
         "not_found",
         404,
         "Not found",
-        "There is nothing at this path.",
-        "See /docs for the paths; none ends with a slash.",
-        (http.NotFound,),
+        detail="There is nothing at this path.",
+        advice="See /docs for the paths; none ends with a slash.",
+        facts=(http.NotFound,),
     ),
     Problem(
         "token_not_found",
         404,
         "Token not found",
-        "You have no token with this id.",
-        "List your tokens with GET /auth/token?active=false.",
-        (facts.TokenNotFound,),
+        advice="List your tokens with GET /auth/token?active=false.",
+        facts=(facts.TokenNotFound,),
     ),
     Problem(
         "method_not_allowed",
         405,
         "Method not allowed",
-        "This path does not take this method.",
-        "The Allow header lists the methods that it takes.",
-        (http.MethodNotAllowed,),
+        detail="This path does not take this method.",
+        advice="The Allow header lists the methods that it takes.",
+        facts=(http.MethodNotAllowed,),
     ),
     Problem(
         "username_taken",
         409,
         "User name taken",
-        "An account with this user name exists already.",
-        "Choose another name. Upper and lower case make no difference.",
-        (facts.UsernameTaken,),
+        advice="Choose another name. Upper and lower case make no difference.",
+        facts=(facts.UsernameTaken,),
     ),
     Problem(
         "last_admin",
         409,
         "Last admin",
-        "The last account with the role admin cannot be removed.",
-        "Make another account an admin first.",
-        (facts.LastAdmin,),
+        advice="Make another account an admin first.",
+        facts=(facts.LastAdmin,),
     ),
     Problem(
         "revocation_is_final",
         409,
         "Revocation is final",
-        "A revoked token never comes back.",
-        "Log in for a new one.",
-        (facts.RevocationIsFinal,),
+        advice="Log in for a new one.",
+        facts=(facts.RevocationIsFinal,),
     ),
     Problem(
         "precondition_failed",
         412,
         "Precondition failed",
-        "The resource has changed since the version that If-Match names.",
-        "Read it again, apply your change to what it is now, and send its new ETag.",
-        (PreconditionFailed,),
+        detail="The resource has changed since the version that If-Match names.",
+        advice="Read it again, apply your change to what it is now, and send its new ETag.",
+        facts=(PreconditionFailed,),
     ),
     Problem(
         "body_too_large",
         413,
         "Body too large",
-        "The body is longer than this API takes.",
-        "Send less. The setting MAX_BODY_BYTES is the limit.",
-        (http.RequestEntityTooLarge,),
+        detail="The body is longer than this API takes.",
+        advice="Send less. The setting MAX_BODY_BYTES is the limit.",
+        facts=(http.RequestEntityTooLarge,),
     ),
     Problem(
         "uri_too_long",
         414,
         "URI too long",
-        "The path and query are longer than this API takes.",
-        "Send a shorter query.",
-        (http.RequestURITooLarge,),
+        detail="The path and query are longer than this API takes.",
+        advice="Send a shorter query.",
+        facts=(http.RequestURITooLarge,),
     ),
     Problem(
         "unsupported_media_type",
         415,
         "Unsupported media type",
-        "The body is not announced as JSON in UTF-8.",
-        "Send `Content-Type: application/json`.",
-        (UnsupportedMediaType,),
+        detail="The body is not announced as JSON in UTF-8.",
+        advice="Send `Content-Type: application/json`.",
+        facts=(UnsupportedMediaType, http.UnsupportedMediaType),
     ),
     Problem(
         "validation_failed",
         422,
         "Validation failed",
-        "The request is well-formed and not acceptable; `errors` tells where and why.",
-        "Mend what `errors` lists: a `pointer` leads into the body, a `parameter` names one of the query.",
-        (ValidationFailed, facts.PasswordRefused, facts.UsernameRefused),
+        detail="The request is well-formed but not acceptable; `errors` tells where and why.",
+        advice="Correct what `errors` lists: a `pointer` leads into the body, a `parameter` is of the query.",
+        facts=(ValidationFailed, facts.PasswordRefused, facts.UsernameRefused),
     ),
     Problem(
         "headers_too_large",
         431,
         "Headers too large",
-        "The headers are longer than this API takes.",
-        "Send fewer or shorter headers: 16 KiB in all.",
-        (http.RequestHeaderFieldsTooLarge,),
+        detail="The headers are longer than this API takes.",
+        advice="Send fewer or shorter headers: 16 KiB in all.",
+        facts=(http.RequestHeaderFieldsTooLarge,),
     ),
     Problem(
         "internal_error",
         500,
         "Internal error",
-        "Something went wrong on our side.",
-        "Report it with the request_id, which the log has too.",
-        (http.InternalServerError,),
+        detail="Something went wrong on our side.",
+        advice="Report it with the request_id, which the log has too.",
+        facts=(http.InternalServerError,),
     ),
     Problem(
         "not_implemented",
         501,
         "Not implemented",
-        "The request uses a part of HTTP that this API does not have.",
-        "Use no transfer coding but chunked.",
-        (http.NotImplemented,),
+        detail="The request uses a part of HTTP that this API does not have.",
+        advice="Use no transfer coding but chunked.",
+        facts=(http.NotImplemented,),
     ),
     Problem(
         "database_unavailable",
         503,
         "Database unavailable",
-        "The database cannot be reached, or does not answer in time.",
-        "Send the request again after the time in Retry-After.",
-        (exc.OperationalError, exc.InterfaceError, exc.InternalError, exc.TimeoutError),
-        SOON,
+        detail="The database cannot be reached, or does not answer in time.",
+        advice="Send the request again after the time in Retry-After.",
+        facts=(exc.OperationalError, exc.InterfaceError, exc.InternalError, exc.TimeoutError),
+        headers=SOON,
     ),
     Problem(
         "not_ready",
         503,
         "Not ready",
-        "The app cannot serve yet, or no longer.",
-        "Wait for GET /health/ready to answer 200.",
-        (NotReady,),
-        SOON,
+        detail="The app cannot serve yet, or no longer.",
+        advice="Wait for GET /health/ready to answer 200.",
+        facts=(NotReady,),
+        headers=SOON,
     ),
 )
-BY_STATUS = {problem.status: problem for problem in reversed(PROBLEMS)}  # the first of each status
+# For errors that HTTP alone knows: those of the server, of Flask, and of an `abort(404)`.
+BY_STATUS = {
+    problem.status: problem
+    for problem in PROBLEMS
+    if any(issubclass(fact, http.HTTPException) for fact in problem.facts)
+}
 
 
 def init_app(app: Flask) -> None:
@@ -276,17 +274,6 @@ def init_app(app: Flask) -> None:
         for fact in problem.facts:
             app.register_error_handler(fact, partial(_answer, problem))
     app.register_error_handler(http.HTTPException, _answer_other)
-
-
-def request_id() -> str:
-    """Return the id of this request: the client's own if it has the right form, else a fresh one."""
-    if "request_id" not in g:
-        g.request_id = choose_request_id(request.headers.get("X-Request-ID", ""))
-    return str(g.request_id)
-
-
-def choose_request_id(given: str) -> str:
-    return given if REQUEST_ID.fullmatch(given) else str(uuid4())
 
 
 def document(
@@ -297,7 +284,7 @@ def document(
         type=problem.type,
         title=problem.title,
         status=problem.status,
-        detail=detail or problem.detail,
+        detail=detail or problem.meaning,
         code=problem.code,
         request_id=request_id,
         errors=errors,
@@ -307,6 +294,8 @@ def document(
 
 def _answer(problem: Problem, fact: Exception) -> Response:
     own = str(fact) if isinstance(fact, facts.DomainError | NotReady) else ""
+    if isinstance(fact, exc.SQLAlchemyError):
+        logger.warning("%s %s", request_id(), reason_of(fact))
     body = document(problem, request_id(), own, _errors(fact))
     response = Response(body, problem.status, problem.headers, content_type=MEDIA_TYPE)
     if isinstance(fact, http.MethodNotAllowed):
@@ -315,7 +304,8 @@ def _answer(problem: Problem, fact: Exception) -> Response:
 
 
 def _answer_other(error: http.HTTPException) -> Response:
-    return _answer(BY_STATUS.get(error.code or 0, BY_STATUS[400]), error)
+    status = error.code or 500
+    return _answer(BY_STATUS.get(status, BY_STATUS[500 if status >= 500 else 400]), error)
 
 
 def _errors(fact: Exception) -> list[schemas.FieldError] | None:

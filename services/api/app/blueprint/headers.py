@@ -6,12 +6,11 @@ from ipaddress import IPv6Address
 from flask import Flask, Response, request
 from werkzeug.exceptions import BadRequest, NotFound
 
-from app.blueprint.handlers import request_id
-from app.config import current
+from app.config import MAX_PORT, current
+from app.request_id import request_id
 
 LABEL = r"[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?"
 HOST = re.compile(rf"({LABEL}(\.{LABEL})*\.?|\[(?P<ipv6>[^\]]+)\])(:(?P<port>[0-9]{{1,5}}))?")
-MAX_PORT = 65_535
 ABSOLUTE = re.compile(r"^https?://[^/?#]+", re.IGNORECASE)  # of a target as proxies send it
 # A slash, or what RFC 3986 calls unreserved, percent-encoded: `/auth%2Ftoken`, `/acc%6Funt`.
 NEEDLESS = re.compile(r"%(2[DEF]|3\d|[46][1-9A-F]|[57][\dA]|5F|7E)", re.IGNORECASE)
@@ -41,7 +40,7 @@ def _refuse_ambiguity() -> None:
     if not _is_host(request.environ.get("HTTP_HOST", "")):
         raise BadRequest
     # What the client wrote: the server decodes it, and waitress folds slashes at its start.
-    target = request.environ.get("REQUEST_URI") or request.environ.get("RAW_URI", "")
+    target = request.environ.get("REQUEST_URI") or request.environ.get("RAW_URI") or request.path
     path = ABSOLUTE.sub("", target).partition("?")[0]
     if not path.startswith("/") or path.startswith("//") or "#" in path or NEEDLESS.search(path):
         raise NotFound

@@ -18,8 +18,8 @@ from app.authentication import ACCESS_TOKEN, FRESH_TOKEN, REFRESH_TOKEN
 from app.blueprint import schemas
 from app.blueprint.endpoint import Declaration
 from app.blueprint.handlers import MEDIA_TYPE, PROBLEMS, Problem, document
-from app.blueprint.request_body import MalformedJson, UnsupportedMediaType, ValidationFailed
 from app.blueprint.schemas import Body, FieldError, Query
+from app.blueprint.validation import MalformedJson, UnsupportedMediaType, ValidationFailed
 from app.config import APP_NAME, VERSION
 
 REF = "#/components/schemas/{model}"
@@ -204,7 +204,7 @@ def _problems(declaration: Declaration) -> list[Problem]:
 def _problem_response(problems: list[Problem]) -> dict[str, Any]:
     names = {"X-Request-ID"} | {name for problem in problems for name in problem.headers or {}}
     return {
-        "description": " ".join(problem.detail for problem in problems),
+        "description": " ".join(problem.meaning for problem in problems),
         "headers": _headers(sorted(names)),
         "content": {
             MEDIA_TYPE: {
@@ -220,7 +220,7 @@ def _problem_response(problems: list[Problem]) -> dict[str, Any]:
 def _problem_example(problem: Problem) -> dict[str, Any]:
     errors = None
     if ValidationFailed in problem.facts:
-        sentence = "There is nothing of this name here."
+        sentence = "This field does not exist here."
         errors = [FieldError(parameter="colour", detail=sentence, code="unknown_field")]
     value = json.loads(document(problem, REQUEST_ID, errors=errors))
     return {"summary": problem.title, "description": problem.advice, "value": value}

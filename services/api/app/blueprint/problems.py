@@ -33,6 +33,6 @@ def _page(problem: Problem) -> ProblemType:
         code=problem.code,
         status=problem.status,
         title=problem.title,
-        meaning=problem.detail,
+        meaning=problem.meaning,
         advice=problem.advice,
     )

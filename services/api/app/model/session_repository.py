@@ -127,7 +127,8 @@ class SessionRepository(ExpiringRepository[Session]):
         token = self.session.get(Token, presented.token_id, populate_existing=True)
         if session is None or session.ended_at or token is None:
             raise TokenRevoked
-        if (token.user_id, token.session_id, token.type) != (*presented[:2], TokenType.REFRESH):
+        is_theirs = token.session_id == session.id and token.user_id == presented.user_id
+        if not is_theirs or token.type != TokenType.REFRESH:
             raise TokenRevoked
         if session.ends_at <= time:
             raise TokenExpired

@@ -10,6 +10,7 @@ from app.clock import now
 from app.exceptions import TokenNotFound
 from app.model.models import Reason, Session, Token, TokenType, User
 from app.model.repository import ExpiringRepository
+from app.model.session_repository import SessionRepository
 
 
 class Position(NamedTuple):
@@ -52,14 +53,12 @@ class TokenRepository(ExpiringRepository[Token]):
             self.session.scalars(query.order_by(Token.issued_at.desc(), Token.id.desc()).limit(limit))
         )
 
-    def locked(self, user_id: UUID, token_id: UUID) -> Token:
+    def get_locked(self, user_id: UUID, token_id: UUID) -> Token:
         """Return the user's token with its session and itself locked, in this order. Raises TokenNotFound."""
         token = self.session.scalar(select(Token).where(Token.id == token_id, Token.user_id == user_id))
         if token is None:
             raise TokenNotFound
-        lock = {"key_share": True}
-        session = self.session.get(Session, token.session_id, with_for_update=lock, populate_existing=True)
-        if session is None or self.lock(token_id) is None:
+        if not SessionRepository(self.session).lock(token.session_id) or not self.lock(token_id):
             raise TokenNotFound
         return token
 

@@ -91,7 +91,9 @@ class UserRepository(Repository[User]):
         try:
             self.session.flush()
         except IntegrityError as error:  # asking first and inserting later would be a race
-            raise UsernameTaken from error
+            if "username_key" in str(error.orig):
+                raise UsernameTaken from error
+            raise
 
 
 def _check(username: str) -> None:

@@ -3,8 +3,9 @@
 from unittest.mock import patch
 
 import pytest
-from flask import Flask
+from flask import Flask, abort
 from flask.testing import FlaskClient
+from werkzeug.exceptions import HTTPException
 
 from app.database import db
 from tests.integration.conftest import Person, bearer, problem
@@ -197,6 +198,43 @@ def test_another_origin_may_not(client: FlaskClient, origin: str) -> None:
 
     assert "Access-Control-Allow-Origin" not in response.headers
     assert "Origin" in response.headers["Vary"]
+
+
+@pytest.mark.parametrize(
+    ("status", "answered"),
+    [
+        (400, (400, "bad_request")),
+        (401, (400, "bad_request")),
+        (403, (400, "bad_request")),
+        (404, (404, "not_found")),
+        (409, (400, "bad_request")),
+        (415, (415, "unsupported_media_type")),
+        (418, (400, "bad_request")),
+        (500, (500, "internal_error")),
+        (502, (500, "internal_error")),
+    ],
+)
+def test_an_abort_tells_no_fact_of_the_domain(app: Flask, status: int, answered: tuple[int, str]) -> None:
+    with app.test_request_context(), pytest.raises(HTTPException) as raised:
+        abort(status)
+    with app.test_request_context():
+        response = app.make_response(app.handle_user_exception(raised.value))
+
+    assert (response.status_code, response.get_json(force=True)["code"]) == answered
+
+
+def test_a_defect_of_ours_is_logged_by_its_id_and_no_line_of_a_stranger(
+    app: Flask, caplog: pytest.LogCaptureFixture
+) -> None:
+    app.config["PROPAGATE_EXCEPTIONS"] = False
+
+    with patch("app.blueprint.headers._is_host", side_effect=RuntimeError):
+        response = app.test_client().get("/account/%0Aforged")
+
+    app.config["PROPAGATE_EXCEPTIONS"] = None
+    assert response.status_code == 500
+    assert response.headers["X-Request-ID"] in caplog.text
+    assert "forged" not in caplog.text
 
 
 def test_a_defect_of_ours_is_told_without_its_inside(app: Flask, ann: Person) -> None:

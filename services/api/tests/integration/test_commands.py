@@ -4,6 +4,7 @@ import subprocess
 import sys
 from datetime import timedelta
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 from flask import Flask
@@ -79,6 +80,17 @@ def test_set_password_ends_the_sessions(runner: FlaskCliRunner, client: FlaskCli
     assert problem(ann.get("/account")) == (401, "token_revoked")
     body = {"username": "ann", "password": "a whole new passphrase"}
     assert client.post("/auth/login", json=body).status_code == 200
+
+
+def test_nothing_is_locked_while_a_person_types(runner: FlaskCliRunner, people: People) -> None:
+    people.register("ann")
+
+    def typed(*_: object) -> str:
+        assert not db.session().in_transaction()
+        return "a whole new passphrase"
+
+    with patch("app.commands._password", typed):
+        assert runner.invoke(args=["user", "set-password", "ann"]).exit_code == 0
 
 
 @pytest.mark.parametrize("command", ["set-password", "delete"])

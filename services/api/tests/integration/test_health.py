@@ -84,9 +84,15 @@ def test_without_its_database_the_app_lives_and_is_not_ready(stranded: FlaskClie
     assert "`database`" in response.json["detail"]
 
 
-def test_without_its_database_requests_are_asked_to_come_again(stranded: FlaskClient) -> None:
+def test_without_its_database_requests_are_asked_to_come_again(
+    stranded: FlaskClient, caplog: pytest.LogCaptureFixture
+) -> None:
     response = stranded.post("/auth/register", json={"username": "ann", "password": PASSWORD})
 
     assert problem(response) == (503, "database_unavailable")
     assert int(response.headers["Retry-After"]) >= 1
     assert stranded.get("/problems").status_code == 200
+    reason = [record.message for record in caplog.records if record.name == "app.error"]
+    assert len(reason) == 1
+    assert response.headers["X-Request-ID"] in reason[0]
+    assert "INSERT" not in reason[0]

@@ -96,6 +96,23 @@ def test_too_large_a_body_is_answered_though_the_client_still_sends(
     assert (response.status_code, response.json()["code"]) == (413, "body_too_large")
 
 
+def test_a_client_that_is_gone_before_its_error_leaves_no_traceback(
+    live: Live, caplog: pytest.LogCaptureFixture
+) -> None:
+    url, _ = live
+    address = httpx.URL(url)
+
+    for _ in range(50):
+        with socket.create_connection((address.host, address.port or 80)) as connection:
+            connection.setsockopt(
+                socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0"
+            )  # close by a reset
+            connection.sendall(b"BAD\r\n\r\n")
+
+    assert httpx.get(f"{url}/health/live").status_code == 200
+    assert [record.getMessage() for record in caplog.records if record.exc_info] == []
+
+
 def test_an_absolute_uri_is_read_like_a_path(live: Live) -> None:
     url, _ = live
 

@@ -189,9 +189,16 @@ def test_development_needs_no_settings(monkeypatch: pytest.MonkeyPatch, tmp_path
     first = load(monkeypatch, FLASK_ENV="development")
     again = load(monkeypatch, FLASK_ENV="development")
 
-    assert first.database_url.database == str(tmp_path / "instance" / "app.db")
+    assert first.database_url.database == "app.db"
     assert first.secret_key == again.secret_key
     assert len(first.secret_key.get_secret_value()) >= 32
+
+
+def test_a_key_that_cannot_be_kept_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setattr(config, "INSTANCE", tmp_path / "file" / "instance")
+
+    assert "SECRET_KEY: none can be kept" in wrong(monkeypatch, FLASK_ENV="development")
 
 
 def test_production_makes_up_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from app import exceptions
-from app.blueprint.handlers import PROBLEMS
+from app.blueprint.handlers import PROBLEMS, Problem
 from app.config import VERSION
 from app.exceptions import DomainError, UserNotFound
 
@@ -17,6 +17,13 @@ def test_the_version_is_the_newest_of_the_changelog() -> None:
     headings = re.findall(r"^## (\S+)", (REPOSITORY / "CHANGELOG.md").read_text(), re.MULTILINE)
 
     assert headings[0] == VERSION
+
+
+@pytest.mark.parametrize("problem", PROBLEMS, ids=lambda problem: str(problem.code))
+def test_every_problem_has_its_words(problem: Problem) -> None:
+    for words in (problem.title, problem.meaning, problem.advice):
+        assert words[0].isupper()
+    assert problem.meaning.endswith(".")
 
 
 def test_every_problem_is_one_of_its_own() -> None:

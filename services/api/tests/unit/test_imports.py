@@ -14,7 +14,7 @@ LAYERS = [
     {"app.blueprint"},
     {"app.authentication"},
     {"app.database", "app.jwt_profile"},
-    {"app.config", "app.lifecycle"},
+    {"app.config", "app.lifecycle", "app.request_id"},
     {"app.model"},
     {"app.exceptions", "app.clock", "app.strict_json"},
 ]

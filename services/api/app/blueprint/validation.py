@@ -15,7 +15,7 @@ Schema = TypeVar("Schema", bound=BaseModel)
 # pydantic's word for what is wrong -> ours, and a sentence. What is not here is a wrong type or format.
 WORDS = {
     "missing": ("required", "This is required."),
-    "extra_forbidden": ("unknown_field", "There is nothing of this name here."),
+    "extra_forbidden": ("unknown_field", "This field does not exist here."),
     "string_too_short": ("too_short", "Give at least {min_length} characters."),
     "string_too_long": ("too_long", "Give at most {max_length} characters."),
     "greater_than_equal": ("too_small", "Give at least {ge}."),

@@ -1,0 +1,19 @@
+"""The id of a request: in its answer, in its problem, in the log."""
+
+import re
+from uuid import uuid4
+
+from flask import g, request
+
+FORM = re.compile(r"[A-Za-z0-9._-]{1,128}")
+
+
+def request_id() -> str:
+    """Return the id of this request: the client's own if it has the right form, else a fresh one."""
+    if "request_id" not in g:
+        g.request_id = choose(request.headers.get("X-Request-ID", ""))
+    return str(g.request_id)
+
+
+def choose(given: str) -> str:
+    return given if FORM.fullmatch(given) else str(uuid4())
