@@ -1,6 +1,6 @@
 # `make` alone lists these commands. Each is one line; whatever takes more is a script in scripts/.
 .DEFAULT_GOAL := help
-.PHONY: help up down logs run test coverage lint format migration lock upgrade
+.PHONY: help up down logs run test fuzz coverage lint format migration lock upgrade
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -19,6 +19,9 @@ run: ## serve without Docker, on SQLite (API_PORT=5001 make run: on another port
 
 test: ## run all tests in throwaway containers, or one part: make test t=tests/unit
 	@scripts/test $(t)
+
+fuzz: ## ask the API what nobody thought of, for some minutes
+	@FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-300} scripts/test tests/integration/test_fuzz.py
 
 coverage: ## run the tests on PostgreSQL, show what they do not reach, fail under 95 %
 	@scripts/test --coverage

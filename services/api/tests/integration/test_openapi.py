@@ -10,19 +10,17 @@ from flask.testing import FlaskClient, FlaskCliRunner
 from jsonschema import Draft202012Validator
 from openapi_spec_validator import validate
 from referencing import Registry, Resource
-from sqlalchemy import make_url
 from werkzeug.test import TestResponse
 
 from app import create_app
 from app.blueprint import openapi
-from app.config import Settings
 from app.model.models import Role
-from tests.conftest import SECRET_KEY, settings_for
+from tests.conftest import settings_for
 from tests.integration.conftest import PASSWORD, People, Person, bearer
 from tests.integration.test_server import Live, exchange
 
-SETTINGS = Settings(flask_env="testing", database_url="sqlite:///document_test.db", secret_key=SECRET_KEY)
-DOCUMENT = openapi.build(create_app(SETTINGS))
+NEVER_OPENED = "postgresql+psycopg2://nobody@127.0.0.1:1/never_opened_test"
+DOCUMENT = openapi.build(create_app(settings_for(NEVER_OPENED)))
 OPERATIONS = {
     operation["operationId"]: (path, method, operation)
     for path, methods in DOCUMENT["paths"].items()
@@ -192,7 +190,7 @@ class Stage:
 
 
 def without_database() -> FlaskClient:
-    app = create_app(settings_for(make_url("sqlite:////nowhere/at/all_test.db")))
+    app = create_app(settings_for(NEVER_OPENED))
     app.config["PROPAGATE_EXCEPTIONS"] = False
     return app.test_client()
 
