@@ -85,11 +85,10 @@ def run(text: str, http: httpx.Client, base_url: str) -> list[str]:
 
 
 @pytest.mark.parametrize("name", ["flask-api.http", "flask-api.jetbrains.http"])
-def test_the_file_runs_from_top_to_bottom_and_again(name: str, http: httpx.Client, base_url: str) -> None:
+def test_the_file_runs_from_top_to_bottom(name: str, http: httpx.Client, base_url: str) -> None:
     text = (POSTMAN / name).read_text(encoding="utf-8")
 
-    for _ in range(2):
-        assert run(text, http, base_url) == []
+    assert run(text, http, base_url) == []
     assert len(parse(text)[1]) > 40
 
 
