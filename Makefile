@@ -1,6 +1,6 @@
 # `make` alone lists these commands. Each is one line; whatever takes more is a script in scripts/.
 .DEFAULT_GOAL := help
-.PHONY: help up down logs run test fuzz coverage lint format migration lock upgrade
+.PHONY: help up down logs run test fuzz coverage lint format docs migration lock upgrade
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -26,11 +26,14 @@ fuzz: ## ask the API what nobody thought of, for some minutes
 coverage: ## run the tests on PostgreSQL, show what they do not reach, fail under 95 %
 	@scripts/test --coverage
 
-lint: ## check format, rules, types, Dockerfiles, shell scripts and Compose files
+lint: ## check format, rules, types, Dockerfiles, shell scripts, Compose files and written documents
 	@scripts/lint
 
 format: ## format the code, and repair what the rules can
 	@scripts/venv dev && cd services/api && ../../.venv/bin/ruff format && ../../.venv/bin/ruff check --fix
+
+docs: ## write the OpenAPI document, the Postman collection and the .http files to postman/
+	@scripts/docs
 
 migration: ## write a migration from a change of the models: make migration m="what it does"
 	@scripts/migration "$(m)"

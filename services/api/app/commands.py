@@ -1,8 +1,10 @@
 """The command line: accounts, tokens, and serving."""
 
+import json
 import sys
 from collections.abc import Callable
 from functools import wraps
+from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 import click
@@ -19,6 +21,7 @@ from app.model.models import Reason, Role, User
 from app.model.session_repository import SessionRepository
 from app.model.token_repository import TokenRepository
 from app.model.user_repository import UserRepository
+from app.tour import http_file, postman
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -28,7 +31,7 @@ token = AppGroup("token", help="Tokens: sweep away the expired ones.")
 
 
 def init_app(app: Flask) -> None:
-    for command in (user, token, serve, print_openapi):
+    for command in (user, token, serve, print_openapi, write_tour):
         app.cli.add_command(command)
 
 
@@ -155,6 +158,27 @@ def serve() -> None:
 def print_openapi() -> None:
     """Print the OpenAPI document."""
     click.echo(openapi.text(current_app), nl=False)
+
+
+@click.command("postman")
+@click.option("--output", default="postman", help="The folder to write to.", type=click.Path(path_type=Path))
+@with_appcontext
+def write_tour(output: Path) -> None:
+    """Write the Postman collection, its environment and the .http files."""
+    document = openapi.build(current_app)
+    output.mkdir(parents=True, exist_ok=True)
+    files = {
+        "flask-api.postman_collection.json": _json(postman.collection(document)),
+        "flask-api.postman_environment.json": _json(postman.environment(document)),
+        http_file.REST_CLIENT[0]: http_file.write(document),
+        http_file.JETBRAINS[0]: http_file.write(document, jetbrains=True),
+    }
+    for name, text in files.items():
+        (output / name).write_text(text, encoding="utf-8", newline="\n")
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
 
 
 def _account(users: UserRepository, name: str) -> User:

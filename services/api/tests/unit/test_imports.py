@@ -11,7 +11,7 @@ LAYERS = [
     {"app"},
     {"app.commands", "app.logs"},
     {"app.server"},
-    {"app.blueprint"},
+    {"app.blueprint", "app.tour"},
     {"app.authentication"},
     {"app.database", "app.jwt_profile"},
     {"app.config", "app.lifecycle", "app.request_id"},

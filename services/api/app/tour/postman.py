@@ -1,0 +1,202 @@
+"""The tour as a Postman collection (format 2.1) with its environment. Ids come from names, so they stay."""
+
+import json
+from http import HTTPStatus
+from typing import Any
+from uuid import NAMESPACE_OID, uuid5
+
+from app.tour.requests import Document, Folder, Operation, Request, folders
+from app.tour.steps import VARIABLES
+
+SCHEMA = "https://schema.getpostman.com/json/collection/v2.1.0/collection.json"
+# Behind `documented`: the statuses that may come, each with the headers and the schema that it has to have.
+CHECKS = """const answer = documented[pm.response.code] || {headers: []};
+pm.test("The status is one of " + Object.keys(documented), () => {
+  pm.expect(documented).to.have.property(String(pm.response.code));
+});
+pm.test("The headers are there", () => answer.headers.forEach((name) => pm.response.to.have.header(name)));
+pm.test("The body is as documented", () => {
+  if (!answer.schema) return pm.expect(pm.response.text()).to.equal("");
+  const components = JSON.parse(pm.collectionVariables.get("components"));
+  pm.expect(pm.response.headers.get("Content-Type")).to.equal(answer.type);
+  pm.response.to.have.jsonSchema({allOf: [answer.schema], components});
+});"""
+
+
+def collection(document: Document) -> dict[str, Any]:
+    """Return the collection: a folder for each tag, and in it one for what its operations refuse."""
+    tour = folders(document)
+    name = document["info"]["title"]
+    schemas = {"schemas": document["components"]["schemas"]}  # the tests resolve their $refs in it
+    return {
+        "info": {
+            "_postman_id": _id(name),
+            "name": name,
+            "description": document["info"]["description"],
+            "schema": SCHEMA,
+        },
+        "item": [_folder(folder, document) for folder in tour],
+        "protocolProfileBehavior": {"followRedirects": False},
+        "variable": [
+            {"key": "baseUrl", "value": VARIABLES["baseUrl"]},
+            {"key": "components", "value": json.dumps(schemas, ensure_ascii=False)},
+        ],
+    }
+
+
+def environment(document: Document) -> dict[str, Any]:
+    """Return the environment: what the collection needs at its start, and places for what it stores."""
+    name = f"{document['info']['title']} on this machine"
+    stored = {name for folder in folders(document) for request in folder.requests for name in request.store}
+    values = VARIABLES | dict.fromkeys(sorted(stored), "")
+    return {
+        "id": _id(name),
+        "name": name,
+        "values": [
+            {"key": key, "value": value, "type": "secret" if _is_secret(key) else "default", "enabled": True}
+            for key, value in values.items()
+        ],
+        "_postman_variable_scope": "environment",
+    }
+
+
+def _is_secret(name: str) -> bool:
+    return name.endswith(("_token", "password"))
+
+
+def _folder(folder: Folder, document: Document) -> dict[str, Any]:
+    shown: set[str] = set()  # operations whose saved examples some request of this folder has
+    items = [_item(request, folder.name, document, shown) for request in folder.requests]
+    if folder.refusals:
+        name = f"what {folder.name} refuses"
+        shown |= {request.operation["operationId"] for request in folder.refusals}
+        refusals = [_item(request, folder.name, document, shown) for request in folder.refusals]
+        items.append({"id": _id(name), "name": name, "item": refusals})
+    return {"id": _id(folder.name), "name": folder.name, "description": folder.description, "item": items}
+
+
+def _item(request: Request, folder: str, document: Document, shown: set[str]) -> dict[str, Any]:
+    sent = _sent(request)
+    operation = request.operation
+    examples = []
+    if folder in operation["tags"] and operation["operationId"] not in shown:
+        shown.add(operation["operationId"])
+        examples = _examples(operation, sent, document)
+    script = {"type": "text/javascript", "exec": _tests(request).split("\n")}
+    return {
+        "id": _id(folder, request.title),
+        "name": request.title,
+        "event": [{"listen": "test", "script": {"id": _id(folder, request.title, "test"), **script}}],
+        "request": sent,
+        "response": examples,
+    }
+
+
+def _sent(request: Request) -> dict[str, Any]:
+    headers = ({"Content-Type": "application/json"} if request.body is not None else {}) | request.headers
+    auth: dict[str, Any] = {"type": "noauth"}
+    if request.token:
+        token = {"key": "token", "value": f"{{{{{request.token}}}}}", "type": "string"}
+        auth = {"type": "bearer", "bearer": [token]}
+    sent = {
+        "description": request.operation["description"],
+        "method": request.operation["method"],
+        "auth": auth,
+        "header": [{"key": key, "value": value} for key, value in headers.items()],
+        "url": _url(request),
+    }
+    if request.body is not None:
+        sent["body"] = {"mode": "raw", "raw": request.body, "options": {"raw": {"language": "json"}}}
+    return sent
+
+
+def _url(request: Request) -> dict[str, Any]:
+    """Return the URL in parts. A parameter that is not sent is shown, switched off."""
+    path = request.operation["path"].replace("{", ":").replace("}", "")
+    parameters = request.operation["parameters"]
+    query: list[dict[str, Any]] = [{"key": key, "value": value} for key, value in request.query.items()]
+    raw = "&".join(f"{each['key']}={each['value']}" for each in query)
+    query += [
+        {
+            "key": each["name"],
+            "value": str(each["schema"].get("examples", [""])[0]),
+            "description": each["description"],
+            "disabled": True,
+        }
+        for each in parameters
+        if each["in"] == "query" and each["name"] not in request.query
+    ]
+    variables = [
+        {
+            "key": each["name"],
+            "value": request.path.get(each["name"], "unknown"),
+            "description": each["description"],
+        }
+        for each in parameters
+        if each["in"] == "path"
+    ]
+    return {
+        "raw": f"{{{{baseUrl}}}}{path}{'?' if raw else ''}{raw}",
+        "host": ["{{baseUrl}}"],
+        "path": path[1:].split("/"),
+        "query": query,
+        "variable": variables,
+    }
+
+
+def _tests(request: Request) -> str:
+    responses = request.operation["responses"]
+    documented = {status: _documented(responses[status]) for status in request.statuses}
+    lines = [f"const documented = {json.dumps(documented)};", CHECKS]
+    if request.code:
+        told = f'pm.expect(pm.response.json().code).to.equal("{request.code}")'
+        lines.append(f'pm.test("The code is {request.code}", () => {told});')
+    for name, place in request.store.items():
+        part, _, rest = place.partition(".")
+        value = f"json().{rest}" if part == "body" else f'headers.get("{rest}")'
+        lines.append(f'pm.environment.set("{name}", pm.response.{value});')
+    return "\n".join(lines)
+
+
+def _documented(response: dict[str, Any]) -> dict[str, Any]:
+    known: dict[str, Any] = {"headers": list(response["headers"])}
+    for media_type, content in response.get("content", {}).items():
+        known |= {"type": media_type, "schema": content["schema"]}
+    return known
+
+
+def _examples(operation: Operation, sent: dict[str, Any], document: Document) -> list[dict[str, Any]]:
+    """Return every answer that the document has for an operation, each problem by itself."""
+    examples = []
+    for status, response in operation["responses"].items():
+        phrase = HTTPStatus(int(status)).phrase
+        headers = {
+            name: str(document["components"]["headers"][name]["example"]) for name in response["headers"]
+        }
+        bodies: dict[str, Any] = {phrase: None}
+        for media_type, content in response.get("content", {}).items():
+            headers["Content-Type"] = media_type
+            bodies = {phrase: content.get("example")}
+            if "examples" in content:
+                bodies = {
+                    code: document["components"]["examples"][code]["value"] for code in content["examples"]
+                }
+        for name, body in bodies.items():
+            examples.append(
+                {
+                    "id": _id(operation["operationId"], status, name),
+                    "name": f"{status} {name}",
+                    "originalRequest": {key: sent[key] for key in sent if key not in ("auth", "description")},
+                    "status": phrase,
+                    "code": int(status),
+                    "_postman_previewlanguage": "json",
+                    "header": [{"key": key, "value": value} for key, value in headers.items()],
+                    "cookie": [],
+                    "body": "" if body is None else json.dumps(body, indent=2, ensure_ascii=False),
+                }
+            )
+    return examples
+
+
+def _id(*names: str) -> str:
+    return str(uuid5(NAMESPACE_OID, "/".join(names)))

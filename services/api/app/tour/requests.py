@@ -1,0 +1,139 @@
+"""From steps to requests: each operation of the document, with what it sends and what may come back."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from app.tour.steps import FAREWELL, OWN, TOUR, Step
+
+Document = dict[str, Any]
+Operation = dict[str, Any]
+
+# What a sound request to an operation that nobody described may meet: it depends on what is in the database.
+POSSIBLE = ("403", "404", "409", "412")
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is sent, and the statuses of which one has to come back."""
+
+    title: str
+    operation: Operation
+    statuses: list[str]
+    code: str = ""
+    body: str | None = None
+    query: dict[str, str] = field(default_factory=dict)
+    headers: dict[str, str] = field(default_factory=dict)
+    path: dict[str, str] = field(default_factory=dict)
+    token: str | None = None
+    store: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Folder:
+    """A tag: its part of the tour, and what each of its operations refuses."""
+
+    name: str
+    description: str
+    requests: list[Request]
+    refusals: list[Request]
+
+
+def folders(document: Document) -> list[Folder]:
+    """Return the tour through all operations. What it does not name is called once, at its tag's end."""
+    operations = {operation["operationId"]: operation for operation in _operations(document)}
+    named = {step.operation for steps in TOUR.values() for step in steps}
+    tour = []
+    for tag in document["tags"]:
+        own = [operation for operation in operations.values() if tag["name"] in operation["tags"]]
+        requests = [_request(step, operations) for step in TOUR.get(tag["name"], ())]
+        requests += [_call(operation) for operation in own if operation["operationId"] not in named]
+        refusals = [request for operation in own for request in _refusals(operation)]
+        tour.append(Folder(tag["name"], tag["description"], requests, refusals))
+    end = [_request(step, operations) for step in FAREWELL]
+    return [*tour, Folder("the end", "Nothing stays in the database.", end, [])]
+
+
+def _operations(document: Document) -> Iterator[Operation]:
+    for path, item in document["paths"].items():
+        for method, operation in item.items():
+            yield {**operation, "method": method.upper(), "path": path}
+
+
+def _request(step: Step, operations: dict[str, Operation]) -> Request:
+    if step.operation not in operations:
+        raise LookupError(f"The document has no {step.operation}, which app/tour/steps.py names.")
+    operation = operations[step.operation]
+    return Request(
+        step.title,
+        operation,
+        [str(step.status)],
+        step.code,
+        _body(operation, step.body),
+        step.query,
+        step.headers,
+        step.path,
+        step.token or _token(operation),
+        step.store,
+    )
+
+
+def _call(operation: Operation) -> Request:
+    """Return the request that the document's examples make, which may be too few to know what comes back."""
+    success = next(status for status in operation["responses"] if status < "300")
+    parameters = operation["parameters"]
+    needed = {each["name"]: each for each in parameters if each["in"] == "query" and each["required"]}
+    is_sure = operation["method"] == "GET" and not needed and "{" not in operation["path"]
+    # No example of a body, or of a query that has to be there: the operation may refuse what is made up.
+    is_made_up = "requestBody" in operation and not _example(operation)
+    possible = () if is_sure else (*POSSIBLE, *(["422"] if is_made_up or needed else []))
+    return Request(
+        title(operation),
+        operation,
+        [success, *(status for status in possible if status in operation["responses"])],
+        body=_body(operation),
+        query={name: str(each["schema"].get("examples", ["1"])[0]) for name, each in needed.items()},
+        token=_token(operation),
+    )
+
+
+def _refusals(operation: Operation) -> Iterator[Request]:
+    """Return a request for each way in which every operation of its kind can be used wrongly."""
+    sound = {"token": _token(operation), "body": _body(operation)}
+    ways: list[tuple[str, str, str, dict[str, Any]]] = [
+        ("an unknown parameter", "422", "validation_failed", {"query": {"colour": "red"}}),
+    ]
+    if operation["security"]:
+        ways.append(("no token", "401", "missing_token", {"token": None}))
+    if "requestBody" in operation:
+        plain = {"headers": {"Content-Type": "text/plain"}}
+        ways += [
+            ("malformed JSON", "400", "malformed_json", {"body": '{"half": '}),
+            ("another media type", "415", "unsupported_media_type", plain),
+            ("an unknown field", "422", "validation_failed", {"body": _body(operation, {"colour": "red"})}),
+        ]
+    for name, status, code, wrong in ways:
+        yield Request(f"{title(operation)}: {name}", operation, [status], code, **(sound | wrong))
+
+
+def title(operation: Operation) -> str:
+    return f"{operation['method']} {operation['path']}"
+
+
+def _token(operation: Operation) -> str | None:
+    """Return the variable with the token that is due: it is named as the security scheme is."""
+    return next((scheme for need in operation["security"] for scheme in need), None)
+
+
+def _body(operation: Operation, instead: dict[str, object] | None = None) -> str | None:
+    if "requestBody" not in operation:
+        return None
+    example = _example(operation)
+    own = {name: OWN[name] for name in example if name in OWN}
+    return json.dumps(example | own | (instead or {}), indent=2, ensure_ascii=False)
+
+
+def _example(operation: Operation) -> dict[str, Any]:
+    example: dict[str, Any] = operation["requestBody"]["content"]["application/json"].get("example", {})
+    return example
