@@ -1,9 +1,9 @@
 # `make` alone lists these commands. Each is one line; whatever takes more is a script in scripts/.
 .DEFAULT_GOAL := help
-.PHONY: help up down logs run test fuzz coverage lint format docs migration lock upgrade
+.PHONY: help up down logs run test test-clients fuzz coverage lint format docs migration lock upgrade
 
 help: ## list these commands
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
 
 up: ## build and start the stack in containers, and wait until it answers
 	@docker compose up --build --wait && echo "The API answers on http://$$(docker compose port api 5000)"
@@ -19,6 +19,9 @@ run: ## serve without Docker, on SQLite (API_PORT=5001 make run: on another port
 
 test: ## run all tests in throwaway containers, or one part: make test t=tests/unit
 	@scripts/test $(t)
+
+test-clients: ## let a browser and other clients use the running API, in throwaway containers
+	@scripts/test-clients $(t)
 
 fuzz: ## ask the API what nobody thought of, for some minutes
 	@FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-300} scripts/test tests/integration/test_fuzz.py

@@ -56,6 +56,12 @@ def _whole(value: object) -> object:
     return value
 
 
+def _true_or_false(value: object) -> object:
+    if isinstance(value, str) and value not in ("true", "false"):
+        raise ValueError("must be true or false")
+    return value
+
+
 def _long_enough(key: SecretStr) -> SecretStr:
     if len(key.get_secret_value().encode()) < 32:  # RFC 7518, 3.2: as long as the hash
         raise ValueError("must have at least 32 bytes")
@@ -72,6 +78,7 @@ SigningKey = Annotated[SecretStr, AfterValidator(_long_enough)]
 Origin = Annotated[str, Field(pattern=r"^https?://([a-z0-9.-]+|\[[0-9a-f:]+\])(:[0-9]{1,5})?$")]
 Origins = Annotated[tuple[Origin, ...], NoDecode, BeforeValidator(_split)]
 Whole = Annotated[int, BeforeValidator(_whole)]
+Switch = Annotated[bool, BeforeValidator(_true_or_false)]
 Name = Annotated[str, Field(min_length=1, max_length=255)]
 
 
@@ -103,6 +110,7 @@ class Settings(BaseSettings):
     port: Whole = Field(5000, ge=1, le=MAX_PORT)
     threads: Whole = Field(8, ge=1, le=200)
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    docs_enabled: Switch = True
 
 
 def load() -> Settings:

@@ -4,7 +4,7 @@ from flask import Blueprint, Response, request
 
 from app.blueprint.endpoint import endpoint
 from app.blueprint.schemas import Index
-from app.config import APP_NAME, VERSION
+from app.config import APP_NAME, VERSION, current
 
 blueprint = Blueprint("index", __name__)
 
@@ -14,7 +14,8 @@ blueprint = Blueprint("index", __name__)
 def show() -> tuple[Index, dict[str, str]] | Response:
     """Tell what this API is and where to go on. A browser is sent to the documentation."""
     vary = {"Vary": "Accept"}
-    if request.accept_mimetypes.best_match(["application/json", "text/html"]) == "text/html":
+    prefers = request.accept_mimetypes.best_match(["application/json", "text/html"])
+    if prefers == "text/html" and current().docs_enabled:
         return Response(status=302, headers={"Location": "/docs", **vary})
     index = Index(
         name=APP_NAME,

@@ -183,6 +183,18 @@ def test_what_is_no_exact_origin_stops_the_start(monkeypatch: pytest.MonkeyPatch
     assert "CORS_ORIGINS: " in wrong(monkeypatch, DATABASE_URL=URL, SECRET_KEY=KEY, CORS_ORIGINS=origins)
 
 
+@pytest.mark.parametrize(("given", "meant"), [("true", True), ("false", False), ("", True)])
+def test_a_switch_is_true_or_false(monkeypatch: pytest.MonkeyPatch, given: str, meant: bool) -> None:
+    assert load(monkeypatch, DATABASE_URL=URL, SECRET_KEY=KEY, DOCS_ENABLED=given).docs_enabled is meant
+
+
+@pytest.mark.parametrize("given", ["yes", "0", "1", "on", "off", "True", "FALSE", " true"])
+def test_another_spelling_of_a_switch_stops_the_start(monkeypatch: pytest.MonkeyPatch, given: str) -> None:
+    message = wrong(monkeypatch, DATABASE_URL=URL, SECRET_KEY=KEY, DOCS_ENABLED=given)
+
+    assert "DOCS_ENABLED: must be true or false" in message
+
+
 def test_development_needs_no_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(config, "INSTANCE", tmp_path / "instance")
 

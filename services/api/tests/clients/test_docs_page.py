@@ -1,0 +1,112 @@
+"""The page at /docs, in a real browser, at the widths of a desk and of a phone, by day and by night."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from selenium.webdriver import Chrome, Keys
+from selenium.webdriver.common.by import By
+from selenium.webdriver.support.wait import WebDriverWait
+
+from tests.e2e.conftest import PASSWORD
+
+REQUESTED = """
+    const entries = ["navigation", "resource"].flatMap(type => performance.getEntriesByType(type))
+    return entries.map(entry => entry.name)
+"""
+INTO_VIEW = "arguments[0].scrollIntoView({block: 'center', behavior: 'instant'})"
+TOP = """
+    const [element, done] = arguments
+    setTimeout(() => done(element.getBoundingClientRect().top), 50)
+"""
+BRIGHTNESS_OF_TEXT = """
+    const [red, green, blue] = getComputedStyle(arguments[0]).color.match(/[\\d.]+/g).map(Number)
+    return (red + green + blue) / 3
+"""
+
+
+@dataclass
+class Page:
+    """The page, as a person uses it."""
+
+    browser: Chrome
+
+    def find(self, selector: str) -> Any:
+        return self._wait(lambda: self.browser.find_element(By.CSS_SELECTOR, selector), f"no {selector}")
+
+    def click(self, selector: str) -> None:
+        element = self.find(selector)
+        self.browser.execute_script(INTO_VIEW, element)
+        self._wait(lambda: self._top(element) == self._top(element), f"{selector} does not come to rest")
+        element.click()
+
+    def try_out(self, tag: str, operation: str, body: dict[str, str] | None = None) -> str:
+        """Open the operation, fill in its body, execute it, and return the status that is shown."""
+        block = f"#operations-{tag}-{tag}_{operation}"
+        self.click(f"{block} .opblock-summary-control")
+        self.click(f"{block} .try-out__btn")
+        if body:
+            self.find(f"{block} .body-param__text").send_keys(Keys.CONTROL, "a")
+            self.browser.execute_cdp_cmd(
+                "Input.insertText", {"text": json.dumps(body)}
+            )  # pasted: keys are slow
+        self.click(f"{block} .execute")
+        return str(self.find(f"{block} .live-responses-table tbody .response-col_status").text)
+
+    def _top(self, element: Any) -> Any:
+        """Return how far down the window it is, a moment from now: the page scrolls to what was opened."""
+        return self.browser.execute_async_script(TOP, element)
+
+    def _wait(self, condition: Callable[[], Any], what_is_wrong: str) -> Any:
+        return WebDriverWait(self.browser, 20, poll_frequency=0.1).until(lambda _: condition(), what_is_wrong)
+
+
+@pytest.fixture
+def page(browser: Chrome, base_url: str, width: int, scheme: str) -> Page:
+    screen = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500}
+    preference = {"name": "prefers-color-scheme", "value": scheme}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [preference]})
+    browser.get(f"{base_url}/docs")
+    return Page(browser)
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])
+def test_a_person_registers_logs_in_and_tries_the_rest(
+    page: Page, base_url: str, username: str, width: int
+) -> None:
+    credentials = {"username": username, "password": PASSWORD}
+
+    assert page.try_out("auth", "register", credentials) == "201"
+    assert page.try_out("auth", "login", credentials) == "200"
+    assert page.try_out("account", "read") == "200"
+    assert page.try_out("auth", "refresh") == "200"
+    assert page.try_out("auth", "list_tokens") == "200"
+
+    assert (
+        username in page.find("#operations-account-account_read .live-responses-table .highlight-code").text
+    )
+    assert_in_order(page, base_url, width)
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_page_has_the_colours_and_the_width_of_its_reader(
+    page: Page, base_url: str, width: int, scheme: str
+) -> None:
+    title = page.find(".info .title")
+
+    assert (page.browser.execute_script(BRIGHTNESS_OF_TEXT, title) > 128) == (scheme == "dark")
+    assert_in_order(page, base_url, width)
+
+
+def assert_in_order(page: Page, base_url: str, width: int) -> None:
+    """Nothing is told on the console, violations of the page's policy included, nothing asked of another
+    host, and nothing wider than the window."""
+    ours = (f"{base_url}/", "data:")
+
+    assert page.browser.get_log("browser") == []
+    assert [url for url in page.browser.execute_script(REQUESTED) if not url.startswith(ours)] == []
+    assert page.browser.execute_script("return document.documentElement.scrollWidth") <= width
