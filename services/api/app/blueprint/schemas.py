@@ -102,15 +102,16 @@ Seconds = Annotated[int, WithJsonSchema({"type": "integer", "minimum": 0, "maxim
 
 Status = Annotated[int, WithJsonSchema({"type": "integer", "minimum": 400, "maximum": 599})]
 
+NO_NUL = (AfterValidator(_without_nul), Field(json_schema_extra={"pattern": r"^[^\u0000]*$"}))
 Username = Annotated[str, StringConstraints(min_length=3, max_length=64, pattern=f"^{USERNAME}$")]
 # What a password must be beyond this is up to the settings, so Passwords.check decides.
 Password = Annotated[
     str,
     StringConstraints(min_length=1, max_length=MAX_LENGTH),
-    AfterValidator(_without_nul),
+    *NO_NUL,
 ]
 # A name that cannot exist fails like one that does not: the answer to a login tells nothing.
-LoginName = Annotated[str, StringConstraints(min_length=1, max_length=64), AfterValidator(_without_nul)]
+LoginName = Annotated[str, StringConstraints(min_length=1, max_length=64), *NO_NUL]
 Limit = Annotated[int, Field(ge=1, le=100), BeforeValidator(_limit)]
 Flag = Annotated[bool, BeforeValidator(_flag)]
 Cursor = Annotated[

@@ -1,38 +1,19 @@
-"""Requests that nobody thought of, made from the document by schemathesis: each answer must be as documented.
+"""Requests that nobody thought of, inside the process; see tests/fuzzing.py."""
 
-The seed is fixed, so that a run is like the one before. `make fuzz` takes longer, with a new seed each time.
-"""
-
-import os
 from collections.abc import Iterator
 from itertools import count
 from typing import Any
 
-import hypothesis
 import pytest
 import schemathesis
 from flask import Flask
-from schemathesis.config import SchemathesisConfig
 
 from app import create_app
 from app.model.passwords import PasswordHash
+from tests import fuzzing
 from tests.conftest import settings_for
-from tests.integration.conftest import People, bearer
+from tests.integration.conftest import People
 
-EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "8"))
-# A schema cannot say that a password is too easy to guess, or that a cursor is not one of ours.
-TAKES_MORE_THAN_A_SCHEMA_SAYS = ["auth_register", "account_change", "account_replace", "auth_list_tokens"]
-CONFIG = SchemathesisConfig.from_dict(
-    {
-        "operations": [
-            {
-                "include-operation-id": name,
-                "checks": {"positive_data_acceptance": {"expected-statuses": ["2xx", "4xx"]}},
-            }
-            for name in TAKES_MORE_THAN_A_SCHEMA_SAYS
-        ]
-    }
-)
 pytestmark = pytest.mark.any_database
 names = (f"fuzz-{number}" for number in count())
 
@@ -47,7 +28,7 @@ class Stage:
 
 
 stage = Stage()
-schema = schemathesis.openapi.from_wsgi("/openapi.json", stage, config=CONFIG)
+schema = schemathesis.openapi.from_wsgi("/openapi.json", stage, config=fuzzing.CONFIG)
 
 
 @pytest.fixture
@@ -59,15 +40,9 @@ def fuzzed_people(committed_app: Flask, password_hash: PasswordHash) -> Iterator
 
 
 @schema.parametrize()
-@hypothesis.settings(
-    max_examples=EXAMPLES,
-    derandomize="FUZZ_EXAMPLES" not in os.environ,
-    deadline=None,
-    suppress_health_check=list(hypothesis.HealthCheck),
-)
+@fuzzing.SETTINGS
 def test_every_answer_is_as_documented(case: Any, fuzzed_people: People) -> None:
     caller = fuzzed_people(next(names))
-    needs = {scheme for need in case.operation.definition.raw["security"] for scheme in need}
     tokens = {"access_token": caller.access, "refresh_token": caller.refresh}
 
-    case.call_and_validate(headers=bearer(tokens[needs.pop()]) if needs else None)
+    case.call_and_validate(headers=fuzzing.authorization(case.operation, tokens))

@@ -1,0 +1,32 @@
+"""Requests that nobody thought of, against the running stack; see tests/fuzzing.py."""
+
+from typing import Any
+
+import httpx
+import hypothesis
+import schemathesis
+
+from tests import fuzzing
+from tests.e2e.conftest import PASSWORD
+
+
+def test_every_answer_is_as_documented(base_url: str, http: httpx.Client, username: str) -> None:
+    credentials = {"username": username, "password": PASSWORD}
+    schema: Any = schemathesis.openapi.from_url(f"{base_url}/openapi.json", config=fuzzing.CONFIG)
+    operations = [result.ok() for result in schema.get_all_operations()]
+
+    assert len(operations) > 10
+    for operation in operations:
+        http.post("/auth/register", json=credentials)  # anew, after its deletion
+        ask(operation, http.post("/auth/login", json=credentials).json())
+
+
+def ask(operation: Any, tokens: dict[str, Any]) -> None:
+    """Send many requests of one operation, and validate each answer."""
+
+    @fuzzing.SETTINGS
+    @hypothesis.given(case=operation.as_strategy())
+    def ask_once(case: Any) -> None:
+        case.call_and_validate(headers=fuzzing.authorization(operation, tokens))
+
+    ask_once()
