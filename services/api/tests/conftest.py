@@ -8,6 +8,8 @@ from sqlalchemy import URL, create_engine, make_url, text
 
 from app.config import Settings
 
+# For an app that only describes itself.
+NEVER_OPENED = "postgresql+psycopg2://nobody@127.0.0.1:1/never_opened_test"
 SECRET_KEY = "a key of the tests, known to everybody, good for nothing"
 
 

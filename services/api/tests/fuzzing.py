@@ -27,9 +27,11 @@ SETTINGS = hypothesis.settings(
     max_examples=EXAMPLES,
     derandomize="FUZZ_EXAMPLES" not in os.environ,
     deadline=None,
-    database=None,
+    database=None,  # what failed is told, not kept in a file
     suppress_health_check=list(hypothesis.HealthCheck),
 )
+hypothesis.settings.register_profile("tests", SETTINGS)
+hypothesis.settings.load_profile("tests")
 
 
 def authorization(operation: Any, tokens: dict[str, Any]) -> dict[str, str]:

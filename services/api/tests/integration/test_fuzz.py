@@ -11,7 +11,7 @@ from flask import Flask
 from app import create_app
 from app.model.passwords import PasswordHash
 from tests import fuzzing
-from tests.conftest import settings_for
+from tests.conftest import NEVER_OPENED, settings_for
 from tests.integration.conftest import People
 
 pytestmark = pytest.mark.any_database
@@ -21,7 +21,7 @@ names = (f"fuzz-{number}" for number in count())
 class Stage:
     """The app that is asked: the document's own while pytest collects, then the one with a database."""
 
-    app = create_app(settings_for("postgresql+psycopg2://nobody@127.0.0.1:1/never_opened_test"))
+    app = create_app(settings_for(NEVER_OPENED))
 
     def __call__(self, environ: Any, start_response: Any) -> Any:
         return self.app(environ, start_response)

@@ -15,11 +15,10 @@ from werkzeug.test import TestResponse
 from app import create_app
 from app.blueprint import openapi
 from app.model.models import Role
-from tests.conftest import settings_for
+from tests.conftest import NEVER_OPENED, settings_for
 from tests.integration.conftest import PASSWORD, People, Person, bearer
 from tests.integration.test_server import Live, exchange
 
-NEVER_OPENED = "postgresql+psycopg2://nobody@127.0.0.1:1/never_opened_test"
 DOCUMENT = openapi.build(create_app(settings_for(NEVER_OPENED)))
 OPERATIONS = {
     operation["operationId"]: (path, method, operation)

@@ -17,7 +17,7 @@ from app.blueprint.endpoint import endpoint
 from app.blueprint.schemas import Body, example
 from app.tour import http_file, postman
 from app.tour.steps import TOUR
-from tests.conftest import settings_for
+from tests.conftest import NEVER_OPENED, settings_for
 
 pytestmark = pytest.mark.any_database
 COMMITTED = Path(__file__).parents[4] / "postman"
@@ -35,7 +35,7 @@ class Note(BaseModel):
 
 
 def make_app() -> Flask:
-    return create_app(settings_for("sqlite:///never_opened_test.db"))
+    return create_app(settings_for(NEVER_OPENED))
 
 
 def app_with_notes() -> Flask:
