@@ -16,6 +16,7 @@ USER 10001:10001
 ENV HOME=/tmp \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \
-    COVERAGE_FILE=/tmp/.coverage
+    COVERAGE_FILE=/tmp/.coverage \
+    HYPOTHESIS_STORAGE_DIRECTORY=/tmp/hypothesis
 WORKDIR /repository
 ENTRYPOINT ["bash", "scripts/suite"]

@@ -3,7 +3,6 @@
 import json
 import re
 from collections.abc import Iterable, Iterator
-from http import HTTPStatus
 from importlib import import_module
 from typing import Any, cast
 
@@ -12,6 +11,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 from sqlalchemy.exc import OperationalError
 from werkzeug import exceptions as http
+from werkzeug.http import HTTP_STATUS_CODES
 from werkzeug.routing import Rule
 
 from app.authentication import ACCESS_TOKEN, FRESH_TOKEN, REFRESH_TOKEN
@@ -170,7 +170,7 @@ def _content(model: type[BaseModel]) -> dict[str, Any]:
 
 def _responses(declaration: Declaration) -> dict[str, Any]:
     success: dict[str, Any] = {
-        "description": HTTPStatus(declaration.status).phrase,
+        "description": HTTP_STATUS_CODES[declaration.status],
         "headers": _headers(["X-Request-ID", *declaration.headers]),
     }
     if declaration.returns:

@@ -1,9 +1,10 @@
 """The tour as a Postman collection (format 2.1) with its environment. Ids come from names, so they stay."""
 
 import json
-from http import HTTPStatus
 from typing import Any
 from uuid import NAMESPACE_OID, uuid5
+
+from werkzeug.http import HTTP_STATUS_CODES
 
 from app.tour.requests import Document, Folder, Operation, Request, folders
 from app.tour.steps import VARIABLES
@@ -169,7 +170,7 @@ def _examples(operation: Operation, sent: dict[str, Any], document: Document) ->
     """Return every answer that the document has for an operation, each problem by itself."""
     examples = []
     for status, response in operation["responses"].items():
-        phrase = HTTPStatus(int(status)).phrase
+        phrase = HTTP_STATUS_CODES[int(status)]  # werkzeug's: Python's own differ from version to version
         headers = {
             name: str(document["components"]["headers"][name]["example"]) for name in response["headers"]
         }
