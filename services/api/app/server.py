@@ -106,9 +106,9 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
     def stop(self, *_: object) -> None:
         """Begin to stop. Fit for a signal handler; again is no more."""
         if not self.stopping_since:
+            self.pull_trigger()  # wakes the loop; first, for the loop's end closes it
             self.stopping_since = time.time()
             self.stopping.set()
-            self.pull_trigger()
 
     def run(self) -> None:
         """Serve until `stop`, then answer what was accepted, for at most DRAIN_SECONDS."""
