@@ -33,7 +33,9 @@ def _nests_within(levels: int, raw: bytes) -> bool:
     """Take away the innermost pairs of brackets, a level at a time: fast, and without recursion."""
     brackets = STRING.sub(b"", raw).translate(None, NO_BRACKET)
     for _ in range(levels):
-        brackets = PAIR.sub(b"", brackets)
+        brackets, pairs = PAIR.subn(b"", brackets)
+        if not pairs:
+            break
     return not brackets
 
 

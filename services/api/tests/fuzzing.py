@@ -9,7 +9,7 @@ from typing import Any
 import hypothesis
 from schemathesis.config import SchemathesisConfig
 
-EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "8"))
+EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "5"))
 # A schema cannot say that a password is too easy to guess, or that a cursor is not one of ours.
 TAKES_MORE_THAN_A_SCHEMA_SAYS = ["auth_register", "account_change", "account_replace", "auth_list_tokens"]
 CONFIG = SchemathesisConfig.from_dict(

@@ -10,6 +10,8 @@ from app import create_app
 from tests.conftest import settings_for
 from tests.integration.conftest import Person, problem
 
+pytestmark = pytest.mark.any_database
+
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
     "frame-ancestors 'none'"

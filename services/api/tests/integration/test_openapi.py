@@ -19,6 +19,8 @@ from tests.conftest import NEVER_OPENED, settings_for
 from tests.integration.conftest import PASSWORD, People, Person, bearer
 from tests.integration.test_server import Live, exchange
 
+pytestmark = pytest.mark.any_database
+
 DOCUMENT = openapi.build(create_app(settings_for(NEVER_OPENED)))
 OPERATIONS = {
     operation["operationId"]: (path, method, operation)
