@@ -11,7 +11,7 @@ RUN apt-get update \
 # Pinned by package-lock.json. No scripts: none is needed, and one reports installations to its makers.
 COPY services/api/tests/clients/package.json services/api/tests/clients/package-lock.json /clients/
 RUN npm ci --prefix /clients --ignore-scripts --no-audit --no-fund --no-update-notifier \
- && rm -rf /root/.npm
+ && rm -rf ~/.npm
 
 # A virtual environment, for Debian's npm brings Python packages of its own.
 COPY services/api/requirements-clients.txt /tmp/
