@@ -30,5 +30,5 @@ ENV PATH="/venv/bin:/clients/node_modules/.bin:$PATH" \
     PYTHONDONTWRITEBYTECODE=1 \
     SCREENSHOTS=/screenshots
 WORKDIR /repository/services/api
-ENTRYPOINT ["python", "-m", "pytest"]
+ENTRYPOINT ["python", "-m", "pytest", "-n", "2"]
 CMD ["tests/clients"]
