@@ -151,9 +151,8 @@ def make_secret_key(file: Path) -> str:
     """Return the signing key in the file, which is made at the first call; of many at once one makes it."""
     if not file.exists():
         file.parent.mkdir(parents=True, exist_ok=True)
-        with NamedTemporaryFile(
-            "w", dir=file.parent, encoding="utf-8"
-        ) as draft:  # readable for its owner alone
+        # Such a file is readable for its owner alone.
+        with NamedTemporaryFile("w", dir=file.parent, encoding="utf-8") as draft:
             draft.write(token_urlsafe(48))
             draft.flush()
             os.fsync(draft.fileno())

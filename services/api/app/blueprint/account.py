@@ -56,16 +56,13 @@ def _change(caller: Caller, body: AccountChange | AccountReplacement) -> tuple[B
     if body.password is not None:
         passwords().check(body.password, body.username or caller.user.username)
     refuse_stale(Account.of(caller.user))
-    credentials = users.credentials_of(caller.user)
     release()
-    if not passwords().verify(body.current_password, credentials.password_hash):
+    if not passwords().verify(body.current_password, caller.user.password_hash):
         raise WrongCurrentPassword
     hashed = passwords().hash(body.password) if body.password is not None else None
-    user = users.lock(credentials.user_id)
-    if user is None:
-        raise TokenRevoked
-    if user.password_changed_at != credentials.changed_at:  # it was right a moment ago
-        raise WrongCurrentPassword
+    user = users.lock_unchanged(caller.user)
+    if user is None:  # it was right a moment ago
+        raise WrongCurrentPassword if users.get(caller.user.id) else TokenRevoked
     refuse_stale(Account.of(user))
     if body.username is not None:
         users.rename(user, body.username)

@@ -64,9 +64,9 @@ def register(body: NewAccount) -> tuple[Account, dict[str, str]]:
 def login(body: Login) -> TokenPair:
     """Open a session. Beyond 50 of one account, the least recently refreshed one ends."""
     users, sessions = UserRepository(db.session), SessionRepository(db.session)
-    found = users.credentials(body.username)
+    found = users.named(body.username)
     release()
-    verified = passwords().verify(body.password, found and found.password_hash)
+    verified = passwords().verify(body.password, found.password_hash if found else None)
     if not found or not verified:
         raise InvalidCredentials
     upgraded = None if passwords().is_current(found.password_hash) else passwords().hash(body.password)

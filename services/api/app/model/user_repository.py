@@ -2,9 +2,6 @@
 
 import re
 from collections.abc import Sequence
-from datetime import datetime
-from typing import NamedTuple
-from uuid import UUID
 
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
@@ -18,27 +15,11 @@ from app.model.repository import Repository
 USERNAME = r"[A-Za-z0-9][A-Za-z0-9._-]{2,63}"
 
 
-class Credentials(NamedTuple):
-    """What verifies a password, read without keeping a transaction open during the hash."""
-
-    user_id: UUID
-    password_hash: str
-    changed_at: datetime
-
-
 class UserRepository(Repository[User]):
     model = User
 
     def named(self, username: str) -> User | None:
         return self.session.scalar(select(User).where(User.username_key == _key(username)))
-
-    def credentials(self, username: str) -> Credentials | None:
-        columns = select(User.id, User.password_hash, User.password_changed_at)
-        row = self.session.execute(columns.where(User.username_key == _key(username))).first()
-        return row and Credentials(*row)
-
-    def credentials_of(self, user: User) -> Credentials:
-        return Credentials(user.id, user.password_hash, user.password_changed_at)
 
     def register(self, username: str, password_hash: PasswordHash, role: Role = Role.USER) -> User:
         """Add an account. Raises UsernameRefused, and UsernameTaken whatever the name's case."""
@@ -68,10 +49,10 @@ class UserRepository(Repository[User]):
         user.password_hash = password_hash
         user.password_changed_at = user.updated_at = now()
 
-    def lock_unchanged(self, credentials: Credentials) -> User | None:
+    def lock_unchanged(self, seen: User) -> User | None:
         """Lock the account whose password was verified; None if it is gone or has another password by now."""
-        user = self.lock(credentials.user_id)
-        return user if user and user.password_changed_at == credentials.changed_at else None
+        user = self.lock(seen.id)
+        return user if user and user.password_changed_at == seen.password_changed_at else None
 
     def remove(self, user: User) -> bool:
         """Delete the account with its sessions and tokens; return whether it was there. Raises LastAdmin.
