@@ -5,7 +5,7 @@ from typing import Any
 from flask import Flask, request
 from flask.wrappers import Response
 
-from app import authentication, commands, config, database, lifecycle, logs
+from app import authentication, commands, config, database, forwarded, lifecycle, limits, logs
 from app.blueprint import account, auth, documentation, handlers, headers, health, index, problems
 from app.request_id import request_id
 
@@ -34,10 +34,12 @@ def create_app(settings: config.Settings | None = None) -> Flask:
     config.init_app(app, settings)
     logs.init_app(app, settings)
     lifecycle.init_app(app)
+    forwarded.init_app(app, settings)
     database.init_app(app, settings)
     authentication.init_app(app, settings)
     handlers.init_app(app)
     headers.init_app(app)
+    limits.init_app(app, settings)
     for module in BLUEPRINTS:
         app.register_blueprint(module.blueprint)
     commands.init_app(app)

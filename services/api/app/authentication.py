@@ -4,7 +4,6 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
-from ipaddress import ip_address
 from typing import Any, NamedTuple, cast
 from uuid import UUID
 
@@ -23,6 +22,7 @@ from app.exceptions import (
     TokenReused,
     TokenRevoked,
 )
+from app.forwarded import network_of
 from app.jwt_profile import ALGORITHM, Profile
 from app.model.models import TokenType, User
 from app.model.passwords import Passwords
@@ -49,7 +49,9 @@ def init_app(app: Flask, settings: Settings) -> None:
         JWT_ENCODE_AUDIENCE=settings.jwt_audience,
         JWT_COOKIE_CSRF_PROTECT=False,  # else a random claim makes each token unrepeatable
     )
-    app.extensions["passwords"] = Passwords(settings.password_hasher, settings.password_min_length, APP_NAME)
+    app.extensions["passwords"] = Passwords(
+        settings.password_hasher, settings.password_min_length, APP_NAME, settings.threads
+    )
     profile = Profile(app)
     profile.user_lookup_loader(_load)
 
@@ -73,16 +75,9 @@ def origin() -> Origin:
     """Return where the request came from, fit to be stored and shown."""
     agent = request.headers.get("User-Agent", "").encode("latin-1", "replace").decode("utf-8", "replace")
     printable = "".join(character for character in agent if character.isprintable())[:255]
-    return Origin(ip=_plain(request.remote_addr), user_agent=printable or None)
-
-
-def _plain(address: str | None) -> str | None:
-    """Write an IPv4 address that came through an IPv6 socket as IPv4."""
-    try:
-        parsed = ip_address(address or "")
-    except ValueError:  # a Unix socket
-        return None
-    return str(getattr(parsed, "ipv4_mapped", None) or parsed)
+    return Origin(
+        ip=request.remote_addr, network=network_of(request.remote_addr), user_agent=printable or None
+    )
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from app.authentication import passwords
 from app.blueprint import openapi
 from app.database import db, reason_of, release
 from app.exceptions import DomainError, UserNotFound
+from app.model.attempt_repository import AttemptRepository
 from app.model.models import Reason, Role, User
 from app.model.session_repository import SessionRepository
 from app.model.token_repository import TokenRepository
@@ -127,12 +128,13 @@ def delete_user(name: str) -> None:
 @token.command("prune")
 @_tells_failures
 def prune() -> None:
-    """Delete expired sessions and tokens. Logins and refreshes do this as well, a little each."""
-    sessions, tokens, total = SessionRepository(db.session), TokenRepository(db.session), 0
-    while pruned := sessions.prune() + tokens.prune():
+    """Delete expired sessions, tokens and counts. Logins and refreshes do this as well, a little each."""
+    repositories = [each(db.session) for each in (SessionRepository, TokenRepository, AttemptRepository)]
+    total = 0
+    while pruned := sum(repository.prune() for repository in repositories):
         db.session.commit()
         total += pruned
-    click.echo(f"Deleted {total} expired sessions and tokens.")
+    click.echo(f"Deleted {total} expired sessions, tokens and counts.")
 
 
 @click.command("serve")

@@ -3,10 +3,11 @@
 import os
 import re
 from contextlib import suppress
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from secrets import token_urlsafe
 from tempfile import NamedTemporaryFile
-from typing import Annotated, Literal, cast
+from typing import Annotated, Literal, NamedTuple, cast
 
 import click
 import psycopg2
@@ -20,9 +21,17 @@ from sqlalchemy.exc import ArgumentError
 APP_NAME = "flask-api"
 VERSION = "0.1.0"  # the newest heading of CHANGELOG.md
 MAX_PORT = 65_535
+MAX_ATTEMPTS = 1000  # that one limit counts: each is remembered
 INSTANCE = Path(__file__).parent.parent / "instance"
-SECRETS = ("DATABASE_URL", "SECRET_KEY")
+SECRETS = ("DATABASE_URL", "SECRET_KEY", "SECRET_KEY_FALLBACKS")
 POSTGRESQL = ("postgres", "postgresql", "postgresql+psycopg2")
+
+
+class Limit(NamedTuple):
+    """So many attempts in so many seconds."""
+
+    attempts: int
+    seconds: int
 
 
 class InvalidSettings(click.ClickException):
@@ -69,11 +78,30 @@ def _long_enough(key: SecretStr) -> SecretStr:
 
 
 def _split(value: object) -> object:
-    return tuple(part.strip() for part in value.split(",")) if isinstance(value, str) else value
+    if not isinstance(value, str):
+        return value
+    return tuple(part.strip() for part in value.split(",")) if value else ()
+
+
+def _limit(value: object) -> object:
+    """Read `5/10m`, five in ten minutes, or `off`."""
+    if not isinstance(value, str) or value == "off":
+        return None if value == "off" else value
+    match = re.fullmatch("([0-9]{1,4})/([0-9]{1,4})([smh])", value, re.ASCII)
+    if match:
+        limit = Limit(int(match[1]), int(match[2]) * {"s": 1, "m": 60, "h": 3600}[match[3]])
+        if 1 <= limit.attempts <= MAX_ATTEMPTS and 1 <= limit.seconds <= 3600:
+            return limit
+    raise ValueError("must be off, or a number and a time such as 5/10m: 1 to 1000 in 1s to 1h")
 
 
 DatabaseUrl = Annotated[URL, NoDecode, BeforeValidator(_database_url)]
 SigningKey = Annotated[SecretStr, AfterValidator(_long_enough)]
+SigningKeys = Annotated[tuple[SigningKey, ...], NoDecode, BeforeValidator(_split)]
+HostName = Annotated[str, Field(pattern=r"^([A-Za-z0-9_.-]+|\[[0-9A-Fa-f:.]+\])$"), AfterValidator(str.lower)]
+HostNames = Annotated[tuple[HostName, ...], NoDecode, BeforeValidator(_split)]
+Networks = Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode, BeforeValidator(_split)]
+OptionalLimit = Annotated[Limit | None, NoDecode, BeforeValidator(_limit)]
 # An origin as a browser sends it. `*` is none: it would open the API to every page.
 Origin = Annotated[str, Field(pattern=r"^https?://([a-z0-9.-]+|\[[0-9a-f:]+\])(:[0-9]{1,5})?$")]
 Origins = Annotated[tuple[Origin, ...], NoDecode, BeforeValidator(_split)]
@@ -94,6 +122,7 @@ class Settings(BaseSettings):
     database_pool_size: Whole | None = Field(None, ge=1, le=200)
     database_timeout_ms: Whole = Field(2000, ge=100, le=60_000)
     secret_key: SigningKey
+    secret_key_fallbacks: SigningKeys = ()
     jwt_issuer: Name = APP_NAME
     jwt_audience: Name = APP_NAME
     access_token_seconds: Whole = Field(900, ge=1, le=900)
@@ -104,12 +133,20 @@ class Settings(BaseSettings):
     clock_leeway_seconds: Whole = Field(10, ge=0, le=30)
     password_min_length: Whole = Field(15, ge=8, le=64)
     password_hasher: Literal["argon2id", "scrypt"] = "argon2id"
+    login_limit_pair: OptionalLimit = Limit(5, 300)
+    login_limit_client: OptionalLimit = Limit(20, 300)
+    login_limit_account: OptionalLimit = Limit(50, 3600)
+    register_limit: OptionalLimit = Limit(20, 3600)
+    rate_limit: OptionalLimit = None
     max_body_bytes: Whole = Field(65_536, ge=1024, le=16_777_216)
+    allowed_hosts: HostNames = ()
+    trusted_proxies: Networks = ()
     cors_origins: Origins = ()
     host: str = "127.0.0.1"
     port: Whole = Field(5000, ge=1, le=MAX_PORT)
     threads: Whole = Field(8, ge=1, le=200)
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    log_format: Literal["json", "text"] | None = None
     docs_enabled: Switch = True
 
 

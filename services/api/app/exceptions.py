@@ -24,15 +24,29 @@ class UsernameRefused(DomainError):
 
 
 class PasswordRefused(DomainError):
-    """A new password that is too easy to guess; `code` says which rule refused it."""
+    """A new password that is too easy to guess; `reasons` has the rules that refuse it, and sentences."""
 
-    def __init__(self, code: str, sentence: str) -> None:
-        super().__init__(sentence)
-        self.code = code
+    def __init__(self, reasons: dict[str, str]) -> None:
+        super().__init__(" ".join(reasons.values()))
+        self.reasons = reasons
 
 
 class InvalidCredentials(DomainError):
     sentence = "The user name or the password is wrong."
+
+
+class TooManyAttempts(DomainError):
+    """A limit is reached; `seconds` from now there is room again."""
+
+    sentence = "There were too many attempts from here, or for this account. Wait, then try again."
+
+    def __init__(self, seconds: int = 1) -> None:
+        super().__init__()
+        self.seconds = seconds
+
+
+class Overloaded(DomainError):
+    sentence = "Too many passwords are being checked at once. Try again in a moment."
 
 
 class WrongCurrentPassword(DomainError):

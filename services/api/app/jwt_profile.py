@@ -1,12 +1,13 @@
 """What our JWTs look like: written from a token's row, read by the strict profile of RFC 8725."""
 
 import json
+from contextlib import suppress
 from typing import Any, cast
 from uuid import UUID
 
 from flask import Flask
 from flask_jwt_extended import JWTManager, create_access_token, create_refresh_token
-from jwt import PyJWS, PyJWTError
+from jwt import InvalidSignatureError, PyJWS, PyJWTError
 from jwt.utils import base64url_decode
 
 from app import strict_json
@@ -53,7 +54,8 @@ def encode(token: Token) -> str:
 def decode(encoded: str) -> dict[str, Any]:
     """Return the claims of a JWT that keeps to the profile. Raises TokenExpired and InvalidToken."""
     settings = current()
-    claims = _verified(encoded, settings.secret_key.get_secret_value())
+    keys = [key.get_secret_value() for key in (settings.secret_key, *settings.secret_key_fallbacks)]
+    claims = _verified(encoded, keys)
     if (claims["iss"], claims["aud"]) != (settings.jwt_issuer, settings.jwt_audience):
         raise InvalidToken
     time, leeway = now().timestamp(), settings.clock_leeway_seconds
@@ -64,12 +66,12 @@ def decode(encoded: str) -> dict[str, Any]:
     return claims
 
 
-def _verified(encoded: str, key: str) -> dict[str, Any]:
+def _verified(encoded: str, keys: list[str]) -> dict[str, Any]:
     """Return the claims of a JWT that is well formed, well signed and of exact types, whatever they say."""
     try:
         # Before the library parses it, which a deep nesting would crash.
         header = strict_json.check(base64url_decode(encoded.partition(".")[0]))
-        payload = PyJWS().decode(encoded, key, algorithms=[ALGORITHM])
+        payload = _payload(encoded, keys)
         strict_json.check(payload)
         claims = json.loads(payload)
         wrong = [name for name, kind in CLAIMS.items() if type(claims[name]) is not kind]
@@ -82,3 +84,11 @@ def _verified(encoded: str, key: str) -> dict[str, Any]:
     except (PyJWTError, ValueError, TypeError, KeyError) as error:
         raise InvalidToken from error
     return cast("dict[str, Any]", claims)
+
+
+def _payload(encoded: str, keys: list[str]) -> bytes:
+    """Return what one of the keys has signed: the current one, or one of before its rotation."""
+    for key in keys[:-1]:
+        with suppress(InvalidSignatureError):
+            return cast("bytes", PyJWS().decode(encoded, key, algorithms=[ALGORITHM]))
+    return cast("bytes", PyJWS().decode(encoded, keys[-1], algorithms=[ALGORITHM]))

@@ -3,20 +3,36 @@
 from flask import Blueprint
 from pydantic import BaseModel
 
+from app import limits
 from app.authentication import ACCESS_TOKEN, FRESH_TOKEN, Caller, passwords
 from app.blueprint.conditional import refuse_stale, tagged
 from app.blueprint.endpoint import endpoint
 from app.blueprint.handlers import PreconditionFailed
 from app.blueprint.schemas import Account, AccountChange, AccountReplacement
-from app.database import db, release
-from app.exceptions import LastAdmin, PasswordRefused, TokenRevoked, UsernameTaken, WrongCurrentPassword
+from app.database import db
+from app.exceptions import (
+    LastAdmin,
+    Overloaded,
+    PasswordRefused,
+    TokenRevoked,
+    TooManyAttempts,
+    UsernameTaken,
+    WrongCurrentPassword,
+)
 from app.model.models import Reason
 from app.model.session_repository import SessionRepository
 from app.model.user_repository import UserRepository
 
 blueprint = Blueprint("account", __name__, url_prefix="/account")
 
-CHANGE_RAISES = [PasswordRefused, PreconditionFailed, WrongCurrentPassword, UsernameTaken]
+CHANGE_RAISES = [
+    PasswordRefused,
+    PreconditionFailed,
+    WrongCurrentPassword,
+    UsernameTaken,
+    TooManyAttempts,
+    Overloaded,
+]
 
 
 @blueprint.get("")
@@ -56,18 +72,20 @@ def _change(caller: Caller, body: AccountChange | AccountReplacement) -> tuple[B
     if body.password is not None:
         passwords().check(body.password, body.username or caller.user.username)
     refuse_stale(Account.of(caller.user))
-    release()
-    if not passwords().verify(body.current_password, caller.user.password_hash):
-        raise WrongCurrentPassword
-    hashed = passwords().hash(body.password) if body.password is not None else None
-    user = users.lock_unchanged(caller.user)
-    if user is None:  # it was right a moment ago
-        raise WrongCurrentPassword if users.get(caller.user.id) else TokenRevoked
-    refuse_stale(Account.of(user))
-    if body.username is not None:
-        users.rename(user, body.username)
-    if hashed is not None:
-        users.set_password(user, hashed)
-        SessionRepository(db.session).end_all(user.id, Reason.PASSWORD_CHANGED, keep=caller.session_id)
-    db.session.commit()
+    is_known = SessionRepository(db.session).is_known(caller.user.id, limits.client())
+    with limits.login(caller.user.username, is_known=is_known) as succeed:
+        if not passwords().verify(body.current_password, caller.user.password_hash):
+            raise WrongCurrentPassword
+        hashed = passwords().hash(body.password) if body.password is not None else None
+        user = users.lock_unchanged(caller.user)
+        if user is None:  # it was right a moment ago
+            raise WrongCurrentPassword if users.get(caller.user.id) else TokenRevoked
+        refuse_stale(Account.of(user))
+        if body.username is not None:
+            users.rename(user, body.username)
+        if hashed is not None:
+            users.set_password(user, hashed)
+            SessionRepository(db.session).end_all(user.id, Reason.PASSWORD_CHANGED, keep=caller.session_id)
+        succeed()
+        db.session.commit()
     return tagged(Account.of(user))

@@ -1,9 +1,11 @@
 """Accounts are registered here, sessions opened, carried on and ended, tokens listed and revoked."""
 
+from contextlib import suppress
 from uuid import UUID
 
 from flask import Blueprint
 
+from app import limits
 from app.authentication import (
     ACCESS_TOKEN,
     REFRESH_TOKEN,
@@ -25,17 +27,20 @@ from app.blueprint.schemas import (
     TokenQuery,
     write_cursor,
 )
-from app.database import db, release
+from app.database import db
 from app.exceptions import (
     InvalidCredentials,
+    Overloaded,
     PasswordRefused,
     RevocationIsFinal,
     TokenNotFound,
     TokenReused,
+    TooManyAttempts,
     UsernameTaken,
 )
 from app.jwt_profile import encode
-from app.model.models import Reason
+from app.model.models import Reason, User
+from app.model.passwords import PasswordHash
 from app.model.session_repository import Pair, Presented, SessionRepository
 from app.model.token_repository import Position, TokenRepository
 from app.model.user_repository import UserRepository
@@ -49,35 +54,36 @@ blueprint = Blueprint("auth", __name__, url_prefix="/auth")
     returns=Account,
     status=201,
     headers=["Location"],
-    raises=[UsernameTaken, PasswordRefused],
+    raises=[UsernameTaken, PasswordRefused, TooManyAttempts, Overloaded],
 )
 def register(body: NewAccount) -> tuple[Account, dict[str, str]]:
     """Register an account. The name is kept as written and unique whatever its case."""
     passwords().check(body.password, body.username)
-    user = UserRepository(db.session).register(body.username, passwords().hash(body.password))
-    db.session.commit()
+    with limits.registration():
+        user = UserRepository(db.session).register(body.username, passwords().hash(body.password))
+        db.session.commit()
     return Account.of(user), {"Location": "/account"}
 
 
 @blueprint.post("/login")
-@endpoint(body=Login, returns=TokenPair, raises=[InvalidCredentials])
+@endpoint(body=Login, returns=TokenPair, raises=[InvalidCredentials, TooManyAttempts, Overloaded])
 def login(body: Login) -> TokenPair:
     """Open a session. Beyond 50 of one account, the least recently refreshed one ends."""
     users, sessions = UserRepository(db.session), SessionRepository(db.session)
-    found = users.named(body.username)
-    release()
-    verified = passwords().verify(body.password, found.password_hash if found else None)
-    if not found or not verified:
-        raise InvalidCredentials
-    upgraded = None if passwords().is_current(found.password_hash) else passwords().hash(body.password)
-    user = users.lock_unchanged(found)
-    if not user:
-        raise InvalidCredentials
-    if upgraded:
-        user.password_hash = upgraded
-    pair = sessions.open(user.id, origin(), lifetimes())
-    sessions.prune(user.id)
-    db.session.commit()
+    found, is_known = users.seen_at(body.username, limits.client())
+    with limits.login(body.username, is_known=is_known) as succeed:
+        verified = passwords().verify(body.password, found.password_hash if found else None)
+        if not found or not verified:
+            raise InvalidCredentials
+        upgraded = _upgrade(found, body.password)
+        user = users.lock_unchanged(found)
+        if not user:
+            raise InvalidCredentials
+        user.password_hash = upgraded or user.password_hash
+        pair = sessions.open(user.id, origin(), lifetimes())
+        sessions.prune(user.id)
+        succeed()
+        db.session.commit()
     return _write(pair)
 
 
@@ -141,6 +147,14 @@ def change_token(caller: Caller, body: TokenChange, token_id: str) -> ListedToke
         raise RevocationIsFinal
     db.session.commit()
     return ListedToken.of(token, caller.token_id)
+
+
+def _upgrade(user: User, password: str) -> PasswordHash | None:
+    """Hash the password anew if its hash is of older settings; a busy moment leaves that for later."""
+    if not passwords().is_current(user.password_hash):
+        with suppress(Overloaded):
+            return passwords().hash(password)
+    return None
 
 
 def _uuid(text: str) -> UUID:

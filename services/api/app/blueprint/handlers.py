@@ -24,6 +24,10 @@ STEP_UP = {"WWW-Authenticate": 'Bearer error="insufficient_user_authentication"'
 SOON = {"Retry-After": "1"}
 
 
+class HostNotAllowed(Exception):
+    """The request is for a name that ALLOWED_HOSTS does not list."""
+
+
 class PreconditionFailed(Exception):
     """If-Match names another version than the resource has."""
 
@@ -61,6 +65,14 @@ PROBLEMS = (
         detail="The request is not well-formed HTTP for this API.",
         advice="Check the request line, the Host header and the length of the body.",
         facts=(http.BadRequest,),
+    ),
+    Problem(
+        "host_not_allowed",
+        400,
+        "Host not allowed",
+        detail="This API does not answer under the name in the Host header.",
+        advice="Use a name that the setting ALLOWED_HOSTS lists, or add this one to it.",
+        facts=(HostNotAllowed,),
     ),
     Problem(
         "malformed_json",
@@ -219,6 +231,14 @@ PROBLEMS = (
         facts=(ValidationFailed, facts.PasswordRefused, facts.UsernameRefused),
     ),
     Problem(
+        "too_many_attempts",
+        429,
+        "Too many attempts",
+        advice="Wait for the seconds in Retry-After. Until then not even a right password is looked at.",
+        facts=(facts.TooManyAttempts,),
+        headers=SOON,
+    ),
+    Problem(
         "headers_too_large",
         431,
         "Headers too large",
@@ -249,6 +269,14 @@ PROBLEMS = (
         detail="The database cannot be reached, or does not answer in time.",
         advice="Send the request again after the time in Retry-After.",
         facts=(exc.OperationalError, exc.InterfaceError, exc.InternalError, exc.TimeoutError),
+        headers=SOON,
+    ),
+    Problem(
+        "overloaded",
+        503,
+        "Overloaded",
+        advice="Send the request again after the time in Retry-After.",
+        facts=(facts.Overloaded,),
         headers=SOON,
     ),
     Problem(
@@ -300,6 +328,8 @@ def _answer(problem: Problem, fact: Exception) -> Response:
     response = Response(body, problem.status, problem.headers, content_type=MEDIA_TYPE)
     if isinstance(fact, http.MethodNotAllowed):
         response.allow.update(fact.valid_methods or ())
+    if isinstance(fact, facts.TooManyAttempts):
+        response.retry_after = fact.seconds
     return response
 
 
@@ -314,5 +344,8 @@ def _errors(fact: Exception) -> list[schemas.FieldError] | None:
         case ValidationFailed():
             return fact.errors
         case facts.PasswordRefused():
-            return [schemas.FieldError(pointer="/password", code=fact.code, detail=str(fact))]
+            return [
+                schemas.FieldError(pointer="/password", code=code, detail=sentence)
+                for code, sentence in fact.reasons.items()
+            ]
     return None

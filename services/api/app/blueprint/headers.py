@@ -6,11 +6,13 @@ from ipaddress import IPv6Address
 from flask import Flask, Response, request
 from werkzeug.exceptions import BadRequest, NotFound
 
+from app.blueprint.handlers import HostNotAllowed
 from app.config import MAX_PORT, current
 from app.request_id import request_id
 
 LABEL = r"[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?"
 HOST = re.compile(rf"({LABEL}(\.{LABEL})*\.?|\[(?P<ipv6>[^\]]+)\])(:(?P<port>[0-9]{{1,5}}))?")
+PORT = re.compile(r":[0-9]+$")
 ABSOLUTE = re.compile(r"^https?://[^/?#]+", re.IGNORECASE)  # of a target as proxies send it
 # A slash, or what RFC 3986 calls unreserved, percent-encoded: `/auth%2Ftoken`, `/acc%6Funt`.
 NEEDLESS = re.compile(r"%(2[DEF]|3\d|[46][1-9A-F]|[57][\dA]|5F|7E)", re.IGNORECASE)
@@ -37,8 +39,12 @@ def init_app(app: Flask) -> None:
 
 def _refuse_ambiguity() -> None:
     """Refuse a request without one well-formed Host (RFC 9112, 3.2), and a second spelling of a path."""
-    if not _is_host(request.environ.get("HTTP_HOST", "")):
+    host = request.environ.get("HTTP_HOST", "")
+    if not _is_host(host):
         raise BadRequest
+    allowed = current().allowed_hosts
+    if allowed and PORT.sub("", host).lower().rstrip(".") not in allowed:
+        raise HostNotAllowed
     # What the client wrote: the server decodes it, and waitress folds slashes at its start.
     target = request.environ.get("REQUEST_URI") or request.environ.get("RAW_URI") or request.path
     path = ABSOLUTE.sub("", target).partition("?")[0]

@@ -14,18 +14,21 @@ from werkzeug import exceptions as http
 from werkzeug.http import HTTP_STATUS_CODES
 from werkzeug.routing import Rule
 
+from app import limits
 from app.authentication import ACCESS_TOKEN, FRESH_TOKEN, REFRESH_TOKEN
 from app.blueprint import schemas
 from app.blueprint.endpoint import Declaration
-from app.blueprint.handlers import MEDIA_TYPE, PROBLEMS, Problem, document
+from app.blueprint.handlers import MEDIA_TYPE, PROBLEMS, HostNotAllowed, Problem, document
 from app.blueprint.schemas import Body, FieldError, Query
 from app.blueprint.validation import MalformedJson, UnsupportedMediaType, ValidationFailed
 from app.config import APP_NAME, VERSION
+from app.exceptions import TooManyAttempts
 
 REF = "#/components/schemas/{model}"
 REQUEST_ID = "0ff4be9c-7228-460c-a8d6-5685de10b5d5"
 ALWAYS = (
     http.BadRequest,
+    HostNotAllowed,
     http.RequestEntityTooLarge,
     http.RequestHeaderFieldsTooLarge,
     http.NotImplemented,
@@ -76,7 +79,9 @@ def build(app: Flask) -> dict[str, Any]:
     models: dict[type[BaseModel], Any] = {schemas.Problem: "serialization"}
     for rule, method, declaration, view in _operations(app):
         path = re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule)
-        paths.setdefault(path, {})[method.lower()] = _operation(rule, method, declaration, view)
+        paths.setdefault(path, {})[method.lower()] = _operation(
+            rule, method, declaration, view, is_limited=limits.is_limited(app, rule.rule)
+        )
         if declaration.body:
             models[declaration.body] = "validation"
         if declaration.returns:
@@ -115,7 +120,9 @@ def _operations(app: Flask) -> Iterator[tuple[Rule, str, Declaration, Any]]:
                 yield rule, method, declaration, view
 
 
-def _operation(rule: Rule, method: str, declaration: Declaration, view: Any) -> dict[str, Any]:
+def _operation(
+    rule: Rule, method: str, declaration: Declaration, view: Any, *, is_limited: bool
+) -> dict[str, Any]:
     summary, _, more = (view.__doc__ or "").partition("\n")
     blueprint = rule.endpoint.partition(".")[0]
     operation: dict[str, Any] = {
@@ -125,7 +132,7 @@ def _operation(rule: Rule, method: str, declaration: Declaration, view: Any) -> 
         "description": "\n".join(line.strip() for line in [summary, *more.splitlines()]).strip(),
         "security": [{SCHEME[declaration.needs]: []}] if declaration.needs else [],
         "parameters": [*_path_parameters(rule), *_query_parameters(declaration.query)],
-        "responses": _responses(declaration),
+        "responses": _responses(declaration, is_limited=is_limited),
     }
     if declaration.body:
         operation["requestBody"] = _request_body(
@@ -168,7 +175,7 @@ def _content(model: type[BaseModel]) -> dict[str, Any]:
     return {"schema": {"$ref": REF.format(model=model.__name__)}, **example}
 
 
-def _responses(declaration: Declaration) -> dict[str, Any]:
+def _responses(declaration: Declaration, *, is_limited: bool) -> dict[str, Any]:
     success: dict[str, Any] = {
         "description": HTTP_STATUS_CODES[declaration.status],
         "headers": _headers(["X-Request-ID", *declaration.headers]),
@@ -182,16 +189,18 @@ def _responses(declaration: Declaration) -> dict[str, Any]:
             "headers": _headers(["X-Request-ID", *(["ETag"] if status == 304 else ["Location"])]),
         }
     by_status: dict[int, list[Problem]] = {}
-    for problem in _problems(declaration):
+    for problem in _problems(declaration, is_limited=is_limited):
         by_status.setdefault(problem.status, []).append(problem)
     for status, problems in sorted(by_status.items()):
         responses[str(status)] = _problem_response(problems)
     return responses
 
 
-def _problems(declaration: Declaration) -> list[Problem]:
+def _problems(declaration: Declaration, *, is_limited: bool) -> list[Problem]:
     """Return the problems that an operation can answer: its own, and those of what it takes and needs."""
     facts: list[type[Exception]] = [*ALWAYS, *declaration.raises]
+    if is_limited:
+        facts += [TooManyAttempts, OperationalError]
     if declaration.needs:
         facts += declaration.needs.raises
     if declaration.body:

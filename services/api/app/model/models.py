@@ -5,6 +5,7 @@ from enum import StrEnum
 from uuid import UUID, uuid4
 
 from sqlalchemy import (
+    BigInteger,
     CheckConstraint,
     DateTime,
     Dialect,
@@ -13,6 +14,7 @@ from sqlalchemy import (
     Index,
     MetaData,
     String,
+    Text,
     TypeDecorator,
     UniqueConstraint,
 )
@@ -97,6 +99,7 @@ class Session(Base):
         # What the tokens' foreign key refers to: a token can only belong to a session of its own user.
         UniqueConstraint("id", "user_id"),
         Index(None, "user_id", "refreshed_at"),
+        Index(None, "user_id", "network", "created_at"),
         Index(None, "expires_at"),
     )
 
@@ -108,6 +111,7 @@ class Session(Base):
     ends_at: Mapped[datetime]  # when it ends however often it is refreshed
     ended_at: Mapped[datetime | None]
     ended_reason: Mapped[str | None] = mapped_column(String(32))
+    network: Mapped[str | None] = mapped_column(String(45))  # of the client that logged in
 
 
 class Token(Base):
@@ -148,3 +152,17 @@ class Token(Base):
     def dead_because(self) -> str | None:
         """The `Reason` of that."""
         return self.revoked_reason or self.session.ended_reason
+
+
+class Attempts(Base):
+    """What was counted under one key, the `id`. See AttemptRepository."""
+
+    __tablename__ = "attempts"
+    __table_args__ = (Index(None, "expires_at"),)
+
+    # The newest attempts, newest first, each a time and a mark of fixed length: the one kind of list that
+    # PostgreSQL and SQLite cut and search with the same functions.
+    entries: Mapped[str] = mapped_column(Text)
+    attempts: Mapped[int]  # the limit: so many
+    milliseconds: Mapped[int]  # in such a time
+    expires_at: Mapped[int] = mapped_column(BigInteger)  # by the database's clock, in milliseconds since 1970

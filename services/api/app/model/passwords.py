@@ -1,18 +1,23 @@
 """Passwords: the rules for new ones, and the strategies that hash them."""
 
 from base64 import b64decode, b64encode
+from collections.abc import Iterator
+from contextlib import contextmanager
 from hashlib import scrypt
 from hmac import compare_digest
 from secrets import token_bytes
+from threading import BoundedSemaphore
 from typing import NewType, Protocol
 from unicodedata import normalize
 
 from argon2 import PasswordHasher as Argon2
 from argon2.exceptions import VerifyMismatchError
 
-from app.exceptions import PasswordRefused
+from app.exceptions import Overloaded, PasswordRefused
+from app.model.common_passwords import SHORTEST, is_common
 
 MAX_LENGTH = 128
+MAX_WAIT = 1.0
 PasswordHash = NewType("PasswordHash", str)
 
 
@@ -79,6 +84,30 @@ class Scrypt:
 HASHERS: dict[str, Hasher] = {"argon2id": Argon2id(), "scrypt": Scrypt()}
 
 
+class Bulkhead:
+    """Keeps a storm of logins from taking every thread and all memory, for hashing is slow and large on
+    purpose: half of the threads hash or wait for it, half of those at once."""
+
+    def __init__(self, threads: int) -> None:
+        self._places = BoundedSemaphore(max(1, threads // 2))
+        self._hashing = BoundedSemaphore(max(1, threads // 4))
+
+    @contextmanager
+    def place(self) -> Iterator[None]:
+        """Raises Overloaded when no place is free, and after MAX_WAIT seconds of waiting for a turn."""
+        if not self._places.acquire(blocking=False):
+            raise Overloaded
+        try:
+            if not self._hashing.acquire(timeout=MAX_WAIT):
+                raise Overloaded
+            try:
+                yield
+            finally:
+                self._hashing.release()
+        finally:
+            self._places.release()
+
+
 class Passwords:
     """The one door for passwords: what comes in is checked, hashed and verified here.
 
@@ -86,8 +115,9 @@ class Passwords:
     normalization form C, so that the same password typed on another system is the same.
     """
 
-    def __init__(self, hasher: str, min_length: int, app_name: str) -> None:
+    def __init__(self, hasher: str, min_length: int, app_name: str, threads: int) -> None:
         self._hasher = HASHERS[hasher]
+        self._bulkhead = Bulkhead(threads)
         self._min_length = min_length
         self._app_name = app_name
 
@@ -95,35 +125,48 @@ class Passwords:
         """Refuse a new password that is easy to guess (NIST SP 800-63B-4). Raises PasswordRefused."""
         normal = normalize("NFC", password)
         if len(normal) < self._min_length:
-            raise PasswordRefused("too_short", f"A password has at least {self._min_length} characters.")
+            raise PasswordRefused({"too_short": f"A password has at least {self._min_length} characters."})
         if len(password) > MAX_LENGTH:
-            raise PasswordRefused("too_long", f"A password has at most {MAX_LENGTH} characters.")
+            raise PasswordRefused({"too_long": f"A password has at most {MAX_LENGTH} characters."})
         if "\0" in password:
-            raise PasswordRefused("invalid_format", "A password cannot contain the character NUL.")
-        if _is_repetition(normal.casefold()):
-            raise PasswordRefused("repetitive", "The password repeats one short block of characters.")
-        for name in (username, self._app_name):
-            if _is_mostly(name.casefold(), normal.casefold()):
-                raise PasswordRefused("contains_name", f"The password is little more than the name {name}.")
+            raise PasswordRefused({"invalid_format": "A password cannot contain the character NUL."})
+        folded = normal.casefold()
+        is_one_letter_or_so = _repeats_block_of(range(1, SHORTEST), folded)  # `aaaa` is on the list as well
+        names = [name for name in (username, self._app_name) if _is_mostly(name.casefold(), folded)]
+        reasons = {
+            "too_common": is_common(folded)
+            and not is_one_letter_or_so
+            and "The password is one that many people use, perhaps repeated or with digits around it.",
+            "repetitive": _repeats_block_of(range(1, 9), folded)
+            and "The password repeats one short block of characters.",
+            "contains_name": names and f"The password is little more than the name {names[0]}.",
+        }
+        refused = {code: sentence for code, sentence in reasons.items() if sentence}
+        if refused:
+            raise PasswordRefused(refused)
 
     def hash(self, password: str) -> PasswordHash:
-        return self._hasher.hash(normalize("NFC", password))
+        """Raises Overloaded, as `verify` does."""
+        with self._bulkhead.place():
+            return self._hasher.hash(normalize("NFC", password))
 
     def verify(self, password: str, hashed: str | None) -> bool:
         """Compare in the time of one hash operation, with no hash (there is no such user) too."""
         hashed = hashed or self._hasher.decoy
         hasher = next(hasher for hasher in HASHERS.values() if hashed.startswith(hasher.prefix))
-        return hasher.verify(normalize("NFC", password), hashed)
+        with self._bulkhead.place():
+            return hasher.verify(normalize("NFC", password), hashed)
 
     def is_current(self, hashed: str) -> bool:
         """Whether the configured strategy and parameters would write this hash today."""
         return hashed.startswith(self._hasher.prefix) and self._hasher.is_current(hashed)
 
 
-def _is_repetition(password: str) -> bool:
-    """Whether a block of at most 8 code points comes at least twice, perhaps cut at the end."""
-    sizes = range(1, min(8, len(password) // 2) + 1)
-    return any((password[:size] * len(password)).startswith(password) for size in sizes)
+def _repeats_block_of(sizes: range, password: str) -> bool:
+    """Whether a block of so many code points comes at least twice, perhaps cut at the end."""
+    return any(
+        (password[:size] * len(password)).startswith(password) for size in sizes if 2 * size <= len(password)
+    )
 
 
 def _is_mostly(name: str, password: str) -> bool:

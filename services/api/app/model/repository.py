@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import Any, ClassVar, Generic, TypeVar, cast
 from uuid import UUID
 
-from sqlalchemy import CursorResult, Delete, Update, delete, select
+from sqlalchemy import ColumnElement, CursorResult, Delete, Update, delete, select
 from sqlalchemy.orm import Session as DatabaseSession
 from sqlalchemy.orm import scoped_session
 
@@ -54,12 +54,14 @@ class ExpiringRepository(Repository[Model]):
     """A collection of a user's rows that expire and are swept away as the collection is used."""
 
     def prune(self, user_id: UUID | None = None, limit: int = 100) -> int:
-        """Delete some rows that expired, of one user or of all; return how many.
+        """Delete some rows that expired, of one user or of all; return how many."""
+        return self._prune(user_id, limit)
 
-        They outlive their expiry by more than the clock's leeway and the grace of a refresh. What others
+    def _prune(self, user_id: UUID | None, limit: int, *which: ColumnElement[bool]) -> int:
+        """They outlive their expiry by more than the clock's leeway and the grace of a refresh. What others
         have locked is left to them: two who wait for each other's rows would deadlock.
         """
-        doomed = select(self.model.id).where(self.model.expires_at < now() - KEPT_EXPIRED)
+        doomed = select(self.model.id).where(self.model.expires_at < now() - KEPT_EXPIRED, *which)
         if user_id:
             doomed = doomed.where(self.model.user_id == user_id)
         doomed = doomed.limit(limit).with_for_update(skip_locked=True)

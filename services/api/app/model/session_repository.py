@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 from uuid import UUID, uuid4
 
-from sqlalchemy import ColumnElement, Select, case, select, update
+from sqlalchemy import ColumnElement, Exists, Select, case, exists, select, update
 
 from app.clock import now
 from app.exceptions import TokenExpired, TokenRevoked
@@ -13,6 +13,7 @@ from app.model.models import Reason, Session, Token, TokenType
 from app.model.repository import ExpiringRepository
 
 MAX_LIVE = 50
+KNOWN_FOR = timedelta(days=30)  # a client that has logged in to an account
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,7 @@ class Origin(NamedTuple):
     """Where a token was asked for."""
 
     ip: str | None
+    network: str  # by which a client is known again
     user_agent: str | None
 
 
@@ -63,6 +65,7 @@ class SessionRepository(ExpiringRepository[Session]):
         session = Session(
             id=uuid4(),
             user_id=user_id,
+            network=origin.network,
             refresh_id=uuid4(),
             created_at=time,
             refreshed_at=time,
@@ -105,6 +108,13 @@ class SessionRepository(ExpiringRepository[Session]):
         if not self.change(spend.values(revoked_at=time, revoked_reason=Reason.ROTATED)):
             raise TokenRevoked
         return self._issue(session, presented.token_id, time, origin, lifetimes)
+
+    def prune(self, user_id: UUID | None = None, limit: int = 100) -> int:
+        """Delete some rows that expired, but none by which a client is still known."""
+        return self._prune(user_id, limit, Session.created_at < now() - KNOWN_FOR)
+
+    def is_known(self, user_id: UUID, network: str) -> bool:
+        return bool(self.session.scalar(select(is_known(user_id, network))))
 
     def end(self, session_id: UUID, reason: Reason) -> None:
         self._end(reason, Session.id == session_id)
@@ -172,6 +182,13 @@ def _beyond_limit(user_id: UUID, time: datetime) -> Select[UUID]:
         .where(Session.user_id == user_id, Session.ended_at.is_(None), Session.expires_at > time)
         .order_by(Session.refreshed_at.desc(), Session.id)
         .offset(MAX_LIVE)
+    )
+
+
+def is_known(user_id: UUID | ColumnElement[UUID], network: str) -> Exists:
+    """Whether a client of that network has logged in to the account lately."""
+    return exists().where(
+        Session.user_id == user_id, Session.network == network, Session.created_at > now() - KNOWN_FOR
     )
 
 

@@ -11,6 +11,7 @@ from app.exceptions import LastAdmin, UsernameRefused, UsernameTaken
 from app.model.models import Role, User
 from app.model.passwords import PasswordHash
 from app.model.repository import Repository
+from app.model.session_repository import is_known
 
 USERNAME = r"[A-Za-z0-9][A-Za-z0-9._-]{2,63}"
 
@@ -19,7 +20,15 @@ class UserRepository(Repository[User]):
     model = User
 
     def named(self, username: str) -> User | None:
-        return self.session.scalar(select(User).where(User.username_key == _key(username)))
+        return self.session.scalar(select(User).where(User.username_key == key_of(username)))
+
+    def seen_at(self, username: str, network: str) -> tuple[User | None, bool]:
+        """Return the account of that name, and whether somebody has logged in to it from there lately."""
+        query = select(User, is_known(User.id.expression, network)).where(
+            User.username_key == key_of(username)
+        )
+        row = self.session.execute(query).first()
+        return (row[0], row[1]) if row else (None, False)
 
     def register(self, username: str, password_hash: PasswordHash, role: Role = Role.USER) -> User:
         """Add an account. Raises UsernameRefused, and UsernameTaken whatever the name's case."""
@@ -27,7 +36,7 @@ class UserRepository(Repository[User]):
         time = now()
         user = User(
             username=username,
-            username_key=_key(username),
+            username_key=key_of(username),
             password_hash=password_hash,
             password_changed_at=time,
             role=role,
@@ -42,7 +51,7 @@ class UserRepository(Repository[User]):
         """Raises UsernameRefused and UsernameTaken. One's own name again changes nothing."""
         _check(username)
         if username != user.username:
-            user.username, user.username_key, user.updated_at = username, _key(username), now()
+            user.username, user.username_key, user.updated_at = username, key_of(username), now()
             self._send()
 
     def set_password(self, user: User, password_hash: PasswordHash) -> None:
@@ -82,6 +91,6 @@ def _check(username: str) -> None:
         raise UsernameRefused
 
 
-def _key(username: str) -> str:
+def key_of(username: str) -> str:
     """What makes a name unique. Only ASCII has a case here: the Kelvin sign is no k."""
     return username.lower() if username.isascii() else username

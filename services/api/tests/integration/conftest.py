@@ -17,10 +17,11 @@ from werkzeug.test import TestResponse
 from app import create_app, server
 from app.authentication import lifetimes, passwords
 from app.blueprint import openapi
+from app.config import APP_NAME
 from app.database import db
 from app.jwt_profile import encode
 from app.model.models import Base, Role
-from app.model.passwords import PasswordHash
+from app.model.passwords import PasswordHash, Passwords
 from app.model.session_repository import Origin, SessionRepository
 from app.model.user_repository import UserRepository
 from tests.conftest import NEVER_OPENED, settings_for
@@ -75,7 +76,9 @@ class People:
         with self.app.app_context():
             user = UserRepository(db.session).named(name)
             assert user is not None
-            pair = SessionRepository(db.session).open(user.id, Origin("192.0.2.1", "tests"), lifetimes())
+            pair = SessionRepository(db.session).open(
+                user.id, Origin("192.0.2.1", "192.0.2.1", "tests"), lifetimes()
+            )
             db.session.commit()
             return Person(
                 self.app.test_client(),
@@ -133,6 +136,8 @@ def refuse_undocumented(response: Response) -> Response:
 @pytest.fixture(scope="session")
 def migrated_app(database_url: URL) -> Iterator[Flask]:
     app = create_app(settings_for(database_url))
+    # Eight may hash at the same time here, as many as the server has threads; one test is about how many may.
+    app.extensions["passwords"] = Passwords("argon2id", 15, APP_NAME, threads=16)
     app.after_request(refuse_undocumented)
     with app.app_context():
         flask_migrate.upgrade()

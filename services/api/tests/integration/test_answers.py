@@ -7,7 +7,9 @@ from flask import Flask, abort
 from flask.testing import FlaskClient
 from werkzeug.exceptions import HTTPException
 
+from app import create_app
 from app.database import db
+from tests.conftest import NEVER_OPENED, settings_for
 from tests.integration.conftest import Person, bearer, problem
 
 ALWAYS = {
@@ -246,3 +248,37 @@ def test_a_defect_of_ours_is_told_without_its_inside(app: Flask, ann: Person) ->
     app.config["PROPAGATE_EXCEPTIONS"] = None
     assert problem(response) == (500, "internal_error")
     assert "inside" not in response.text
+
+
+@pytest.mark.parametrize(
+    ("host", "answer"),
+    [
+        ("api.example.com", 200),
+        ("API.Example.COM", 200),
+        ("api.example.com.", 200),
+        ("api.example.com:5000", 200),
+        ("[2001:db8::1]:5000", 200),
+        ("localhost", 400),
+        ("evil.example", 400),
+        ("api.example.com.evil.example", 400),
+        ("xapi.example.com", 400),
+        ("[2001:db8::2]", 400),
+    ],
+)
+def test_only_allowed_hosts_are_answered(host: str, answer: int) -> None:
+    settings = settings_for(NEVER_OPENED, allowed_hosts="api.example.com,[2001:db8::1]")
+    client = create_app(settings).test_client()
+
+    response = client.get("/", environ_overrides={"HTTP_HOST": host})
+
+    assert response.status_code == answer
+    if answer == 400:
+        assert problem(response) == (400, "host_not_allowed")
+
+
+def test_a_trusted_proxy_tells_that_the_request_came_by_tls() -> None:
+    client = create_app(settings_for(NEVER_OPENED, trusted_proxies="10.0.0.0/8")).test_client()
+
+    for peer, secure in (("10.0.0.1", True), ("192.0.2.1", False)):
+        response = client.get("/", environ_base={"REMOTE_ADDR": peer}, headers={"X-Forwarded-Proto": "https"})
+        assert ("Strict-Transport-Security" in response.headers) is secure

@@ -15,6 +15,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from flask_jwt_extended import jwt_required
 from jwt import PyJWS
+from pydantic import SecretStr
 from sqlalchemy import event
 
 from app.clock import now
@@ -304,3 +305,23 @@ def test_plain_jwt_required_of_the_library_keeps_the_profile_too(app: Flask, ann
     assert ask(bearer(stale)) == ask(bearer(ann.refresh)) == "invalid_token"
     assert ask({}) == "missing_token"
     assert ask({"Authorization": "Bearer a b"}) == "invalid_token"
+
+
+def test_keys_rotate_without_a_logout(app: Flask, client: FlaskClient, ann: Person) -> None:
+    before = app.extensions["settings"]
+    new, old = SecretStr("a new key of the tests, as good as the other one"), before.secret_key
+
+    def rotate(key: SecretStr, *fallbacks: SecretStr) -> None:
+        changed = {"secret_key": key, "secret_key_fallbacks": fallbacks}
+        app.extensions["settings"] = before.model_copy(update=changed)
+        app.config["JWT_SECRET_KEY"] = key.get_secret_value()
+
+    try:
+        rotate(new, SecretStr("z" * 32), old)
+        assert ann.get("/account").status_code == 200
+        refreshed = client.post("/auth/refresh", headers=bearer(ann.refresh)).json["access_token"]
+        rotate(new)
+        assert client.get("/account", headers=bearer(refreshed)).status_code == 200
+        assert problem(ann.get("/account")) == (401, "invalid_token")
+    finally:
+        rotate(old)

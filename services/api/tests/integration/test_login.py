@@ -180,6 +180,8 @@ def test_login_sweeps_away_the_users_expired_sessions(
         long_ago = now() - timedelta(days=1)
         for row in [*db.session.scalars(select(Session)), *db.session.scalars(select(Token))]:
             row.expires_at = long_ago
+        for session in db.session.scalars(select(Session)):
+            session.created_at = now() - timedelta(days=31)
         db.session.commit()
 
     log_in(client, "ann")

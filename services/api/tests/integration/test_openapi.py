@@ -110,6 +110,10 @@ SCENARIOS: dict[tuple[str, str], Scenario] = {
     ("auth_register", "409"): lambda s: s.send(
         "auth_register", json={"username": "bob", "password": PASSWORD}
     ),
+    ("auth_register", "429"): lambda s: s.until_refused(("auth_register", "409")),
+    ("auth_login", "429"): lambda s: s.until_refused(("auth_login", "401")),
+    ("account_change", "429"): lambda s: s.until_refused(("account_change", "403")),
+    ("account_replace", "429"): lambda s: s.until_refused(("account_replace", "403")),
     ("auth_login", "401"): lambda s: s.send("auth_login", json={"username": "ann", "password": "wrong"}),
     ("auth_change_token", "404"): lambda s: s.ann.put("/auth/token/unknown", json={"revoke": True}),
     ("auth_change_token", "409"): lambda s: s.revive(),
@@ -164,6 +168,13 @@ class Stage:
         self.app.extensions["stopping"].set()
         response = self.client.get("/health/ready")
         self.app.extensions["stopping"].clear()
+        return response
+
+    def until_refused(self, scenario: tuple[str, str]) -> TestResponse:
+        """Repeat what fails until a limit is reached."""
+        for _ in range(21):
+            if (response := SCENARIOS[scenario](self)).status_code == 429:
+                break
         return response
 
     def revive(self) -> TestResponse:

@@ -197,7 +197,13 @@ class Process:
     def __init__(self, url: str) -> None:
         with socket.create_server(("127.0.0.1", 0)) as free:
             self.port = free.getsockname()[1]
-        environment = {"DATABASE_URL": url, "SECRET_KEY": SECRET_KEY, "PORT": str(self.port), "THREADS": "4"}
+        environment = {
+            "DATABASE_URL": url,
+            "SECRET_KEY": SECRET_KEY,
+            "PORT": str(self.port),
+            "THREADS": "4",
+            "REGISTER_LIMIT": "off",
+        }
         command = [sys.executable, "-m", "flask", "--app", "app", "serve"]
         self.popen = subprocess.Popen(
             command, cwd=API, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
@@ -268,7 +274,8 @@ def test_a_stop_answers_every_request_that_was_accepted(process: Process) -> Non
 
     assert code == 0, output
     assert len(sent) > 8
-    assert set(sent) == {201}
+    assert 201 in sent
+    assert set(sent) <= {201, 503}  # 503: more hash at once than may
     assert len(broken) <= 1  # a connection that the kernel took as the listener closed
 
 

@@ -195,6 +195,62 @@ def test_another_spelling_of_a_switch_stops_the_start(monkeypatch: pytest.Monkey
     assert "DOCS_ENABLED: must be true or false" in message
 
 
+def test_lists_of_hosts_networks_and_keys_come_comma_separated(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = load(
+        monkeypatch,
+        DATABASE_URL=URL,
+        SECRET_KEY=KEY,
+        SECRET_KEY_FALLBACKS=f"{KEY}1, {KEY}2",
+        ALLOWED_HOSTS="API.example.com, 192.0.2.1,[::1]",
+        TRUSTED_PROXIES="10.0.0.0/8, 192.0.2.1, fd00::/8",
+    )
+
+    assert [key.get_secret_value() for key in settings.secret_key_fallbacks] == [f"{KEY}1", f"{KEY}2"]
+    assert settings.allowed_hosts == ("api.example.com", "192.0.2.1", "[::1]")
+    assert [str(each) for each in settings.trusted_proxies] == ["10.0.0.0/8", "192.0.2.1/32", "fd00::/8"]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("SECRET_KEY_FALLBACKS", f"{KEY},short"),
+        ("ALLOWED_HOSTS", "*"),
+        ("ALLOWED_HOSTS", "api.example.com:5000"),
+        ("ALLOWED_HOSTS", "https://api.example.com"),
+        ("ALLOWED_HOSTS", "api.example.com,,"),
+        ("TRUSTED_PROXIES", "*"),
+        ("TRUSTED_PROXIES", "10.0.0.1/8"),
+        ("TRUSTED_PROXIES", "proxy"),
+        ("LOGIN_LIMIT_PAIR", "5"),
+        ("LOGIN_LIMIT_PAIR", "5/5"),
+        ("LOGIN_LIMIT_CLIENT", "0/5m"),
+        ("LOGIN_LIMIT_CLIENT", "5/0m"),
+        ("LOGIN_LIMIT_ACCOUNT", "50/2h"),
+        ("LOGIN_LIMIT_ACCOUNT", "-1/1h"),
+        ("REGISTER_LIMIT", "1001/1h"),
+        ("REGISTER_LIMIT", "5/1d"),
+        ("RATE_LIMIT", "none"),
+        ("RATE_LIMIT", "OFF"),
+        ("LOG_FORMAT", "xml"),
+    ],
+)
+def test_what_cannot_be_meant_stops_the_start(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    message = wrong(monkeypatch, DATABASE_URL=URL, SECRET_KEY=KEY, **{name: value})
+
+    assert f"{name}: " in message
+    assert KEY not in message
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [("5/5m", (5, 300)), ("1/1s", (1, 1)), ("1000/1h", (1000, 3600)), ("60/60m", (60, 3600)), ("off", None)],
+)
+def test_a_limit_is_a_number_and_a_time(
+    monkeypatch: pytest.MonkeyPatch, given: str, meant: tuple[int, int] | None
+) -> None:
+    assert load(monkeypatch, DATABASE_URL=URL, SECRET_KEY=KEY, RATE_LIMIT=given).rate_limit == meant
+
+
 def test_development_needs_no_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(config, "INSTANCE", tmp_path / "instance")
 

@@ -12,9 +12,9 @@ LAYERS = [
     {"app.commands", "app.logs"},
     {"app.server"},
     {"app.blueprint", "app.tour"},
-    {"app.authentication"},
+    {"app.authentication", "app.limits"},
     {"app.database", "app.jwt_profile"},
-    {"app.config", "app.lifecycle", "app.request_id"},
+    {"app.config", "app.forwarded", "app.lifecycle", "app.request_id"},
     {"app.model"},
     {"app.exceptions", "app.clock", "app.strict_json"},
 ]

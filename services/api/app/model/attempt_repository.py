@@ -1,0 +1,122 @@
+"""What is counted against a limit: the recent attempts under each key, exact however many come at once."""
+
+from collections.abc import Iterable
+from hashlib import sha256
+from secrets import token_hex
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from sqlalchemy import BigInteger, ColumnElement, String, and_, case, cast, delete, func, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.functions import FunctionElement
+
+from app.exceptions import TooManyAttempts
+from app.model.models import Attempts
+from app.model.repository import Repository
+
+INSERT: dict[str, Any] = {"postgresql": postgresql.insert, "sqlite": sqlite.insert}
+TIME = 13  # digits of a time: milliseconds since 1970
+MARK = 6  # and behind it, what tells it from another one of the same millisecond
+ENTRY = TIME + MARK  # characters of one attempt
+
+
+class Count(NamedTuple):
+    """One thing to count: under which key, how many attempts are let through, in how many seconds."""
+
+    key: UUID
+    attempts: int
+    seconds: int
+
+
+class clock(FunctionElement[int]):  # noqa: N801
+    """The database's clock in milliseconds since 1970: one for all processes, and of now, not of the
+    transaction's begin."""
+
+    type = BigInteger()
+    inherit_cache = True
+
+
+@compiles(clock, "postgresql")
+def _clock_postgresql(*_: object, **__: object) -> str:
+    return "CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT)"
+
+
+@compiles(clock, "sqlite")
+def _clock_sqlite(*_: object, **__: object) -> str:
+    return "CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)"
+
+
+def key(*parts: str) -> UUID:
+    """Return the key of what is counted: of one length, and telling no name or address."""
+    return UUID(bytes=sha256("\n".join(parts).encode("utf-8", "surrogatepass")).digest()[:16])
+
+
+class AttemptRepository(Repository[Attempts]):
+    model = Attempts
+
+    def reserve(self, counts: Iterable[Count]) -> dict[UUID, str]:
+        """Count one attempt under each key, and return under each key the entry that it made.
+
+        Raises TooManyAttempts if a limit is reached; roll back then, so that nothing is counted. One upsert
+        of rows in the order of their keys: two at once wait for each other and do not deadlock.
+        """
+        ordered = sorted(counts)
+        entry = cast(clock(), String) + token_hex(MARK // 2)
+        rows = [
+            {
+                "id": count.key,
+                "entries": entry,
+                "attempts": count.attempts,
+                "milliseconds": count.seconds * 1000,
+                "expires_at": clock() + count.seconds * 1000,
+            }
+            for count in ordered
+        ]
+        insert = INSERT[self.session.get_bind().dialect.name](Attempts).values(rows)
+        given = insert.excluded
+        upsert = insert.on_conflict_do_update(
+            index_elements=[Attempts.id],
+            set_={
+                "entries": func.substr(entry + Attempts.entries, 1, given.attempts * ENTRY),
+                "attempts": given.attempts,
+                "milliseconds": given.milliseconds,
+                "expires_at": clock() + given.milliseconds,
+            },
+            where=~_is_recent(_time_of_last(given.attempts), given.milliseconds),
+        ).returning(Attempts.id, func.substr(Attempts.entries, 1, ENTRY))
+        counted = dict(self.session.execute(upsert).all())
+        if refused := [count for count in ordered if count.key not in counted]:
+            raise TooManyAttempts(max(self._seconds_until_room(count) for count in refused))
+        return counted
+
+    def take_back(self, entries: dict[UUID, str], cleared: UUID | None = None) -> None:
+        """Uncount an attempt; under the cleared key, all of them."""
+        ordered = select(Attempts.id).where(Attempts.id.in_(entries)).order_by(Attempts.id).with_for_update()
+        left = {
+            id: "" if id == cleared else func.replace(Attempts.entries, entry, "")
+            for id, entry in entries.items()
+        }
+        uncount = update(Attempts).where(Attempts.id.in_(ordered))
+        self.change(uncount.values(entries=case(*((Attempts.id == id, rest) for id, rest in left.items()))))
+
+    def prune(self, limit: int = 100) -> int:
+        """Delete some rows that count nothing any more; return how many."""
+        doomed = select(Attempts.id).where(Attempts.expires_at < clock()).limit(limit)
+        return self.change(delete(Attempts).where(Attempts.id.in_(doomed.with_for_update(skip_locked=True))))
+
+    def _seconds_until_room(self, count: Count) -> int:
+        """Return when the attempt that fills the limit leaves the window."""
+        last = select(_time_of_last(count.attempts), clock()).where(Attempts.id == count.key)
+        time, now = self.session.execute(last).one()
+        return max(1, -(-(int(time or now) + count.seconds * 1000 - now) // 1000))
+
+
+def _time_of_last(attempts: int | ColumnElement[int]) -> ColumnElement[str]:
+    """Return the time of the attempt, counted from the newest, that fills the limit, or nothing."""
+    return func.substr(Attempts.entries, (attempts - 1) * ENTRY + 1, TIME)
+
+
+def _is_recent(time: ColumnElement[str], milliseconds: ColumnElement[int]) -> ColumnElement[bool]:
+    """Whether the time is in the window. One in the future is not: when a clock is set back, limits heal."""
+    return and_(time > cast(clock() - milliseconds, String), time <= cast(clock(), String))

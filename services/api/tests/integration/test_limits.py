@@ -1,0 +1,386 @@
+"""How often somebody may try: exact, healing by itself, no way around it, and nobody's owner locked out."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from typing import Any
+from unittest.mock import patch
+
+import httpx
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient, FlaskCliRunner
+from sqlalchemy import func, select, update
+from sqlalchemy.exc import OperationalError
+from werkzeug.test import TestResponse
+
+from app import create_app
+from app.clock import now
+from app.config import Settings
+from app.database import db
+from app.exceptions import Overloaded
+from app.model.attempt_repository import ENTRY, TIME
+from app.model.models import Attempts, Session
+from app.model.passwords import Argon2id
+from tests.conftest import NEVER_OPENED, settings_for
+from tests.integration.conftest import PASSWORD, People, Person, bearer, problem
+from tests.integration.test_races import Live, at_once
+
+WRONG = "wrong horse battery staple"
+LIMITED = (429, "too_many_attempts")
+FAILED = (401, "invalid_credentials")
+
+
+def log_in(
+    client: FlaskClient, name: str = "ann", password: str = WRONG, address: str = "192.0.2.7", **headers: str
+) -> TestResponse:
+    return client.post(
+        "/auth/login",
+        json={"username": name, "password": password},
+        environ_base={"REMOTE_ADDR": address},
+        headers=headers,
+    )
+
+
+def register(client: FlaskClient, name: str, address: str = "192.0.2.7") -> TestResponse:
+    body = {"username": name, "password": PASSWORD}
+    return client.post("/auth/register", json=body, environ_base={"REMOTE_ADDR": address})
+
+
+def age(app: Flask, seconds: int) -> None:
+    """Let everything that was counted be older."""
+    with app.app_context():
+        for row in db.session.scalars(select(Attempts)):
+            entries = [row.entries[at : at + ENTRY] for at in range(0, len(row.entries), ENTRY)]
+            row.entries = "".join(f"{int(each[:TIME]) - seconds * 1000}{each[TIME:]}" for each in entries)
+            row.expires_at -= seconds * 1000
+        db.session.commit()
+
+
+@pytest.fixture
+def with_settings(app: Flask) -> Iterator[Callable[..., None]]:
+    """Change settings of the app for one test."""
+    settings: Settings = app.extensions["settings"]
+    yield lambda **changes: app.extensions.update(settings=settings.model_copy(update=changes))
+    app.extensions["settings"] = settings
+
+
+@pytest.mark.parametrize("name", ["ann", "nobody", "no name at all"])
+def test_five_failed_logins_are_answered_and_then_none(
+    client: FlaskClient, people: People, name: str
+) -> None:
+    people.register("ann")
+
+    answers = [problem(log_in(client, name)) for _ in range(7)]
+
+    assert answers == [FAILED] * 5 + [LIMITED] * 2
+    assert problem(log_in(client, name, PASSWORD)) == LIMITED
+
+
+def test_what_is_refused_is_not_hashed(client: FlaskClient, people: People) -> None:
+    people.register("ann")
+    for _ in range(5):
+        log_in(client)
+
+    with patch.object(Argon2id, "verify") as verify:
+        assert problem(log_in(client)) == LIMITED
+
+    assert verify.call_count == 0
+
+
+def test_retry_after_is_true(app: Flask, client: FlaskClient, people: People) -> None:
+    people.register("ann")
+    log_in(client)
+    age(app, 100)
+    for _ in range(4):
+        log_in(client)
+
+    seconds = int(log_in(client).headers["Retry-After"])
+
+    assert 195 <= seconds <= 200  # when the first of the five is five minutes old
+    age(app, seconds - 10)
+    assert problem(log_in(client)) == LIMITED
+    age(app, 11)
+    assert problem(log_in(client)) == FAILED
+    assert problem(log_in(client)) == LIMITED
+
+
+def test_of_several_limits_the_longest_wait_is_told(client: FlaskClient, with_settings: Any) -> None:
+    with_settings(login_limit_pair=(1, 60), login_limit_client=(1, 1800))
+    log_in(client)
+
+    assert int(log_in(client).headers["Retry-After"]) > 1790
+
+
+def test_a_refused_attempt_does_not_count(app: Flask, client: FlaskClient) -> None:
+    for _ in range(5):
+        log_in(client, "ann")
+    for _ in range(30):
+        assert problem(log_in(client, "ann")) == LIMITED
+
+    answers = [problem(log_in(client, f"bob{number}")) for number in range(16)]
+
+    assert answers == [FAILED] * 15 + [LIMITED]
+
+
+def test_a_login_that_succeeds_clears_its_pair_and_nothing_else(client: FlaskClient, people: People) -> None:
+    people.register("ann")
+    for _ in range(3):
+        for _ in range(4):
+            log_in(client)
+        assert log_in(client, password=PASSWORD).status_code == 200
+
+    answers = Counter(problem(log_in(client, f"bob{number}")) for number in range(10))
+
+    assert answers == {FAILED: 20 - 12, LIMITED: 2}
+
+
+def test_logins_that_succeed_are_not_counted(client: FlaskClient, people: People, with_settings: Any) -> None:
+    people.register("ann")
+    with_settings(login_limit_pair=(2, 300), login_limit_client=(2, 300), login_limit_account=(2, 300))
+
+    assert {log_in(client, password=PASSWORD).status_code for _ in range(6)} == {200}
+
+
+@pytest.mark.parametrize(
+    "body", [{"username": "ann"}, {"username": "", "password": WRONG}, {"username": "ann", "password": 1}]
+)
+def test_a_malformed_login_does_not_count(client: FlaskClient, app: Flask, body: dict[str, object]) -> None:
+    assert client.post("/auth/login", json=body).status_code == 422
+
+    with app.app_context():
+        assert db.session.scalar(select(func.count()).select_from(Attempts)) == 0
+
+
+@pytest.mark.parametrize("failure", [Overloaded(), OperationalError("", {}, Exception("gone"))])
+def test_a_login_that_nobody_looked_at_does_not_count(
+    client: FlaskClient, app: Flask, people: People, failure: Exception
+) -> None:
+    people.register("ann")
+    app.config["PROPAGATE_EXCEPTIONS"] = False
+
+    with patch.object(Argon2id, "verify", side_effect=failure):
+        for _ in range(7):
+            assert log_in(client).status_code == 503
+
+    assert [problem(log_in(client)) for _ in range(6)] == [FAILED] * 5 + [LIMITED]
+
+
+def test_the_current_password_is_guarded_like_a_login(app: Flask, client: FlaskClient, ann: Person) -> None:
+    def change(current: str) -> TestResponse:
+        return ann.patch("/account", json={"username": "Ann", "current_password": current})
+
+    answers = [problem(change(WRONG)) for _ in range(6)]
+
+    assert answers == [(403, "wrong_current_password")] * 5 + [LIMITED]
+    assert problem(change(PASSWORD)) == LIMITED
+    assert problem(log_in(client, address="127.0.0.1", password=PASSWORD)) == LIMITED
+    age(app, 301)
+    assert change(PASSWORD).status_code == 200
+
+
+@pytest.mark.parametrize("name", ["ann", "ANN", "Ann"])
+def test_another_spelling_is_the_same_name(client: FlaskClient, people: People, name: str) -> None:
+    people.register("ann")
+    for spelling in ("ann", "aNn", "anN", "ANn", "AnN"):
+        log_in(client, spelling)
+
+    assert problem(log_in(client, name, PASSWORD)) == LIMITED
+
+
+def test_an_ipv6_client_is_its_network(client: FlaskClient) -> None:
+    for number in range(5):
+        log_in(client, address=f"2001:db8:1:2:{number}::{number}")
+
+    assert problem(log_in(client, address="2001:db8:1:2:ffff::1")) == LIMITED
+    assert problem(log_in(client, address="2001:db8:1:3::1")) == FAILED
+
+
+def test_an_ipv4_client_has_one_address_in_every_form(client: FlaskClient) -> None:
+    for _ in range(5):
+        log_in(client, address="192.0.2.9")
+
+    assert problem(log_in(client, address="::ffff:192.0.2.9")) == LIMITED
+    assert problem(log_in(client, address="192.0.2.8")) == FAILED
+
+
+def test_a_forged_header_makes_no_other_client(client: FlaskClient) -> None:
+    for number in range(5):
+        log_in(client, **{"X-Forwarded-For": f"198.51.100.{number}", "Forwarded": f"for=198.51.100.{number}"})
+
+    assert problem(log_in(client, **{"X-Forwarded-For": "203.0.113.1"})) == LIMITED
+
+
+def test_a_client_may_fail_at_twenty_accounts(client: FlaskClient) -> None:
+    answers = [problem(log_in(client, f"ann{number}")) for number in range(21)]
+
+    assert answers == [FAILED] * 20 + [LIMITED]
+    assert problem(log_in(client, "bob", address="192.0.2.8")) == FAILED
+
+
+def test_an_account_may_be_failed_at_fifty_times_an_hour(app: Flask, client: FlaskClient) -> None:
+    answers = [problem(log_in(client, address=f"198.51.100.{number}")) for number in range(51)]
+
+    assert answers == [FAILED] * 50 + [LIMITED]
+    age(app, 3601)
+    assert problem(log_in(client, address="203.0.113.1")) == FAILED
+
+
+def test_nobody_locks_an_owner_out(
+    app: Flask, client: FlaskClient, people: People, with_settings: Any
+) -> None:
+    with_settings(login_limit_account=(4, 3600))
+    people.register("ann")
+    assert log_in(client, password=PASSWORD, address="2001:db8::1").status_code == 200
+    for number in range(5):
+        log_in(client, address=f"198.51.100.{number}")
+
+    assert problem(log_in(client, password=PASSWORD, address="203.0.113.1")) == LIMITED
+    assert log_in(client, password=PASSWORD, address="2001:db8::2").status_code == 200
+
+    with app.app_context():
+        db.session.execute(update(Session).values(created_at=now() - timedelta(days=31)))
+        db.session.commit()
+    assert problem(log_in(client, password=PASSWORD, address="2001:db8::3")) == LIMITED
+
+
+def test_a_client_is_still_known_when_its_session_has_expired(
+    app: Flask, client: FlaskClient, people: People, with_settings: Any
+) -> None:
+    with_settings(login_limit_account=(4, 3600))
+    people.register("ann")
+    log_in(client, password=PASSWORD, address="192.0.2.8")
+    with app.app_context():
+        db.session.execute(update(Session).values(expires_at=now() - timedelta(days=1)))
+        db.session.commit()
+    log_in(client, password=PASSWORD, address="192.0.2.9")  # sweeps
+    for number in range(4):
+        log_in(client, address=f"198.51.100.{number}")
+
+    assert log_in(client, password=PASSWORD, address="192.0.2.8").status_code == 200
+
+
+def test_the_next_owner_of_a_name_knows_no_client_of_the_last(
+    client: FlaskClient, people: People, with_settings: Any
+) -> None:
+    with_settings(login_limit_account=(4, 3600))
+    people.register("ann")
+    pair = log_in(client, password=PASSWORD, address="192.0.2.8").json
+    client.delete("/account", headers=bearer(pair["access_token"]))
+    people.register("ann")
+    for number in range(4):
+        log_in(client, address=f"198.51.100.{number}")
+
+    assert problem(log_in(client, password=PASSWORD, address="192.0.2.8")) == LIMITED
+
+
+def test_limits_heal_when_the_clock_was_set_back(app: Flask, client: FlaskClient) -> None:
+    for _ in range(5):
+        log_in(client)
+    age(app, -86_400)
+
+    assert problem(log_in(client)) == FAILED
+
+
+def test_twenty_registrations_an_hour_and_then_none(app: Flask, client: FlaskClient) -> None:
+    answers = [register(client, f"ann{number}").status_code for number in range(10)]
+    answers += [register(client, "ann0").status_code for _ in range(11)]
+
+    assert answers == [201] * 10 + [409] * 10 + [429]
+    assert register(client, "bob", "192.0.2.8").status_code == 201
+    age(app, 3601)
+    assert register(client, "bob2").status_code == 201
+
+
+def test_a_registration_with_a_weak_password_does_not_count(client: FlaskClient, with_settings: Any) -> None:
+    with_settings(register_limit=(1, 60))
+    weak = {"username": "ann", "password": "a" * 20}
+
+    assert {client.post("/auth/register", json=weak).status_code for _ in range(3)} == {422}
+    assert register(client, "ann").status_code == 201
+    assert problem(register(client, "bob")) == LIMITED
+
+
+def test_each_limit_can_be_off(client: FlaskClient, app: Flask, with_settings: Any) -> None:
+    with_settings(
+        login_limit_pair=None, login_limit_client=None, login_limit_account=None, register_limit=None
+    )
+
+    assert {problem(log_in(client)) for _ in range(6)} == {FAILED}
+    assert {register(client, f"ann{number}").status_code for number in range(3)} == {201}
+    with app.app_context():
+        assert db.session.scalar(select(func.count()).select_from(Attempts)) == 0
+
+
+def test_the_general_limit_counts_every_request_but_health_checks(database_url: Any, app: Flask) -> None:
+    limited = create_app(settings_for(database_url, rate_limit=(3, 60)))
+    with limited.app_context():
+        db.engines[None] = app.extensions["sqlalchemy"]._app_engines[app][None]
+    client = limited.test_client()
+
+    paths = ["/", "/nowhere", "/account", "/problems", "/docs"]
+    assert [client.get(path).status_code for path in paths] == [200, 404, 401, 429, 429]
+    assert int(client.get("/").headers["Retry-After"]) in range(55, 61)
+    assert {client.get("/health/live").status_code for _ in range(5)} == {200}
+    assert client.get("/", environ_base={"REMOTE_ADDR": "192.0.2.8"}).status_code == 200
+    document = client.get("/openapi.json", environ_base={"REMOTE_ADDR": "192.0.2.8"}).json
+    assert "429" in document["paths"]["/account"]["get"]["responses"]
+    assert "429" not in document["paths"]["/health/live"]["get"]["responses"]
+
+
+def test_when_the_counters_cannot_be_reached_nobody_logs_in() -> None:
+    app = create_app(settings_for(NEVER_OPENED))
+    app.config["PROPAGATE_EXCEPTIONS"] = False
+
+    with patch.object(Argon2id, "verify") as verify:
+        assert problem(log_in(app.test_client())) == (503, "database_unavailable")
+
+    assert verify.call_count == 0
+
+
+def test_what_counts_nothing_any_more_is_swept_away(
+    app: Flask, client: FlaskClient, runner: FlaskCliRunner
+) -> None:
+    for number in range(3):
+        log_in(client, f"ann{number}")
+    age(app, 3601)
+
+    log_in(client, "bob")
+
+    with app.app_context():
+        assert db.session.scalar(select(func.count()).select_from(Attempts)) == 3
+    age(app, 3601)
+    assert "Deleted 3 " in runner.invoke(args=["token", "prune"]).output
+
+
+def test_the_counters_tell_neither_names_nor_addresses(app: Flask, client: FlaskClient) -> None:
+    log_in(client, "ann-of-green-gables", address="198.51.100.77")
+
+    with app.app_context():
+        rows = [str(vars(row)) for row in db.session.scalars(select(Attempts))]
+    assert not [row for row in rows if "gables" in row or "198.51" in row]
+
+
+def test_however_many_fail_at_once_five_are_looked_at(live: Live) -> None:
+    url, people = live
+    people.register("ann")
+    body = {"username": "ann", "password": WRONG}
+
+    answers = at_once(*[lambda: httpx.post(f"{url}/auth/login", json=body, timeout=30)] * 20)
+
+    assert Counter(answer.status_code for answer in answers) == {401: 5, 429: 15}
+
+
+def test_logins_that_fail_and_succeed_at_once_do_not_deadlock(live: Live) -> None:
+    url, people = live
+    names = ["ann", "bob", "cid", "dan"]
+    for name in names:
+        people.register(name)
+
+    def logging_in(name: str, password: str) -> Callable[[], httpx.Response]:
+        body = {"username": name, "password": password}
+        return lambda: httpx.post(f"{url}/auth/login", json=body, timeout=30)
+
+    for _ in range(3):
+        answers = at_once(*[logging_in(name, password) for name in names for password in (PASSWORD, WRONG)])
+        assert {answer.status_code for answer in answers} == {200, 401}

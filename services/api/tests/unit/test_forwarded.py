@@ -1,0 +1,77 @@
+"""Who asks, when proxies stand in between."""
+
+from ipaddress import ip_network
+from typing import Any
+
+import pytest
+
+from app.forwarded import Forwarded, network_of
+
+TRUSTED = tuple(ip_network(each) for each in ("10.0.0.0/8", "192.0.2.1/32", "fd00::/8"))
+
+
+def seen(peer: str, trusted: Any = TRUSTED, **headers: str) -> tuple[str, str]:
+    """Return the address and scheme that the app sees."""
+    environ = {"REMOTE_ADDR": peer, "wsgi.url_scheme": "http"}
+    environ |= {f"HTTP_X_FORWARDED_{name.upper()}": value for name, value in headers.items()}
+    Forwarded(lambda *_: [], trusted)(environ, None)
+    return environ["REMOTE_ADDR"], environ["wsgi.url_scheme"]
+
+
+@pytest.mark.parametrize(
+    ("peer", "forwarded_for", "client"),
+    [
+        ("198.51.100.1", "203.0.113.1", "198.51.100.1"),
+        ("10.0.0.1", "203.0.113.1", "203.0.113.1"),
+        ("10.0.0.1", "198.51.100.66, 203.0.113.1", "203.0.113.1"),
+        ("10.0.0.1", "203.0.113.1, 192.0.2.1,10.1.2.3", "203.0.113.1"),
+        ("10.0.0.1", "10.9.9.9, 203.0.113.1", "203.0.113.1"),
+        ("10.0.0.1", "10.9.9.9", "10.9.9.9"),
+        ("10.0.0.1", "", "10.0.0.1"),
+        ("10.0.0.1", "garbage", "10.0.0.1"),
+        ("10.0.0.1", "203.0.113.1, garbage", "10.0.0.1"),
+        ("10.0.0.1", "garbage, 203.0.113.1", "203.0.113.1"),
+        ("10.0.0.1", "203.0.113.1,", "10.0.0.1"),
+        ("10.0.0.1", "2001:db8::1", "2001:db8::1"),
+        ("::ffff:10.0.0.1", "::ffff:203.0.113.1", "203.0.113.1"),
+        ("fd00::1", "203.0.113.1", "203.0.113.1"),
+        ("2001:db8::9", "203.0.113.1", "2001:db8::9"),
+    ],
+)
+def test_the_client_is_the_first_from_the_right_who_is_no_trusted_proxy(
+    peer: str, forwarded_for: str, client: str
+) -> None:
+    assert seen(peer, **{"for": forwarded_for})[0] == client
+
+
+@pytest.mark.parametrize(
+    ("peer", "proto", "scheme"),
+    [
+        ("10.0.0.1", "https", "https"),
+        ("10.0.0.1", "http, https", "https"),
+        ("10.0.0.1", "https, http", "http"),
+        ("10.0.0.1", "javascript", "http"),
+        ("198.51.100.1", "https", "http"),
+    ],
+)
+def test_the_scheme_is_what_the_nearest_trusted_proxy_says(peer: str, proto: str, scheme: str) -> None:
+    assert seen(peer, proto=proto)[1] == scheme
+
+
+def test_by_default_nobody_is_trusted() -> None:
+    assert seen("127.0.0.1", trusted=(), **{"for": "203.0.113.1", "proto": "https"}) == ("127.0.0.1", "http")
+
+
+@pytest.mark.parametrize(
+    ("address", "network"),
+    [
+        ("192.0.2.1", "192.0.2.1"),
+        ("::ffff:192.0.2.1", "192.0.2.1"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ("2001:DB8:1:2::", "2001:db8:1:2::/64"),
+        ("", "unknown"),
+        (None, "unknown"),
+    ],
+)
+def test_a_client_is_an_ipv4_address_or_an_ipv6_network(address: str | None, network: str) -> None:
+    assert network_of(address) == network
