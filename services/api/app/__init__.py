@@ -7,7 +7,6 @@ from flask.wrappers import Response
 
 from app import authentication, commands, config, database, forwarded, lifecycle, limits, logs
 from app.blueprint import account, auth, documentation, handlers, headers, health, index, problems
-from app.request_id import request_id
 
 BLUEPRINTS = (index, documentation, health, auth, account, problems)
 
@@ -16,8 +15,8 @@ class Api(Flask):
     """Flask but for two answers of its own."""
 
     def log_exception(self, exc_info: Any) -> None:
-        """Log the request's id, and its route: the path would let a stranger write lines of his own."""
-        self.logger.error("%s %s %s", request_id(), request.method, request.url_rule, exc_info=exc_info)
+        """Log the request's route, not its path, which a stranger chose."""
+        self.logger.error("%s %s failed", request.method, request.url_rule, exc_info=exc_info)
 
     def make_default_options_response(self) -> Response:
         """Answer OPTIONS with 204: there is nothing to say but Allow."""

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any, NamedTuple, cast
 from uuid import UUID
 
-from flask import Flask, current_app, request
+from flask import Flask, current_app, g, request
 from flask_jwt_extended import get_current_user, get_jwt, verify_jwt_in_request
 
 from app.clock import now
@@ -128,8 +128,10 @@ def _verify_header(*, refresh: bool) -> None:
 def _load(_: dict[str, Any], claims: dict[str, Any]) -> Caller | Presented:
     user_id, session_id, token_id = (UUID(claims[name]) for name in ("sub", "sid", "jti"))
     if claims["type"] == TokenType.REFRESH:
+        g.user_id = user_id  # for the log
         return Presented(user_id, session_id, token_id)
     user = TokenRepository(db.session).holder(token_id, session_id, user_id)
     if user is None:
         raise TokenRevoked
+    g.user_id = user_id
     return Caller(user, session_id, token_id)

@@ -4,13 +4,13 @@ import logging
 import select
 from functools import cache
 from pathlib import Path
-from time import monotonic
+from time import monotonic, perf_counter
 from typing import Any, ClassVar
 
 import psycopg2
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from flask import Flask, has_request_context, request
+from flask import Flask, g, has_request_context, request
 from flask_migrate import Migrate
 from flask_sqlalchemy import SQLAlchemy
 from flask_sqlalchemy.session import Session as FlaskSession
@@ -45,7 +45,8 @@ def init_app(app: Flask, settings: Settings) -> None:
     app.config["SQLALCHEMY_DATABASE_URI"] = settings.database_url
     if settings.database_url.drivername == "sqlite":
         app.config["SQLALCHEMY_ENGINE_OPTIONS"] = {
-            "connect_args": {"timeout": settings.database_timeout_ms / 1000}
+            "connect_args": {"timeout": settings.database_timeout_ms / 1000},
+            "hide_parameters": True,
         }
     else:
         app.config["SQLALCHEMY_ENGINE_OPTIONS"] = _postgresql_options(settings)
@@ -57,11 +58,24 @@ def init_app(app: Flask, settings: Settings) -> None:
 
 def listen(engine: Engine) -> None:
     """Set up each connection of the engine; a migration's engine needs the same."""
+    event.listen(engine, "before_cursor_execute", _count_statement)
+    event.listen(engine, "after_cursor_execute", _time_statement)
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _set_up_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
     else:
         event.listen(engine, "checkout", _refuse_dead_connection)
+
+
+def _count_statement(_: Connection, __: object, statement: str, *___: object) -> None:
+    g.statement_began = perf_counter()
+    if not statement.startswith("BEGIN"):
+        g.sql_statements = g.get("sql_statements", 0) + 1
+
+
+def _time_statement(*_: object) -> None:
+    if "statement_began" in g:
+        g.sql_seconds = g.get("sql_seconds", 0.0) + perf_counter() - g.statement_began
 
 
 def release() -> None:
@@ -112,6 +126,7 @@ def _postgresql_options(settings: Settings) -> dict[str, Any]:
     limited = type("Limited", (LimitedConnection,), {"seconds": milliseconds / 1000 + 0.5})
     return {
         "connect_args": {"options": options.strip(), "connection_factory": limited},
+        "hide_parameters": True,  # what an error says goes into the log
         "pool_size": settings.database_pool_size or settings.threads,
         "max_overflow": 0,
         "pool_timeout": milliseconds / 2000,

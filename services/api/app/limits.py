@@ -13,6 +13,7 @@ from app.exceptions import InvalidCredentials, TooManyAttempts, UsernameTaken, W
 from app.forwarded import network_of
 from app.model.attempt_repository import AttemptRepository, Count, key
 from app.model.user_repository import key_of
+from app.security_events import Event, tell
 
 UNLIMITED = "/health/"  # what watches the app asks often, and must not be told that it is gone
 
@@ -33,7 +34,7 @@ def client() -> str:
 
 
 @contextmanager
-def login(username: str, *, is_known: bool) -> Iterator[Callable[[], None]]:
+def login(username: str, user_id: UUID | None, *, is_known: bool) -> Iterator[Callable[[], None]]:
     """Count a login before its password is looked at. Raises TooManyAttempts.
 
     Gives the function that a login with the right password calls before it commits. Only a wrong password
@@ -47,13 +48,18 @@ def login(username: str, *, is_known: bool) -> Iterator[Callable[[], None]]:
         key("login client", client()): settings.login_limit_client,
         key("login account", name): None if is_known else settings.login_limit_account,
     }
-    with _counted(limits, (InvalidCredentials, WrongCurrentPassword)) as entries:
+    failures = (InvalidCredentials, WrongCurrentPassword)
+    try:
+        with _counted(limits, failures) as entries:
 
-        def succeed() -> None:
-            if entries:
-                AttemptRepository(db.session).take_back(entries, cleared=pair)
+            def succeed() -> None:
+                if entries:
+                    AttemptRepository(db.session).take_back(entries, cleared=pair)
 
-        yield succeed
+            yield succeed
+    except failures:
+        tell(Event.LOGIN_FAILED, user_id)
+        raise
 
 
 @contextmanager
@@ -92,6 +98,7 @@ def _reserve(limits: dict[UUID, Limit | None]) -> dict[UUID, str]:
         db.session.commit()
     except TooManyAttempts:
         db.session.rollback()
+        tell(Event.REFUSED)
         raise
     finally:
         release()

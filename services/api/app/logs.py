@@ -1,10 +1,13 @@
-"""What the app says on standard output: one line a request, and what goes wrong."""
+"""What the app says on standard output: one line a request, one a security event, and what goes wrong."""
 
+import json
 import logging
 import sys
+from datetime import UTC, datetime
 from time import perf_counter
+from typing import Any, TextIO
 
-from flask import Flask, Response, g, request
+from flask import Flask, Response, g, has_request_context, request
 
 from app.config import Settings
 from app.request_id import request_id
@@ -13,12 +16,73 @@ logger = logging.getLogger("app.request")
 
 
 def init_app(app: Flask, settings: Settings) -> None:
-    logging.basicConfig(stream=sys.stdout, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    logging.getLogger("app").setLevel(settings.log_level)
-    # It warns of every request that waits for a thread.
-    logging.getLogger("waitress.queue").setLevel(logging.ERROR)
+    by_default = "json" if settings.flask_env == "production" else "text"
+    set_up(settings.log_format or by_default, settings.log_level)
     app.before_request(_start)
     app.after_request(_tell)
+
+
+def set_up(form: str, level: str) -> None:
+    """Write this process's log to standard output as `json` or `text`, unless somebody else has set it up."""
+    logging.basicConfig(handlers=[make_handler(form, sys.stdout)])
+    logging.getLogger("app").setLevel(level)
+    logging.getLogger("alembic").setLevel(logging.INFO)
+    logging.getLogger("alembic.runtime.plugins").setLevel(logging.WARNING)
+    # It warns of every request that waits for a thread.
+    logging.getLogger("waitress.queue").setLevel(logging.ERROR)
+
+
+def make_handler(form: str, stream: TextIO) -> logging.Handler:
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(FORMATTERS[form]())
+    handler.addFilter(_name_request)
+    return handler
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object a line, in ASCII: nothing that a client sends can end the line or forge one."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line = {
+            "time": _time(record),
+            "level": record.levelname,
+            "logger": record.name,
+            "message": record.getMessage(),
+            **_fields(record),
+        }
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        return json.dumps(line, default=str)
+
+
+class TextFormatter(logging.Formatter):
+    """The same for people; what cannot be printed is escaped, so that a line stays one."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        fields = "".join(f" {name}={value}" for name, value in _fields(record).items())
+        line = f"{_time(record)} {record.levelname} {record.name}: {record.getMessage()}{fields}"
+        line = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)
+        return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
+
+
+FORMATTERS = {"json": JsonFormatter, "text": TextFormatter}
+
+
+def _time(record: logging.LogRecord) -> str:
+    return datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
+
+
+def _fields(record: logging.LogRecord) -> dict[str, Any]:
+    fields: dict[str, Any] = getattr(record, "fields", {})
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def _name_request(record: logging.LogRecord) -> bool:
+    """Let each line of a request's work name the request."""
+    if has_request_context():
+        about = {"request_id": request_id(), "client": request.remote_addr}
+        record.fields = about | getattr(record, "fields", {})
+    return True
 
 
 def _start() -> None:
@@ -26,11 +90,21 @@ def _start() -> None:
 
 
 def _tell(response: Response) -> Response:
-    """Log the request by its route, not by its path, which a stranger chose; health checks not at all."""
+    """Tell of the request by its route, not by its path, which a stranger chose."""
     route = str(request.url_rule or "-")
-    if not route.startswith("/health/"):
-        milliseconds = (perf_counter() - g.started) * 1000
-        logger.info(
-            "%s %s %d %.1f ms %s", request.method, route, response.status_code, milliseconds, request_id()
-        )
+    fields = {
+        "method": request.method,
+        "route": route,
+        "status": response.status_code,
+        "duration_ms": _milliseconds(perf_counter() - g.started),
+        "sql_statements": g.get("sql_statements", 0),
+        "sql_ms": _milliseconds(g.get("sql_seconds", 0)),
+        "user_id": g.get("user_id"),
+    }
+    level = logging.DEBUG if route.startswith("/health/") else logging.INFO
+    logger.log(level, "%s %s %d", request.method, route, response.status_code, extra={"fields": fields})
     return response
+
+
+def _milliseconds(seconds: float) -> float:
+    return round(seconds * 1000, 1)

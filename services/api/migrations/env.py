@@ -3,7 +3,6 @@
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
-from logging.config import fileConfig
 from typing import Any, Literal
 
 from alembic import context
@@ -89,7 +88,6 @@ def _write_plain_types(kind: str, item: Any, _: object) -> str | Literal[False]:
     return "sa.DateTime(timezone=True)" if kind == "type" and isinstance(item, UtcDateTime) else False
 
 
-fileConfig(context.config.config_file_name or "", disable_existing_loggers=False)
 if context.is_offline_mode():
     migrate_offline()
 else:

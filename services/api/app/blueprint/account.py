@@ -22,6 +22,7 @@ from app.exceptions import (
 from app.model.models import Reason
 from app.model.session_repository import SessionRepository
 from app.model.user_repository import UserRepository
+from app.security_events import Event, tell
 
 blueprint = Blueprint("account", __name__, url_prefix="/account")
 
@@ -65,6 +66,7 @@ def delete(caller: Caller) -> None:
     if not UserRepository(db.session).remove(caller.user):
         raise TokenRevoked
     db.session.commit()
+    tell(Event.ACCOUNT_DELETED, caller.user.id)
 
 
 def _change(caller: Caller, body: AccountChange | AccountReplacement) -> tuple[BaseModel, dict[str, str]]:
@@ -73,7 +75,7 @@ def _change(caller: Caller, body: AccountChange | AccountReplacement) -> tuple[B
         passwords().check(body.password, body.username or caller.user.username)
     refuse_stale(Account.of(caller.user))
     is_known = SessionRepository(db.session).is_known(caller.user.id, limits.client())
-    with limits.login(caller.user.username, is_known=is_known) as succeed:
+    with limits.login(caller.user.username, caller.user.id, is_known=is_known) as succeed:
         if not passwords().verify(body.current_password, caller.user.password_hash):
             raise WrongCurrentPassword
         hashed = passwords().hash(body.password) if body.password is not None else None
@@ -88,4 +90,8 @@ def _change(caller: Caller, body: AccountChange | AccountReplacement) -> tuple[B
             SessionRepository(db.session).end_all(user.id, Reason.PASSWORD_CHANGED, keep=caller.session_id)
         succeed()
         db.session.commit()
+    if body.username not in (None, caller.user.username):
+        tell(Event.USERNAME_CHANGED, user.id)
+    if hashed is not None:
+        tell(Event.PASSWORD_CHANGED, user.id)
     return tagged(Account.of(user))

@@ -44,6 +44,7 @@ from app.model.passwords import PasswordHash
 from app.model.session_repository import Pair, Presented, SessionRepository
 from app.model.token_repository import Position, TokenRepository
 from app.model.user_repository import UserRepository
+from app.security_events import Event, tell
 
 blueprint = Blueprint("auth", __name__, url_prefix="/auth")
 
@@ -62,6 +63,7 @@ def register(body: NewAccount) -> tuple[Account, dict[str, str]]:
     with limits.registration():
         user = UserRepository(db.session).register(body.username, passwords().hash(body.password))
         db.session.commit()
+    tell(Event.REGISTERED, user.id)
     return Account.of(user), {"Location": "/account"}
 
 
@@ -71,7 +73,7 @@ def login(body: Login) -> TokenPair:
     """Open a session. Beyond 50 of one account, the least recently refreshed one ends."""
     users, sessions = UserRepository(db.session), SessionRepository(db.session)
     found, is_known = users.seen_at(body.username, limits.client())
-    with limits.login(body.username, is_known=is_known) as succeed:
+    with limits.login(body.username, found.id if found else None, is_known=is_known) as succeed:
         verified = passwords().verify(body.password, found.password_hash if found else None)
         if not found or not verified:
             raise InvalidCredentials
@@ -84,6 +86,7 @@ def login(body: Login) -> TokenPair:
         sessions.prune(user.id)
         succeed()
         db.session.commit()
+    tell(Event.LOGGED_IN, user.id)
     return _write(pair)
 
 
@@ -99,6 +102,7 @@ def refresh(caller: Presented) -> TokenPair:
     TokenRepository(db.session).prune(caller.user_id)
     db.session.commit()
     if pair is None:
+        tell(Event.TOKEN_REUSED, caller.user_id)
         raise TokenReused
     return _write(pair)
 
@@ -116,6 +120,7 @@ def logout(caller: Caller, body: Logout) -> None:
             caller.user.id, Reason.LOGOUT, keep=caller.session_id if body.scope == "others" else None
         )
     db.session.commit()
+    tell(Event.LOGGED_OUT, caller.user.id, scope=body.scope)
 
 
 @blueprint.get("/token")
@@ -146,6 +151,8 @@ def change_token(caller: Caller, body: TokenChange, token_id: str) -> ListedToke
     elif token.dead_since:
         raise RevocationIsFinal
     db.session.commit()
+    if body.revoke:
+        tell(Event.TOKEN_REVOKED, caller.user.id, token_id=str(token.id))
     return ListedToken.of(token, caller.token_id)
 
 

@@ -323,7 +323,7 @@ def document(
 def _answer(problem: Problem, fact: Exception) -> Response:
     own = str(fact) if isinstance(fact, facts.DomainError | NotReady) else ""
     if isinstance(fact, exc.SQLAlchemyError):
-        logger.warning("%s %s", request_id(), reason_of(fact))
+        logger.warning("%s", reason_of(fact))
     body = document(problem, request_id(), own, _errors(fact))
     response = Response(body, problem.status, problem.headers, content_type=MEDIA_TYPE)
     if isinstance(fact, http.MethodNotAllowed):

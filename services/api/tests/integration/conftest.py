@@ -1,10 +1,12 @@
 """An app on a migrated database, a client, and people who use it. Each test's changes are thrown away."""
 
+import logging
 import re
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache, cached_property
+from io import StringIO
 from typing import Any
 
 import flask_migrate
@@ -14,7 +16,7 @@ from flask.testing import FlaskClient, FlaskCliRunner
 from sqlalchemy import URL
 from werkzeug.test import TestResponse
 
-from app import create_app, server
+from app import create_app, logs, server
 from app.authentication import lifetimes, passwords
 from app.blueprint import openapi
 from app.config import APP_NAME
@@ -201,6 +203,16 @@ def committed_app(migrated_app: Flask) -> Iterator[Flask]:
         for table in reversed(Base.metadata.sorted_tables):
             db.session.execute(table.delete())
         db.session.commit()
+
+
+@pytest.fixture
+def output() -> Iterator[StringIO]:
+    """What goes to standard output, as lines of JSON."""
+    stream = StringIO()
+    handler = logs.make_handler("json", stream)
+    logging.getLogger("app").addHandler(handler)
+    yield stream
+    logging.getLogger("app").removeHandler(handler)
 
 
 @pytest.fixture
