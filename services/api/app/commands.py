@@ -12,7 +12,7 @@ from flask import Flask, current_app
 from flask.cli import AppGroup, with_appcontext
 from sqlalchemy.exc import SQLAlchemyError
 
-from app import config, server
+from app import config, deployment_check, server
 from app.authentication import passwords
 from app.blueprint import openapi
 from app.database import db, reason_of, release
@@ -28,11 +28,12 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 user = AppGroup("user", help="Accounts: create, list, set a password, delete.")
+configuration = AppGroup("config", help="Settings: check whether they are fit for the public.")
 token = AppGroup("token", help="Tokens: sweep away the expired ones.")
 
 
 def init_app(app: Flask) -> None:
-    for command in (user, token, serve, print_openapi, write_tour):
+    for command in (user, token, configuration, serve, print_openapi, write_tour):
         app.cli.add_command(command)
 
 
@@ -135,6 +136,20 @@ def prune() -> None:
         db.session.commit()
         total += pruned
     click.echo(f"Deleted {total} expired sessions, tokens and counts.")
+
+
+@configuration.command("check")
+def check_configuration() -> None:
+    """Tell which settings are weak. Exits with 1 if any is; a note is for you to decide."""
+    findings = list(deployment_check.check(config.current()))
+    weak = [finding for finding in findings if finding.is_weak]
+    for finding in findings:
+        click.echo(f"{'weak' if finding.is_weak else 'note'}: {finding.setting} {finding.advice}")
+    if weak:
+        raise click.ClickException(
+            f"{len(weak)} of the settings should be stronger before strangers can reach the API."
+        )
+    click.echo("No setting is weak.")
 
 
 @click.command("serve")

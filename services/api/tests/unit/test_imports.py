@@ -14,7 +14,14 @@ LAYERS = [
     {"app.blueprint", "app.tour"},
     {"app.authentication", "app.limits"},
     {"app.database", "app.jwt_profile"},
-    {"app.config", "app.forwarded", "app.lifecycle", "app.request_id", "app.security_events"},
+    {
+        "app.config",
+        "app.deployment_check",
+        "app.forwarded",
+        "app.lifecycle",
+        "app.request_id",
+        "app.security_events",
+    },
     {"app.model"},
     {"app.exceptions", "app.clock", "app.strict_json"},
 ]
