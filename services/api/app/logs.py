@@ -26,8 +26,6 @@ def set_up(form: str, level: str) -> None:
     """Write this process's log to standard output as `json` or `text`, unless somebody else has set it up."""
     logging.basicConfig(handlers=[make_handler(form, sys.stdout)])
     logging.getLogger("app").setLevel(level)
-    logging.getLogger("alembic").setLevel(logging.INFO)
-    logging.getLogger("alembic.runtime.plugins").setLevel(logging.WARNING)
     # It warns of every request that waits for a thread.
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)
 

@@ -1,5 +1,6 @@
 """Runs the migrations, one migrator at a time."""
 
+import logging
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -88,6 +89,7 @@ def _write_plain_types(kind: str, item: Any, _: object) -> str | Literal[False]:
     return "sa.DateTime(timezone=True)" if kind == "type" and isinstance(item, UtcDateTime) else False
 
 
+logging.getLogger("alembic.runtime.migration").setLevel(logging.INFO)  # tells each revision that it runs
 if context.is_offline_mode():
     migrate_offline()
 else:
