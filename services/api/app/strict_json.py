@@ -5,6 +5,7 @@ import re
 from typing import Any, NoReturn
 
 MAX_DEPTH = 32
+MAX_DIGITS = 4300  # Python refuses to convert more, and so does pydantic
 # Possessive, and matching an unterminated string to its end: linear whatever the text.
 STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)', re.DOTALL)
 PAIR = re.compile(rb"\[\]|\{\}")
@@ -13,16 +14,15 @@ ESCAPED_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
 def check(raw: bytes) -> Any:
-    """Parse UTF-8 JSON, numbers left as text. Raises ValueError on NaN and Infinity, a name twice in one
-    object, lone surrogates, a byte order mark, and more than 32 levels."""
+    """Parse UTF-8 JSON; a whole number of more than 4,300 digits is read as a float. Raises ValueError on
+    NaN, Infinity, a name twice in one object, lone surrogates, a byte order mark, and more than 32 levels."""
     if not _nests_within(MAX_DEPTH, raw):
         raise ValueError("nested too deeply, or not closed")
     value = json.loads(
         raw.decode("utf-8"),
         object_pairs_hook=_unique,
         parse_constant=_refuse,
-        parse_int=str,  # Python refuses to convert more than 4,300 digits
-        parse_float=str,
+        parse_int=_whole,
     )
     if ESCAPED_SURROGATE.search(raw):
         json.dumps(value, ensure_ascii=False).encode("utf-8")  # raises on a surrogate without its partner
@@ -44,6 +44,10 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(names) < len(pairs):
         raise ValueError("the same name twice in one object")
     return names
+
+
+def _whole(digits: str) -> int | float:
+    return int(digits) if len(digits) <= MAX_DIGITS else float(digits)
 
 
 def _refuse(constant: str) -> NoReturn:

@@ -79,13 +79,23 @@ def read_body(schema: type[Body], *, optional: bool) -> Body:
         raise ValidationFailed([FieldError(pointer="", code="required", detail="Send a JSON object.")])
     _refuse_other_media_types()
     try:
-        strict_json.check(raw)
+        value = strict_json.check(raw)
     except ValueError as error:
         raise MalformedJson from error
     try:
-        return schema.model_validate_json(raw)
+        return _validate(schema, raw, value)
     except ValidationError as error:
         raise ValidationFailed(_errors(error, "pointer")) from error
+
+
+def _validate(schema: type[Body], raw: bytes, value: Any) -> Body:
+    try:
+        return schema.model_validate_json(raw)
+    except ValidationError as error:
+        if error.error_count() == 1 and error.errors()[0]["type"] == "json_invalid":
+            # Well formed, but with a number of more digits than pydantic's parser takes: it cannot tell where.
+            return schema.model_validate(value)
+        raise
 
 
 def _refuse_other_media_types() -> None:

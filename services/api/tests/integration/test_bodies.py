@@ -72,7 +72,7 @@ def test_what_is_no_strict_json_is_malformed(client: FlaskClient, data: bytes | 
         ("{}", {("/username", "required"), ("/password", "required")}),
         (NAME % ', "x": 1e400', {("/x", "unknown_field")}),
         (NAME % (', "x": ' + "9" * 4000), {("/x", "unknown_field")}),
-        (NAME % (', "x": ' + "9" * 5000), {("", "invalid_format")}),
+        (NAME % (', "x": ' + "9" * 5000), {("/x", "unknown_field")}),
         (NAME % r', "\ud83d\ude00": 1', {("/😀", "unknown_field")}),
         (NAME % r', "\u0000": 1', {("/\0", "unknown_field")}),
         (NAME % ', "": 1', {("/", "unknown_field")}),
