@@ -1,0 +1,147 @@
+"""Hundreds of hostile bodies for every operation that takes one: refused rightly, and nothing changes."""
+
+import os
+from dataclasses import dataclass
+
+import pytest
+from flask import Flask
+from werkzeug.test import TestResponse
+
+from app.database import db
+from app.model.models import Base
+from tests.hostile_json import Hostile, Taken, corpus
+from tests.integration.conftest import PASSWORD, Person, problem
+
+pytestmark = pytest.mark.any_database
+NO_NAMES = ["", "ab", "a" * 65, "-ann", ".ann", "_ann", "an n", "ann ", " ann", "ann\n", "a\0n", "ann\x7f",
+    "änn",
+            "\u0430nn", "\u212aann", "\u0131nn", "\u017fann", "\uff41\uff4e\uff4e", "an😀", "a/n",
+            "a@n.example", "ann\u200b", "\u202eann"]  # fmt: skip
+NO_PASSWORDS = ["", "x" * 129, "a password with a \0 in it", "\0", "é" * 129, "😀" * 129, "e\u0301" * 65]
+NEW_PASSWORD = "another horse, another staple"
+REASONS = {
+    "required", "unknown_field", "wrong_type", "too_short", "too_long", "too_small", "too_large",
+    "invalid_format", "too_common", "repetitive", "contains_name",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One that takes a body, and the status when it takes it."""
+
+    method: str
+    path: str
+    taken: Taken
+    success: int
+
+    @property
+    def step(self) -> int:
+        """An ordinary run sends all of them to one operation, and of each other's every fifth."""
+        return 1 if "FUZZ_EXAMPLES" in os.environ or self.path == "/auth/register" else 5
+
+
+OPERATIONS = {
+    "register": Operation(
+        "POST",
+        "/auth/register",
+        Taken(
+            {"username": "carol", "password": PASSWORD},
+            ["username", "password"],
+            {"username": NO_NAMES, "password": [*NO_PASSWORDS, "short", "carol carol", "a" * 15, "ab" * 9]},
+        ),
+        201,
+    ),
+    "login": Operation(
+        "POST",
+        "/auth/login",
+        Taken(
+            {"username": "ann", "password": PASSWORD},
+            ["username", "password"],
+            {"username": ["", "a" * 65, "a\0n"], "password": NO_PASSWORDS},
+        ),
+        200,
+    ),
+    "logout": Operation(
+        "POST",
+        "/auth/logout",
+        Taken(
+            {"scope": "session"},
+            [],
+            {"scope": ["", "SESSION", "session ", "sessions", "others,all", "none", "\0"]},
+        ),
+        204,
+    ),
+    "change_token": Operation("PUT", "/auth/token/{token}", Taken({"revoke": True}, ["revoke"]), 200),
+    "change": Operation(
+        "PATCH",
+        "/account",
+        Taken(
+            {"username": "Ann", "password": NEW_PASSWORD, "current_password": PASSWORD},
+            ["current_password"],
+            {"username": NO_NAMES, "password": [*NO_PASSWORDS, "short"], "current_password": NO_PASSWORDS},
+        ),
+        200,
+    ),
+    "replace": Operation(
+        "PUT",
+        "/account",
+        Taken(
+            {"username": "Ann", "password": NEW_PASSWORD, "current_password": PASSWORD},
+            ["username", "password", "current_password"],
+            {"username": NO_NAMES, "password": [*NO_PASSWORDS, "short"], "current_password": NO_PASSWORDS},
+        ),
+        200,
+    ),
+}
+
+
+def rows(app: Flask) -> dict[str, list[str]]:
+    """Return all that is stored."""
+    with app.app_context():
+        return {
+            table.name: sorted(repr(row) for row in db.session.execute(table.select()))
+            for table in Base.metadata.sorted_tables
+        }
+
+
+def verdict(response: TestResponse, hostile: Hostile) -> str | None:
+    """Tell what is wrong with the answer to a hostile body, if anything is."""
+    try:
+        answered = problem(response)
+    except (AssertionError, AttributeError, KeyError, TypeError) as defect:
+        return f"{hostile.name}: {response.status_code}, no problem ({defect})"
+    if answered != (hostile.status, "malformed_json" if hostile.status == 400 else "validation_failed"):
+        return f"{hostile.name}: {answered} instead of {hostile.status}"
+    errors = response.get_json().get("errors", [])
+    if bool(errors) != (hostile.status == 422):
+        return f"{hostile.name}: {len(errors)} errors"
+    for error in errors:
+        if set(error) != {"pointer", "code", "detail"} or error["code"] not in REASONS or not error["detail"]:
+            return f"{hostile.name}: {error}"
+        if (error["pointer"], error["code"]) == ("", "invalid_format"):
+            return f"{hostile.name}: it is not told where"
+    return None
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_hostile_json_is_refused_and_changes_nothing(
+    app: Flask, ann: Person, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(app.config, "PROPAGATE_EXCEPTIONS", False)  # a defect is to be answered, and named
+    operation = OPERATIONS[name]
+    token = ann.get("/auth/token").json["items"][0]["id"]
+    before = rows(app)
+
+    def send(raw: bytes) -> TestResponse:
+        path = operation.path.format(token=token)
+        return ann.client.open(
+            path, method=operation.method, headers=ann.headers, data=raw, content_type="application/json"
+        )
+
+    hostiles = corpus(operation.taken)
+    verdicts = [verdict(send(hostile.raw), hostile) for hostile in hostiles[:: operation.step]]
+
+    assert [told for told in verdicts if told] == []
+    assert rows(app) == before
+    assert len(hostiles) >= 600
+    assert send(operation.taken.text().encode()).status_code == operation.success
