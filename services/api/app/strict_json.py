@@ -8,8 +8,8 @@ MAX_DEPTH = 32
 MAX_DIGITS = 4300  # Python refuses to convert more, and so does pydantic
 # Possessive, and matching an unterminated string to its end: linear whatever the text.
 STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)', re.DOTALL)
-PAIR = re.compile(rb"\[\]|\{\}")
 NO_BRACKET = bytes(set(range(256)) - set(b"[]{}"))
+ALIKE = bytes.maketrans(b"{}", b"[]")
 ESCAPED_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
@@ -30,12 +30,11 @@ def check(raw: bytes) -> Any:
 
 
 def _nests_within(levels: int, raw: bytes) -> bool:
-    """Take away the innermost pairs of brackets, a level at a time: fast, and without recursion."""
-    brackets = STRING.sub(b"", raw).translate(None, NO_BRACKET)
+    """Take away the innermost pairs of brackets, a level at a time: fast, and without recursion. Whether a
+    pair is one of the same kind, the parser tells."""
+    brackets = STRING.sub(b"", raw).translate(ALIKE, NO_BRACKET)
     for _ in range(levels):
-        brackets, pairs = PAIR.subn(b"", brackets)
-        if not pairs:
-            break
+        brackets = brackets.replace(b"[]", b"")
     return not brackets
 
 
