@@ -93,7 +93,7 @@ def _validate(schema: type[Body], raw: bytes, value: Any) -> Body:
         return schema.model_validate_json(raw)
     except ValidationError as error:
         if error.error_count() == 1 and error.errors()[0]["type"] == "json_invalid":
-            # Well formed, but with a number of more digits than pydantic's parser takes: it cannot tell where.
+            # Well formed, with a number of more digits than pydantic's parser takes: it cannot tell where.
             return schema.model_validate(value)
         raise
 
