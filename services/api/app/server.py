@@ -160,7 +160,7 @@ def create_server(app: Flask, settings: Settings) -> Server:
 
 def serve(server: Server) -> None:
     """Serve until SIGTERM or SIGINT; a second one changes nothing."""
-    gc.freeze()  # what is loaded stays; walked at each collection, it makes a body of many brackets cost thrice
+    gc.freeze()  # what is loaded stays; walked at each collection, it makes a body of brackets cost thrice
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, server.stop)
     server.run()
