@@ -1,4 +1,4 @@
-"""Requests that nobody thought of, made from the document by schemathesis: each answer must be as documented.
+"""Requests that nobody thought of: made from the document by schemathesis, or from a property by hypothesis.
 
 The seed is fixed, so that a run is like the one before. `make fuzz` takes longer, with a new seed each time.
 """
@@ -23,13 +23,20 @@ CONFIG = SchemathesisConfig.from_dict(
         ]
     }
 )
-SETTINGS = hypothesis.settings(
-    max_examples=EXAMPLES,
-    derandomize="FUZZ_EXAMPLES" not in os.environ,
-    deadline=None,
-    database=None,  # what failed is told, not kept in a file
-    suppress_health_check=list(hypothesis.HealthCheck),
-)
+
+
+def examples(ordinary: int) -> hypothesis.settings:
+    """Return the settings of a test: so many examples in an ordinary run, FUZZ_EXAMPLES in a longer one."""
+    return hypothesis.settings(
+        max_examples=max(ordinary, EXAMPLES),
+        derandomize="FUZZ_EXAMPLES" not in os.environ,
+        deadline=None,
+        database=None,  # what failed is told, not kept in a file
+        suppress_health_check=list(hypothesis.HealthCheck),
+    )
+
+
+SETTINGS = examples(EXAMPLES)
 hypothesis.settings.register_profile("tests", SETTINGS)
 hypothesis.settings.load_profile("tests")
 
