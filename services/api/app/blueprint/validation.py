@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 
 from flask import request
 from pydantic import BaseModel, ValidationError
+from werkzeug.exceptions import BadRequest
 
 from app import strict_json
 from app.blueprint.schemas import Body, FieldError, Query
@@ -48,7 +49,10 @@ class ValidationFailed(Exception):
 
 def read_query(schema: type[Query]) -> Query:
     """Validate the query string. Raises ValidationFailed, for an unknown or repeated parameter too."""
-    values = request.args.to_dict(flat=False)
+    try:
+        values = request.args.to_dict(flat=False)
+    except UnicodeDecodeError as error:  # bytes as they are, which a URI cannot contain
+        raise BadRequest from error
     repeated = [name for name, given in values.items() if len(given) > 1]
     if repeated:
         sentence = "Give this parameter once."
