@@ -146,9 +146,9 @@ def create_server(app: Flask, settings: Settings) -> Server:
         "channel_timeout": 60,
         "max_request_header_size": 16_384,
         # The app refuses what is longer than MAX_BODY_BYTES. This is for what nobody should even read, and
-        # larger because waitress counts the framing of chunks as well.
-        "max_request_body_size": 8 * settings.max_body_bytes,
-        "inbuf_overflow": 8 * settings.max_body_bytes,  # nothing goes into a temporary file
+        # larger because waitress counts the framing of chunks as well; not much, for each chunk costs time.
+        "max_request_body_size": 2 * settings.max_body_bytes,
+        "inbuf_overflow": 2 * settings.max_body_bytes,  # nothing goes into a temporary file
         "ident": None,
         "clear_untrusted_proxy_headers": False,  # nobody here reads them
     }
