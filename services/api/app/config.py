@@ -3,7 +3,7 @@
 import os
 import re
 from contextlib import suppress
-from ipaddress import IPv4Network, IPv6Network
+from ipaddress import IPv4Network, IPv6Address, IPv6Network
 from pathlib import Path
 from secrets import token_urlsafe
 from tempfile import NamedTemporaryFile
@@ -13,7 +13,7 @@ import click
 import psycopg2
 from flask import Flask, current_app
 from psycopg2 import extensions
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, ValidationInfo
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
@@ -25,6 +25,18 @@ MAX_ATTEMPTS = 1000  # that one limit counts: each is remembered
 INSTANCE = Path(__file__).parent.parent / "instance"
 SECRETS = ("DATABASE_URL", "SECRET_KEY", "SECRET_KEY_FALLBACKS")
 POSTGRESQL = ("postgres", "postgresql", "postgresql+psycopg2")
+# What examples and templates write where a secret belongs.
+CHANGE_ME = re.compile(r"change[-_ ]?(me|this|it)[-_ .!]*", re.IGNORECASE)
+PLACEHOLDER = re.compile(
+    r"((change|replace|me|this|it|your|my|the|very|super|secret|key|jwt|flask|api|app|django|in|for|to|with|and|"
+    r"production|development|dev|please|default|insecure|example|placeholder|password|string|long|random|"
+    r"at|least|bytes?|characters?|chars?)[\W\d_]*)+",
+    re.IGNORECASE,
+)
+LABEL = "[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?"
+ORIGIN = re.compile(
+    rf"https?://({LABEL}(\.{LABEL})*|\[(?P<ipv6>[0-9a-f:]+)\])(:(?P<port>[1-9][0-9]{{0,4}}))?"
+)
 
 
 class Limit(NamedTuple):
@@ -38,11 +50,13 @@ class InvalidSettings(click.ClickException):
     """The environment does not describe an app that can run; the message names every wrong variable."""
 
 
-def _database_url(value: object) -> URL:
+def _database_url(value: object, info: ValidationInfo) -> URL:
     try:
         url = make_url(str(value))
     except (ArgumentError, ValueError):
         url = URL.create("unreadable")
+    if info.data.get("flask_env") == "production" and CHANGE_ME.fullmatch(url.password or ""):
+        raise ValueError("still has a placeholder as its password")
     if url.drivername in POSTGRESQL and url.database and (url.port or 0) <= MAX_PORT and _is_dsn(url):
         return url.set(drivername="postgresql+psycopg2")
     if url.drivername == "sqlite" and url.database not in (None, "", ":memory:") and not url.query:
@@ -71,10 +85,34 @@ def _true_or_false(value: object) -> object:
     return value
 
 
-def _long_enough(key: SecretStr) -> SecretStr:
-    if len(key.get_secret_value().encode()) < 32:  # RFC 7518, 3.2: as long as the hash
+def _hard_to_guess(key: SecretStr) -> SecretStr:
+    text = key.get_secret_value()
+    if len(text.encode()) < 32:  # RFC 7518, 3.2: as long as the hash
         raise ValueError("must have at least 32 bytes")
+    if len(set(text)) < 10 or PLACEHOLDER.fullmatch(text):
+        raise ValueError("is a placeholder or hardly varied: make one as .env.example says")
     return key
+
+
+def _not_blank(text: str) -> str:
+    if not text.strip():
+        raise ValueError("must not be blank")
+    return text
+
+
+def _origin(text: str) -> str:
+    """Take an origin as a browser sends it. `*` is none: it would open the API to every page."""
+    match = ORIGIN.fullmatch(text)
+    if not match or int(match["port"] or 1) > MAX_PORT or (match["ipv6"] and not _is_ipv6(match["ipv6"])):
+        raise ValueError("must be origins such as https://app.example.com, separated by commas")
+    return text
+
+
+def _is_ipv6(text: str) -> bool:
+    try:
+        return bool(IPv6Address(text))
+    except ValueError:
+        return False
 
 
 def _split(value: object) -> object:
@@ -96,25 +134,29 @@ def _limit(value: object) -> object:
 
 
 DatabaseUrl = Annotated[URL, NoDecode, BeforeValidator(_database_url)]
-SigningKey = Annotated[SecretStr, AfterValidator(_long_enough)]
+SigningKey = Annotated[SecretStr, AfterValidator(_hard_to_guess)]
 SigningKeys = Annotated[tuple[SigningKey, ...], NoDecode, BeforeValidator(_split)]
 HostName = Annotated[str, Field(pattern=r"^([A-Za-z0-9_.-]+|\[[0-9A-Fa-f:.]+\])$"), AfterValidator(str.lower)]
 HostNames = Annotated[tuple[HostName, ...], NoDecode, BeforeValidator(_split)]
 Networks = Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode, BeforeValidator(_split)]
 OptionalLimit = Annotated[Limit | None, NoDecode, BeforeValidator(_limit)]
-# An origin as a browser sends it. `*` is none: it would open the API to every page.
-Origin = Annotated[str, Field(pattern=r"^https?://([a-z0-9.-]+|\[[0-9a-f:]+\])(:[0-9]{1,5})?$")]
+Origin = Annotated[str, AfterValidator(_origin)]
 Origins = Annotated[tuple[Origin, ...], NoDecode, BeforeValidator(_split)]
 Whole = Annotated[int, BeforeValidator(_whole)]
 Switch = Annotated[bool, BeforeValidator(_true_or_false)]
-Name = Annotated[str, Field(min_length=1, max_length=255)]
+Name = Annotated[str, Field(max_length=255), AfterValidator(_not_blank)]
 
 
 class Settings(BaseSettings):
     """One field an environment variable, in the order of .env.example, which gives the reasons."""
 
     model_config = SettingsConfigDict(
-        arbitrary_types_allowed=True, env_ignore_empty=True, frozen=True, hide_input_in_errors=True
+        alias_generator=str.upper,  # with case_sensitive: `port` is another program's variable
+        arbitrary_types_allowed=True,
+        case_sensitive=True,
+        env_ignore_empty=True,
+        frozen=True,
+        hide_input_in_errors=True,
     )
 
     flask_env: Literal["development", "testing", "production"] = "production"
@@ -158,7 +200,7 @@ def load() -> Settings:
         settings = Settings(**given)  # type: ignore[arg-type]
     except ValidationError as error:
         for item in error.errors(include_url=False, include_input=False):
-            name = str(item["loc"][0]).upper()
+            name = str(item["loc"][0])
             if name not in wrong and f"{name}_FILE" not in wrong:
                 wrong[name] = _reason(item["type"], item["msg"])
     if wrong:
@@ -211,7 +253,7 @@ def _secrets_from_files(wrong: dict[str, str]) -> dict[str, str]:
         file = os.environ.get(f"{name}_FILE")
         if file and not os.environ.get(name):
             try:
-                found[name.lower()] = Path(file).read_text(encoding="utf-8").strip()
+                found[name] = Path(file).read_text(encoding="utf-8").strip()
             except (OSError, ValueError) as error:
                 wrong[f"{name}_FILE"] = f"cannot read {file} ({type(error).__name__})"
     return found
@@ -223,10 +265,10 @@ def _development_defaults(wrong: dict[str, str]) -> dict[str, str]:
         return {}
     defaults = {}
     if not os.environ.get("DATABASE_URL"):
-        defaults["database_url"] = "sqlite:///app.db"  # in instance/, as Flask-SQLAlchemy has it
+        defaults["DATABASE_URL"] = "sqlite:///app.db"  # in instance/, as Flask-SQLAlchemy has it
     if not os.environ.get("SECRET_KEY") and not os.environ.get("SECRET_KEY_FILE"):
         try:
-            defaults["secret_key"] = make_secret_key(INSTANCE / "secret_key")
+            defaults["SECRET_KEY"] = make_secret_key(INSTANCE / "secret_key")
         except OSError as error:
             wrong["SECRET_KEY"] = (
                 f"none can be kept in {INSTANCE} ({type(error).__name__}), so it must be given"

@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from secrets import token_hex
 
 import pytest
 from sqlalchemy import URL, create_engine, make_url, text
@@ -10,7 +11,7 @@ from app.config import Settings
 
 # For an app that only describes itself.
 NEVER_OPENED = "postgresql+psycopg2://nobody@127.0.0.1:1/never_opened_test"
-SECRET_KEY = "a key of the tests, known to everybody, good for nothing"
+SECRET_KEY = token_hex(32)  # another one each time: no key stands in the repository
 
 
 def refuse_unmarked(url: URL) -> URL:
@@ -23,7 +24,8 @@ def refuse_unmarked(url: URL) -> URL:
 
 
 def settings_for(url: URL | str, **others: object) -> Settings:
-    return Settings(flask_env="testing", database_url=url, secret_key=SECRET_KEY, **others)  # type: ignore[arg-type]
+    given = {"flask_env": "testing", "database_url": url, "secret_key": SECRET_KEY} | others
+    return Settings(**{name.upper(): value for name, value in given.items()})  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="session")

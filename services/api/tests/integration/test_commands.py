@@ -14,6 +14,7 @@ from sqlalchemy import select
 from app.clock import now
 from app.database import db
 from app.model.models import Role, Session, Token, User
+from tests.conftest import SECRET_KEY
 from tests.integration.conftest import PASSWORD, People, problem
 
 API = Path(__file__).parent.parent.parent
@@ -170,7 +171,7 @@ def test_wrong_settings_stop_every_command_in_one_line() -> None:
 def test_a_database_that_is_not_migrated_is_told_in_one_line(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/app_test.db"
 
-    result = flask("user", "list", DATABASE_URL=url, SECRET_KEY="k" * 32)
+    result = flask("user", "list", DATABASE_URL=url, SECRET_KEY=SECRET_KEY)
 
     assert result.returncode == 1
     assert "flask db upgrade" in result.stderr
@@ -178,7 +179,9 @@ def test_a_database_that_is_not_migrated_is_told_in_one_line(tmp_path: Path) -> 
 
 
 def test_a_migration_without_its_database_is_told_in_one_line(tmp_path: Path) -> None:
-    result = flask("db", "upgrade", DATABASE_URL=f"sqlite:///{tmp_path}/no/app_test.db", SECRET_KEY="k" * 32)
+    result = flask(
+        "db", "upgrade", DATABASE_URL=f"sqlite:///{tmp_path}/no/app_test.db", SECRET_KEY=SECRET_KEY
+    )
 
     assert result.returncode == 1
     assert "Traceback" not in result.stdout + result.stderr

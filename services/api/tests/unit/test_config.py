@@ -1,7 +1,9 @@
 """The settings."""
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from secrets import token_hex, token_urlsafe
 
 import pytest
 
@@ -9,7 +11,7 @@ from app import config
 from app.config import InvalidSettings, Settings
 
 REPOSITORY = Path(__file__).parents[4]
-KEY = "k" * 32
+KEY = token_urlsafe(32)
 URL = "postgresql://ann:secret@db/app"
 
 
@@ -55,6 +57,63 @@ def test_all_that_is_wrong_is_told_at_once_and_no_secret(monkeypatch: pytest.Mon
         assert f"{name}: " in message
     assert "secret@" not in message
     assert '"secret"' not in message
+
+
+def test_a_variable_in_lower_case_is_another_programs(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = load(monkeypatch, DATABASE_URL=URL, SECRET_KEY=KEY, port="1", Threads="x", flask_env="testing")
+
+    assert (settings.port, settings.threads, settings.flask_env) == (5000, 8, "production")
+    monkeypatch.delenv("SECRET_KEY")
+    assert "SECRET_KEY: is required" in wrong(monkeypatch, secret_key=KEY)
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "short",
+        "k" * 32,
+        " " * 64,
+        "abcdefghi" * 9,
+        "changeme" * 8,
+        "change-me-change-me-change-me-please",
+        "CHANGE_THIS_SECRET_KEY_IN_PRODUCTION",
+        "your-secret-key-your-secret-key-1234567890",
+        "super secret key with at least 32 bytes",
+        "my-very-long-random-jwt-secret-key!!",
+    ],
+)
+def test_a_key_that_is_easy_to_guess_stops_the_start(monkeypatch: pytest.MonkeyPatch, key: str) -> None:
+    message = wrong(monkeypatch, DATABASE_URL=URL, SECRET_KEY=key)
+
+    assert "SECRET_KEY: " in message
+    assert "DATABASE_URL" not in message
+
+
+@pytest.mark.parametrize("make", [token_urlsafe, token_hex])
+def test_a_random_key_is_taken(monkeypatch: pytest.MonkeyPatch, make: Callable[[int], str]) -> None:
+    for _ in range(50):
+        load(monkeypatch, DATABASE_URL=URL, SECRET_KEY=make(32))
+
+
+@pytest.mark.parametrize("password", ["changeme", "changethis", "Change-Me!", "change_it"])
+def test_a_placeholder_as_the_databases_password_is_refused_in_production(
+    monkeypatch: pytest.MonkeyPatch, password: str
+) -> None:
+    url = f"postgresql://ann:{password}@db/app"
+
+    message = wrong(monkeypatch, DATABASE_URL=url, SECRET_KEY=KEY)
+    settings = load(monkeypatch, DATABASE_URL=url, SECRET_KEY=KEY, FLASK_ENV="development")
+
+    assert "DATABASE_URL: still has a placeholder" in message
+    assert password not in message
+    assert settings.database_url.password == password
+
+
+@pytest.mark.parametrize("name", ["JWT_ISSUER", "JWT_AUDIENCE"])
+def test_a_blank_name_stops_the_start(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    assert f"{name}: must not be blank" in wrong(
+        monkeypatch, DATABASE_URL=URL, SECRET_KEY=KEY, **{name: " \t"}
+    )
 
 
 def test_an_empty_setting_counts_as_unset(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -169,15 +228,39 @@ def test_an_empty_file_is_a_missing_secret(
 
 
 def test_origins_come_as_a_list(monkeypatch: pytest.MonkeyPatch) -> None:
-    given = "https://app.example, http://localhost:3000"
+    given = "https://app.example, http://localhost:3000,http://[::1]:65535,https://10.0.0.1"
 
     settings = load(monkeypatch, DATABASE_URL=URL, SECRET_KEY=KEY, CORS_ORIGINS=given)
 
-    assert settings.cors_origins == ("https://app.example", "http://localhost:3000")
+    assert settings.cors_origins == (
+        "https://app.example",
+        "http://localhost:3000",
+        "http://[::1]:65535",
+        "https://10.0.0.1",
+    )
 
 
 @pytest.mark.parametrize(
-    "origins", ["*", "https://*.example", "app.example", "https://app.example/", "https://A.example", "null"]
+    "origins",
+    [
+        "*",
+        "https://*.example",
+        "app.example",
+        "https://app.example/",
+        "https://A.example",
+        "null",
+        "https://..",
+        "https://.",
+        "https://a..b",
+        "https://-a",
+        "https://a-",
+        "https://a:65536",
+        "https://a:0",
+        "https://a:",
+        "https://[::::]",
+        "https://[1]",
+        "https://",
+    ],
 )
 def test_what_is_no_exact_origin_stops_the_start(monkeypatch: pytest.MonkeyPatch, origins: str) -> None:
     assert "CORS_ORIGINS: " in wrong(monkeypatch, DATABASE_URL=URL, SECRET_KEY=KEY, CORS_ORIGINS=origins)
@@ -213,7 +296,7 @@ def test_lists_of_hosts_networks_and_keys_come_comma_separated(monkeypatch: pyte
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("SECRET_KEY_FALLBACKS", f"{KEY},short"),
+        ("SECRET_KEY_FALLBACKS", "too-short,short"),
         ("ALLOWED_HOSTS", "*"),
         ("ALLOWED_HOSTS", "api.example.com:5000"),
         ("ALLOWED_HOSTS", "https://api.example.com"),

@@ -1,5 +1,6 @@
 """`flask config check`: every weakness is told by its setting, and no secret."""
 
+from secrets import token_hex
 from typing import Any
 
 import pytest
@@ -8,7 +9,7 @@ from app import create_app
 from app.config import Settings
 from app.deployment_check import check
 
-KEY = "7f4d1e0a9b3c5d8e6f2a1b0c9d8e7f6a5b4c3d2e1f0a9b8c"
+KEY = token_hex(32)
 STRONG: dict[str, Any] = {
     "database_url": "postgresql://app:x9tkQ2emZ7rpL4nw@db.example.com/app?sslmode=verify-full",
     "secret_key": KEY,
@@ -19,7 +20,7 @@ STRONG: dict[str, Any] = {
 
 
 def settings(**changes: object) -> Settings:
-    return Settings(**(STRONG | changes))
+    return Settings(**{name.upper(): value for name, value in (STRONG | changes).items()})
 
 
 def test_strong_settings_have_no_finding() -> None:
