@@ -1,6 +1,6 @@
 # `make` alone lists these commands. Each is one line; whatever takes more is a script in scripts/.
 .DEFAULT_GOAL := help
-.PHONY: help up down logs run test test-clients fuzz coverage lint format docs migration lock upgrade
+.PHONY: help up down logs run test test-clients fuzz coverage lint format audit sbom docs migration lock upgrade
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
@@ -24,7 +24,8 @@ test-clients: ## let a browser and other clients use the running API, in throwaw
 	@scripts/test-clients $(t)
 
 fuzz: ## ask the API what nobody thought of, for some minutes
-	@FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-300} scripts/test tests/integration/test_fuzz.py
+	@FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-300} scripts/test tests/integration/test_fuzz.py \
+		tests/integration/test_properties.py tests/integration/test_hostile_json.py tests/unit/test_strict_json_properties.py
 
 coverage: ## run the tests on PostgreSQL, show what they do not reach, fail under 95 %
 	@scripts/test --coverage
@@ -34,6 +35,12 @@ lint: ## check format, rules, types, Dockerfiles, shell scripts, Compose files a
 
 format: ## format the code, and repair what the rules can
 	@scripts/venv dev && cd services/api && ../../.venv/bin/ruff format && ../../.venv/bin/ruff check --fix
+
+audit: ## look for known vulnerabilities in what is locked, and for unsafe code
+	@scripts/audit
+
+sbom: ## write the bill of materials of what the image installs to sbom.json (CycloneDX)
+	@scripts/sbom
 
 docs: ## write the OpenAPI document, the Postman collection and the .http files to postman/
 	@scripts/docs
