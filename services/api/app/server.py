@@ -148,7 +148,7 @@ def create_server(app: Flask, settings: Settings) -> Server:
         # The app refuses what is longer than MAX_BODY_BYTES. This is for what nobody should even read, and
         # larger because waitress counts the framing of chunks as well; not much, for each chunk costs time.
         "max_request_body_size": 2 * settings.max_body_bytes,
-        "inbuf_overflow": 2 * settings.max_body_bytes,  # nothing goes into a temporary file
+        "inbuf_overflow": 4 * settings.max_body_bytes,  # never reached: nothing goes into a temporary file
         "ident": None,
         "clear_untrusted_proxy_headers": False,  # nobody here reads them
     }
