@@ -39,7 +39,7 @@ format: ## format the code, and repair what the rules can
 audit: ## look for known vulnerabilities in what is locked, and for unsafe code
 	@scripts/audit
 
-sbom: ## write the bill of materials of what the image installs to sbom.json (CycloneDX)
+sbom: ## write the bill of materials of the locked packages to sbom.json (CycloneDX)
 	@scripts/sbom
 
 docs: ## write the OpenAPI document, the Postman collection and the .http files to postman/
