@@ -1,10 +1,13 @@
 """How often somebody may try: exact, healing by itself, no way around it, and nobody's owner locked out."""
 
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 from unittest.mock import patch
+from uuid import UUID
 
 import httpx
 import pytest
@@ -19,7 +22,7 @@ from app.clock import now
 from app.config import Settings
 from app.database import db
 from app.exceptions import Overloaded
-from app.model.attempt_repository import ENTRY, TIME
+from app.model.attempt_repository import ENTRY, TIME, AttemptRepository, Count
 from app.model.models import Attempts, Session
 from app.model.passwords import Argon2id
 from tests.conftest import NEVER_OPENED, settings_for
@@ -384,3 +387,24 @@ def test_logins_that_fail_and_succeed_at_once_do_not_deadlock(live: Live) -> Non
     for _ in range(3):
         answers = at_once(*[logging_in(name, password) for name in names for password in (PASSWORD, WRONG)])
         assert {answer.status_code for answer in answers} == {200, 401}
+
+
+def test_rows_are_locked_in_one_order_whatever_order_they_are_named_in(committed_app: Flask) -> None:
+    if committed_app.extensions["settings"].database_url.drivername == "sqlite":
+        pytest.skip("SQLite has one lock for all")
+    low, high = (Count(UUID(int=number), 5, 60) for number in (1, 2))
+
+    def count_both() -> None:
+        with committed_app.app_context():
+            attempts = AttemptRepository(db.session)
+            attempts.take_back(attempts.reserve([high, low]))
+            db.session.commit()
+
+    with committed_app.app_context(), ThreadPoolExecutor(1) as pool:
+        attempts = AttemptRepository(db.session)
+        attempts.reserve([low])
+        both = pool.submit(count_both)
+        time.sleep(0.3)  # it waits for the low one by now, and must not hold the high one
+        attempts.reserve([high])
+        db.session.commit()
+        both.result(timeout=10)
