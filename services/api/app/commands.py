@@ -158,7 +158,7 @@ def serve() -> None:
     """Serve the API until SIGTERM or Ctrl-C; what was accepted by then is answered."""
     settings = config.current()
     try:
-        waitress = server.create_server(current_app._get_current_object(), settings)  # type: ignore[attr-defined]
+        listener = server.listen(settings.host, settings.port)
     except (OSError, UnicodeError) as error:
         reason = getattr(error, "strerror", None) or "HOST is no host name"
         raise click.ClickException(
@@ -167,7 +167,8 @@ def serve() -> None:
         ) from error
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     click.echo(f"Serving on http://{host}:{settings.port}")
-    server.serve(waitress)
+    app = current_app._get_current_object()  # type: ignore[attr-defined]
+    server.SERVERS[settings.server](app, settings, listener)
 
 
 @click.command("openapi")

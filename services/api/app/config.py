@@ -184,6 +184,8 @@ class Settings(BaseSettings):
     allowed_hosts: HostNames = ()
     trusted_proxies: Networks = ()
     cors_origins: Origins = ()
+    server: Literal["waitress", "gunicorn"] = "waitress"
+    web_concurrency: Whole = Field(1, ge=1, le=64)
     host: str = "127.0.0.1"
     port: Whole = Field(5000, ge=1, le=MAX_PORT)
     threads: Whole = Field(8, ge=1, le=200)

@@ -1,10 +1,14 @@
-"""The server: waitress with our limits and answers, and a stop that loses nothing that was accepted."""
+"""The servers: waitress with our limits and answers and a stop that loses nothing accepted, or gunicorn."""
 
 import gc
+import logging
+import os
 import select
 import signal
 import socket
+import sys
 import time
+from pathlib import Path
 from threading import Event
 from typing import Any
 
@@ -21,6 +25,8 @@ from app.blueprint.handlers import BY_STATUS, MEDIA_TYPE, document
 from app.blueprint.headers import SECURITY
 from app.config import Settings
 
+logger = logging.getLogger("app.server")
+GUNICORN = Path(__file__).parent.parent / "gunicorn.conf.py"
 DRAIN_SECONDS = 8
 QUIET_SECONDS = 0.5  # for which a connection is silent before a drain closes it: a request may be on its way
 LINGER_SECONDS = 2  # for which the rest of a refused request is read and thrown away
@@ -137,9 +143,21 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
         self.socket.close()
 
 
-def create_server(app: Flask, settings: Settings) -> Server:
-    """Bind the port and return the server. Raises OSError when the port is taken or the host unknown."""
-    listener = _listen(settings.host, settings.port)
+def listen(host: str, port: int) -> socket.socket:
+    """Bind the host, or every interface for `*`: one socket then takes IPv6 and IPv4.
+
+    Raises OSError when the port is taken or the host unknown.
+    """
+    if host == "*" and socket.has_dualstack_ipv6():
+        return socket.create_server(("", port), family=socket.AF_INET6, dualstack_ipv6=True)
+    family, _, _, _, address = socket.getaddrinfo(
+        None if host == "*" else host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    )[0]
+    return socket.create_server(address[:2], family=family)
+
+
+def create_server(app: Flask, settings: Settings, listener: socket.socket) -> Server:
+    """Return waitress, ready to run."""
     limits: dict[str, Any] = {
         "threads": settings.threads,
         "connection_limit": 900,
@@ -158,9 +176,12 @@ def create_server(app: Flask, settings: Settings) -> Server:
     return server
 
 
-def serve(server: Server) -> None:
+def serve_by_waitress(app: Flask, settings: Settings, listener: socket.socket) -> None:
     """Serve until SIGTERM or SIGINT; a second one changes nothing."""
     gc.freeze()  # what is loaded stays; walked at each collection, it makes a body of brackets cost thrice
+    if settings.web_concurrency > 1:  # some hosts set it for everybody, so it is no reason not to start
+        logger.warning("WEB_CONCURRENCY is without effect: only SERVER=gunicorn has several processes")
+    server = create_server(app, settings, listener)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, server.stop)
     server.run()
@@ -168,11 +189,12 @@ def serve(server: Server) -> None:
         signal.signal(number, signal.SIG_IGN)
 
 
-def _listen(host: str, port: int) -> socket.socket:
-    """Bind the host, or every interface for `*`: one socket then takes IPv6 and IPv4."""
-    if host == "*" and socket.has_dualstack_ipv6():
-        return socket.create_server(("", port), family=socket.AF_INET6, dualstack_ipv6=True)
-    family, _, _, _, address = socket.getaddrinfo(
-        None if host == "*" else host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-    )[0]
-    return socket.create_server(address[:2], family=family)
+def serve_by_gunicorn(_app: Flask, _settings: Settings, listener: socket.socket) -> None:
+    """Become gunicorn, whose processes serve what this one has bound; signals then reach it alone."""
+    listener.set_inheritable(True)
+    command = [sys.executable, "-m", "gunicorn", "--config", str(GUNICORN)]
+    os.execv(sys.executable, [*command, "--bind", f"fd://{listener.fileno()}"])  # noqa: S606
+
+
+# What `flask serve` runs, by the setting SERVER.
+SERVERS = {"waitress": serve_by_waitress, "gunicorn": serve_by_gunicorn}

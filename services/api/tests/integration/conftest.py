@@ -220,7 +220,7 @@ def live(committed_app: Flask, password_hash: PasswordHash) -> Iterator[tuple[st
     """A real server in a thread, its address, and people who have accounts there."""
     committed_app.extensions["stopping"].clear()
     settings = committed_app.extensions["settings"].model_copy(update={"port": 0})
-    running = server.create_server(committed_app, settings)
+    running = server.create_server(committed_app, settings, server.listen(settings.host, settings.port))
     thread = threading.Thread(target=running.run)
     thread.start()
     yield f"http://127.0.0.1:{running.effective_port}", People(committed_app, password_hash)

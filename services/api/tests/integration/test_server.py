@@ -176,7 +176,7 @@ def test_a_cut_body_is_not_acted_on(live: Live) -> None:
 @pytest.mark.parametrize("host", ["127.0.0.1", "*"])
 def test_the_server_listens_where_it_is_told(committed_app: Flask, host: str) -> None:
     settings = committed_app.extensions["settings"].model_copy(update={"host": host, "port": 0})
-    running = server.create_server(committed_app, settings)
+    running = server.create_server(committed_app, settings, server.listen(settings.host, settings.port))
     thread = threading.Thread(target=running.run)
     thread.start()
 

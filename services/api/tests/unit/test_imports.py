@@ -10,7 +10,7 @@ APP = Path(__file__).parents[2] / "app"
 LAYERS = [
     {"app"},
     {"app.commands", "app.logs"},
-    {"app.server"},
+    {"app.server", "app.worker"},
     {"app.blueprint", "app.tour"},
     {"app.authentication", "app.limits"},
     {"app.database", "app.jwt_profile"},

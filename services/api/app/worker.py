@@ -1,0 +1,42 @@
+"""gunicorn's worker and log, where this app needs them otherwise. Uses internals of gunicorn 27."""
+
+import select
+from typing import Any
+
+from gunicorn.glogging import Logger
+from gunicorn.workers.gthread import ThreadWorker
+
+from app import lifecycle
+
+
+class Worker(ThreadWorker):  # type: ignore[misc]
+    """Threads, and a stop like the other server's: not ready from its first moment, and no connection is
+    left in the kernel's queue for seconds, to be reset in the end."""
+
+    def handle_exit(self, sig: int, frame: Any) -> None:
+        lifecycle.stopping(self.app.wsgi()).set()
+        super().handle_exit(sig, frame)
+
+    def set_accept_enabled(self, enabled: bool) -> None:
+        super().set_accept_enabled(enabled)
+        if not enabled and not self.alive:
+            self._close_listeners()
+
+    def _close_listeners(self) -> None:
+        """Take what the kernel has accepted for us already, then refuse more."""
+        for listener in self.sockets:
+            poll = select.poll()
+            poll.register(listener, select.POLLIN)
+            while poll.poll(0):
+                self.accept(listener)
+            listener.close()
+        self.sockets = []
+
+
+class Log(Logger):  # type: ignore[misc]
+    """gunicorn's own messages, written as all others are."""
+
+    def setup(self, cfg: Any) -> None:
+        super().setup(cfg)
+        self.error_log.handlers.clear()
+        self.error_log.propagate = True

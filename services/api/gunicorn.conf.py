@@ -1,0 +1,50 @@
+"""gunicorn's settings, from the app's own: for `SERVER=gunicorn flask serve`, and for `gunicorn` by hand."""
+
+import os
+import socket
+import sys
+from typing import Any
+
+import gunicorn
+from gunicorn.http.errors import LimitRequestHeaders
+
+from app.config import APP_NAME, InvalidSettings, load
+
+try:
+    settings = load()
+except InvalidSettings as error:
+    sys.exit(f"Error: {error.message}")
+
+wsgi_app = "app:create_app()"
+preload_app = True  # what is wrong with the app is told once, before any worker
+worker_class = "app.worker.Worker"
+logger_class = "app.worker.Log"
+loglevel = settings.log_level
+
+# `flask serve` binds by itself and passes the socket on. `[::]` takes IPv4 as well.
+host = settings.host if settings.host != "*" else "::" if socket.has_dualstack_ipv6() else "0.0.0.0"  # noqa: S104
+bind = f"[{host}]:{settings.port}" if ":" in host else f"{host}:{settings.port}"
+
+workers = settings.web_concurrency
+threads = settings.threads
+worker_connections = 1000
+keepalive = 60
+graceful_timeout = 8  # for a stop within 10 seconds
+# Where a worker tells that it lives: never on a disk, which could block it.
+worker_tmp_dir = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108
+control_socket_disable = True  # it would be a file in a home folder that may not exist
+
+limit_request_line = 8190
+limit_request_fields = 100
+limit_request_field_size = 8190
+MAX_HEADERS = 16_384
+
+# No header of a client changes what a request is: which proxies to believe is the app's own setting.
+forwarded_allow_ips = ""
+gunicorn.SERVER = APP_NAME  # the header Server, which gunicorn always sends
+
+
+def pre_request(_worker: Any, request: Any) -> None:
+    """Limit the headers as a whole; gunicorn itself limits each, and their number."""
+    if sum(len(name) + len(value) for name, value in request.headers) > MAX_HEADERS:
+        raise LimitRequestHeaders("the headers are longer than 16 KiB")
