@@ -13,6 +13,8 @@ class Worker(ThreadWorker):  # type: ignore[misc]
     """Threads, and a stop like the other server's: not ready from its first moment, and no connection is
     left in the kernel's queue for seconds, to be reset in the end."""
 
+    sockets: list[Any]
+
     def handle_exit(self, sig: int, frame: Any) -> None:
         lifecycle.stopping(self.app.wsgi()).set()
         super().handle_exit(sig, frame)

@@ -6,10 +6,11 @@ from typing import Any, TypeVar
 
 from flask import request
 from pydantic import BaseModel, ValidationError
-from werkzeug.exceptions import BadRequest
+from werkzeug.exceptions import BadRequest, HTTPException, RequestEntityTooLarge
 
 from app import strict_json
 from app.blueprint.schemas import Body, FieldError, Query
+from app.config import current
 
 Schema = TypeVar("Schema", bound=BaseModel)
 
@@ -67,16 +68,13 @@ def read_query(schema: type[Query]) -> Query:
 
 def refuse_body() -> None:
     """Raises ValidationFailed if there is one where none is taken."""
-    if request.get_data(cache=False):
+    if _read_whole():
         raise ValidationFailed([FieldError(pointer="", code="unknown_field", detail="Send no body here.")])
 
 
 def read_body(schema: type[Body], *, optional: bool) -> Body:
-    """Validate the body. Raises UnsupportedMediaType, MalformedJson and ValidationFailed.
-
-    Flask's MAX_CONTENT_LENGTH refuses a longer one before it is read, and werkzeug one that is cut short.
-    """
-    raw = request.get_data(cache=False)
+    """Validate the body. Raises UnsupportedMediaType, MalformedJson and ValidationFailed."""
+    raw = _read_whole()
     if not raw and not request.content_type:
         if optional:
             return schema()
@@ -100,6 +98,24 @@ def _validate(schema: type[Body], raw: bytes, value: Any) -> Body:
             # Well formed, with a number of more digits than pydantic's parser takes: it cannot tell where.
             return schema.model_validate(value)
         raise
+
+
+def _read_whole() -> bytes:
+    """Return the body. Raises RequestEntityTooLarge, and BadRequest for one that the client did not send
+    to its end: werkzeug takes either, cut, for the whole where the server passes on what comes."""
+    limit = current().max_body_bytes
+    request.max_content_length = limit + 1  # by the one byte more a longer one is told
+    try:
+        raw = request.get_data(cache=False)
+    except HTTPException:
+        raise
+    except Exception as error:  # each server has its own for a broken chunk
+        raise BadRequest from error
+    if len(raw) > limit:
+        raise RequestEntityTooLarge
+    if len(raw) < (request.content_length or 0):
+        raise BadRequest
+    return raw
 
 
 def _refuse_other_media_types() -> None:
