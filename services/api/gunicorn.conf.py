@@ -1,5 +1,6 @@
 """gunicorn's settings, from the app's own: for `SERVER=gunicorn flask serve`, and for `gunicorn` by hand."""
 
+import gc
 import os
 import socket
 import sys
@@ -48,3 +49,8 @@ def pre_request(_worker: Any, request: Any) -> None:
     """Limit the headers as a whole; gunicorn itself limits each, and their number."""
     if sum(len(name) + len(value) for name, value in request.headers) > MAX_HEADERS:
         raise LimitRequestHeaders("the headers are longer than 16 KiB")
+
+
+def when_ready(_server: Any) -> None:
+    """Let the workers share what is loaded: no collection walks it, or copies it by walking."""
+    gc.freeze()

@@ -3,6 +3,7 @@
 import gc
 import logging
 import os
+import resource
 import select
 import signal
 import socket
@@ -29,6 +30,7 @@ logger = logging.getLogger("app.server")
 GUNICORN = Path(__file__).parent.parent / "gunicorn.conf.py"
 DRAIN_SECONDS = 8
 QUIET_SECONDS = 0.5  # for which a connection is silent before a drain closes it: a request may be on its way
+CONNECTIONS = 2000  # at most: half-sent bodies, up to 128 KiB each, then fill 250 MB
 LINGER_SECONDS = 2  # for which the rest of a refused request is read and thrown away
 
 
@@ -129,15 +131,19 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
         self.task_dispatcher.shutdown(timeout=0.5)
         wasyncore.close_all(self._map)
 
+    def handle_accept(self) -> None:
+        """Accept all that wait: one a turn, as waitress does, is slow when the turns are."""
+        accepted = -1
+        while accepted < len(self._map) < self.adj.connection_limit:
+            accepted = len(self._map)
+            super().handle_accept()
+
     def _turn(self) -> None:
         wasyncore.loop(timeout=0.1, map=self._map, use_poll=True, count=1)
 
     def _close_listener(self) -> None:
         """Take what the kernel has accepted for us already, then refuse more."""
-        accepted = -1
-        while accepted < len(self.active_channels):
-            accepted = len(self.active_channels)
-            self.handle_accept()
+        self.handle_accept()
         self.accepting = False
         self.del_channel()
         self.socket.close()
@@ -160,7 +166,7 @@ def create_server(app: Flask, settings: Settings, listener: socket.socket) -> Se
     """Return waitress, ready to run."""
     limits: dict[str, Any] = {
         "threads": settings.threads,
-        "connection_limit": 900,
+        "connection_limit": _connection_limit(settings),
         "channel_timeout": 60,
         "max_request_header_size": 16_384,
         # The app refuses what is longer than MAX_BODY_BYTES. This is for what nobody should even read, and
@@ -174,6 +180,19 @@ def create_server(app: Flask, settings: Settings, listener: socket.socket) -> Se
     server = Server(app, {}, _sock=listener, adj=Adjustments(**limits), sockinfo=sockinfo, bind_socket=False)
     server.stopping = lifecycle.stopping(app)
     return server
+
+
+def _connection_limit(settings: Settings) -> int:
+    """Return how many connections can be held: each is an open file, and the process may open so many."""
+    others = 64 + 3 * (settings.database_pool_size or settings.threads)  # SQLite opens three files for each
+    wanted = CONNECTIONS + others
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    files = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < files:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (files, hard))
+    if files < wanted:
+        logger.warning("holds %d connections, for it may open %d files (ulimit -n)", files - others, hard)
+    return files - others
 
 
 def serve_by_waitress(app: Flask, settings: Settings, listener: socket.socket) -> None:
