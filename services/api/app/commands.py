@@ -166,7 +166,7 @@ def serve() -> None:
             "Stop what uses the port, or choose another one with PORT."
         ) from error
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    click.echo(f"Serving on http://{host}:{settings.port}")
+    server.logger.info("Serving on http://%s:%d by %s", host, settings.port, settings.server)
     app = current_app._get_current_object()  # type: ignore[attr-defined]
     server.SERVERS[settings.server](app, settings, listener)
 

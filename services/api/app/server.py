@@ -21,12 +21,13 @@ from waitress.parser import HTTPRequestParser, ParsingError
 from waitress.server import TcpWSGIServer
 from waitress.task import ErrorTask, WSGITask
 
-from app import lifecycle, request_id
+from app import forwarded, lifecycle, request_id
 from app.blueprint.handlers import BY_STATUS, MEDIA_TYPE, document
 from app.blueprint.headers import SECURITY
 from app.config import Settings
 
 logger = logging.getLogger("app.server")
+refusals = logging.getLogger("app.request")
 GUNICORN = Path(__file__).parent.parent / "gunicorn.conf.py"
 DRAIN_SECONDS = 8
 QUIET_SECONDS = 0.5  # for which a connection is silent before a drain closes it: a request may be on its way
@@ -57,6 +58,9 @@ class ProblemTask(ErrorTask):  # type: ignore[misc]
         self.content_length = len(body)
         self.write(b"" if getattr(self.request, "command", "") == "HEAD" else body)
         self.channel.refused_at = time.time()
+        client = str(forwarded.parse(self.channel.addr[0]))
+        fields = {"request_id": id, "client": client, "status": problem.status}
+        refusals.info("refused before it reached the app: %s", problem.code, extra={"fields": fields})
 
 
 class Parser(HTTPRequestParser):  # type: ignore[misc]

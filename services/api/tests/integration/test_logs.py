@@ -7,6 +7,7 @@ from io import StringIO
 from typing import Any
 from unittest.mock import patch
 
+import httpx
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
@@ -162,3 +163,13 @@ def test_production_logs_json(app: Flask, env: str, given: str | None, form: str
         logs.init_app(Flask("other"), settings)
 
     set_up.assert_called_once_with(form, "INFO")
+
+
+def test_what_the_server_refuses_by_itself_has_its_line(lines: Lines, live: tuple[str, People]) -> None:
+    url, _ = live
+
+    httpx.get(url, headers={"X-Long": "x" * 20_000})
+
+    [line] = lines()
+    assert (line["logger"], line["status"], line["client"]) == ("app.request", 431, "127.0.0.1")
+    assert line["message"] == "refused before it reached the app: headers_too_large"
