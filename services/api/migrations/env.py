@@ -10,7 +10,7 @@ from alembic import context
 from alembic.util import CommandError
 from flask import current_app
 from sqlalchemy import Engine, NullPool, create_engine, event, text
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError
 
 from app.database import db, listen, reason_of
 from app.model.models import UtcDateTime
@@ -31,7 +31,7 @@ def migrate_online() -> None:
             context.configure(connection=connection, transactional_ddl=True, **_arguments())
             with context.begin_transaction():
                 context.run_migrations()
-    except (OperationalError, sqlite3.OperationalError) as error:
+    except (DBAPIError, sqlite3.OperationalError) as error:
         raise CommandError(f"The database cannot be migrated: {reason_of(error)}") from error
 
 

@@ -1,5 +1,7 @@
 """The migrations: up, down and up again with rows, without drift, and many at once."""
 
+import re
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -90,6 +92,28 @@ def migration_lock(url: URL) -> Iterator[None]:
         connection.execute(text("SELECT pg_advisory_lock(7041776411)"))
         yield
     engine.dispose()
+
+
+def test_a_migration_that_the_database_refuses_is_told_in_one_line(
+    app: Flask, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    migrations = shutil.copytree(MIGRATIONS, tmp_path / "migrations")
+    head = ScriptDirectory(str(MIGRATIONS)).get_current_head()
+    (migrations / "versions" / "broken.py").write_text(
+        "from alembic import op\n"
+        f"revision, down_revision = 'broken', {head!r}\n"
+        "def upgrade():\n"
+        "    op.execute('CREATE TABLE half_done (id integer)')\n"
+        "    op.execute('SELECT 1 FROM nowhere')\n"
+    )
+    flask_migrate.upgrade()
+
+    with pytest.raises(SystemExit) as ended:
+        flask_migrate.upgrade(directory=str(migrations))
+
+    assert ended.value.code == 1
+    assert re.search("The database cannot be migrated: .*nowhere", caplog.messages[-1])
+    assert "half_done" not in inspect(db.engine).get_table_names()
 
 
 def test_a_migrator_waits_for_the_one_before(app: Flask, empty_url: URL) -> None:
