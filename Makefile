@@ -1,9 +1,9 @@
 # `make` alone lists these commands. Each is one line; whatever takes more is a script in scripts/.
 .DEFAULT_GOAL := help
-.PHONY: help up down logs run test test-clients fuzz coverage lint format audit sbom docs migration lock upgrade
+.PHONY: help up down logs run test test-clients fuzz coverage heroku-rehearsal lint format audit sbom docs migration lock upgrade
 
 help: ## list these commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' Makefile
 
 up: ## build and start the stack in containers, and wait until it answers
 	@docker compose up --build --wait && echo "The API answers on http://$$(docker compose port api 5000)"
@@ -29,6 +29,9 @@ fuzz: ## ask the API what nobody thought of, for some minutes
 
 coverage: ## run the tests on PostgreSQL, show what they do not reach, fail under 95 %
 	@scripts/test --coverage
+
+heroku-rehearsal: ## build and run what is committed as Heroku does, against a database with TLS
+	@scripts/heroku-rehearsal
 
 lint: ## check format, rules, types, Dockerfiles, shell scripts, Compose files and written documents
 	@scripts/lint
