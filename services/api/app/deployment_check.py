@@ -1,5 +1,6 @@
 """What of the settings is weak, or a default that somebody should think about before strangers come."""
 
+import os
 import re
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -61,7 +62,8 @@ def _check_database(settings: Settings) -> Iterator[Finding]:
         return
     if password and (len(password) < 12 or password == url.username or is_common(password.casefold())):
         yield Finding("DATABASE_URL", "has a password that can be guessed. Give the role a long random one.")
-    if not NEARBY.fullmatch(url.host or "") and url.query.get("sslmode") not in ENCRYPTED:
+    sslmode = url.query.get("sslmode", os.environ.get("PGSSLMODE"))  # which libpq reads
+    if not NEARBY.fullmatch(url.host or "") and sslmode not in ENCRYPTED:
         yield Finding("DATABASE_URL", "may cross the network unencrypted. Add ?sslmode=require to it.")
 
 

@@ -77,6 +77,16 @@ def test_a_database_nearby_needs_no_tls(url: str) -> None:
     assert list(check(settings(database_url=url))) == []
 
 
+def test_the_environment_may_require_tls_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PGSSLMODE", "require")
+    url = "postgresql://app:x9tkQ2emZ7rpL4nw@db.example.com/app"
+
+    assert list(check(settings(database_url=url))) == []
+    assert [finding.setting for finding in check(settings(database_url=f"{url}?sslmode=allow"))] == [
+        "DATABASE_URL"
+    ]
+
+
 def test_the_command_tells_what_is_weak_and_fails() -> None:
     strong = create_app(settings(rate_limit="off")).test_cli_runner().invoke(args=["config", "check"])
     weak = create_app(settings(secret_key="no key but a sentence, for anyone to read"))
