@@ -29,7 +29,7 @@ R = TypeVar("R")
 
 user = AppGroup("user", help="Accounts: create, list, set a password, delete.")
 configuration = AppGroup("config", help="Settings: check whether they are fit for the public.")
-token = AppGroup("token", help="Tokens: sweep away the expired ones.")
+token = AppGroup("token", help="Tokens: sweep away the expired ones, revoke all.")
 
 
 def init_app(app: Flask) -> None:
@@ -136,6 +136,18 @@ def prune() -> None:
         db.session.commit()
         total += pruned
     click.echo(f"Deleted {total} expired sessions, tokens and counts.")
+
+
+@token.command("revoke-all")
+@_tells_failures
+def revoke_all() -> None:
+    """End every session: everybody logs in again. For after a leak; a restored backup needs it too."""
+    users, sessions = UserRepository(db.session), SessionRepository(db.session)
+    for account in users.all():
+        if users.lock(account.id):
+            sessions.end_all(account.id, Reason.REVOKED)
+        db.session.commit()
+    click.echo("Every session has ended.")
 
 
 @configuration.command("check")
