@@ -1,6 +1,7 @@
 # `make` alone lists these commands. Each is one line; whatever takes more is a script in scripts/.
 .DEFAULT_GOAL := help
-.PHONY: help up down logs run test test-clients fuzz coverage heroku-rehearsal lint format audit sbom docs migration lock upgrade
+.PHONY: help up down logs dev shell psql doctor backup restore backup-drill run test test-clients fuzz coverage \
+  heroku-rehearsal lint format audit sbom docs migration lock upgrade
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' Makefile
@@ -13,6 +14,27 @@ down: ## stop the stack; data and secrets stay (docker compose down -v deletes t
 
 logs: ## follow the stack's logs
 	@docker compose logs --follow --tail 100
+
+dev: ## the stack with the code of this folder, served anew at each change (DEBUGPY=1 make dev: with a debugger)
+	@scripts/dev
+
+shell: ## open a shell in the api container: flask shell, flask user list, ...
+	@docker compose exec api bash
+
+psql: ## open psql in the stack's database
+	@docker compose exec db bash -c 'exec psql -U "$$POSTGRES_USER" "$$POSTGRES_DB"'
+
+doctor: ## find what is wrong with Docker, ports, files, settings and migrations, and tell how to mend it
+	@bash -c "$$(tr -d '\r' <scripts/doctor)" scripts/doctor
+
+backup: ## write the database to backups/ and keep the newest 7 (BACKUP_KEEP=30 make backup: more)
+	@scripts/backup
+
+restore: ## put a backup in the database's place: make restore FILE=backups/... (REPLACE=1: over rows)
+	@scripts/restore "$(FILE)"
+
+backup-drill: ## restore a backup of the running stack in a throwaway stack, and try what comes of it
+	@scripts/backup-drill
 
 run: ## serve without Docker, on SQLite (API_PORT=5001 make run: on another port)
 	@scripts/run

@@ -137,6 +137,19 @@ def test_token_prune_deletes_what_expired(app: Flask, runner: FlaskCliRunner, pe
         assert len(db.session.scalars(select(User)).all()) == 2
 
 
+def test_token_revoke_all_logs_everybody_out_and_deletes_nobody(
+    runner: FlaskCliRunner, people: People
+) -> None:
+    ann, bob = people("ann"), people("bob")
+
+    result = runner.invoke(args=["token", "revoke-all"])
+
+    assert result.exit_code == 0
+    for person in (ann, bob):
+        assert problem(person.get("/account")) == (401, "token_revoked")
+        assert people.log_in(person.name).get("/account").status_code == 200
+
+
 def flask(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run the real command in a process of its own, with this environment and no other."""
     return subprocess.run(

@@ -1,0 +1,137 @@
+"""scripts/backup and scripts/restore, with a pretended Docker: what they keep and what they refuse.
+
+`make backup-drill` has them do it for real.
+"""
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from tests.unit.scripts import Copy
+
+STACK = {
+    "compose config api": "echo name: flask-api",
+    "compose ps --quiet --status running *": "echo 0123456789ab",
+    "*pg_dump*": "echo a dump",
+    "*pg_restore*": "cat",
+}
+NEWER = "flask-api-20261122T101500Z.dump"
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Copy:
+    return Copy(tmp_path, "database", "backup", "restore", docker=STACK)
+
+
+def backups(copy: Copy) -> list[str]:
+    return sorted(path.name for path in (copy.folder / "backups").iterdir())
+
+
+def test_a_backup_is_its_owners_alone_and_named_by_its_time(copy: Copy) -> None:
+    done = copy.run("backup")
+
+    assert done.returncode == 0, done.stderr
+    [backup] = (copy.folder / "backups").iterdir()
+    assert backup.read_text() == "a dump\n"
+    assert backup.match("flask-api-2???????T??????Z.dump")
+    assert stat.S_IMODE(backup.stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        {"*pg_dump*": "echo half a; exit 1"},
+        {"*pg_dump*": "true"},
+        {"*pg_restore*": "cat; echo unexpected end of file >&2; exit 1"},
+    ],
+    ids=["broken off", "empty", "unreadable"],
+)
+def test_a_backup_that_is_not_whole_leaves_nothing_and_deletes_nothing(
+    copy: Copy, broken: dict[str, str]
+) -> None:
+    copy.write(f"backups/{NEWER}")
+
+    done = copy.run("backup", docker=broken, BACKUP_KEEP="1")
+
+    assert done.returncode == 1
+    assert "thrown away" in done.stderr
+    assert backups(copy) == [NEWER]
+
+
+def test_the_newest_backups_of_this_project_stay(copy: Copy) -> None:
+    others = ["flask-api-other-20250101T000000Z.dump", "notes.txt"]
+    for name in ("flask-api-20260101T000000Z.dump", "flask-api-20260102T000000Z.dump", *others):
+        copy.write(f"backups/{name}")
+
+    done = copy.run("backup", BACKUP_KEEP="2")
+
+    assert done.returncode == 0, done.stderr
+    left = set(backups(copy)) - set(others)
+    assert len(left) == 2
+    assert "flask-api-20260102T000000Z.dump" in left
+    assert set(others) < set(backups(copy))
+
+
+@pytest.mark.parametrize("keep", ["0", "x", "-1", "07"])
+def test_a_senseless_number_of_backups_is_refused(copy: Copy, keep: str) -> None:
+    done = copy.run("backup", BACKUP_KEEP=keep)
+
+    assert (done.returncode, "BACKUP_KEEP" in done.stderr) == (1, True)
+    assert not (copy.folder / "backups").exists()
+
+
+@pytest.mark.parametrize(
+    ("docker", "words"),
+    [
+        (
+            {"compose config api": "echo '      DATABASE_URL: postgresql://a:b@host/c'"},
+            "a database of your own",
+        ),
+        ({"compose ps *": "true"}, "does not run"),
+        ({"compose config api": "echo services.api is wrong >&2; exit 15"}, "make doctor"),
+    ],
+)
+def test_what_cannot_be_backed_up_is_told(copy: Copy, docker: dict[str, str], words: str) -> None:
+    done = copy.run("backup", docker=docker)
+
+    assert done.returncode == 1
+    assert words in done.stderr
+    assert not (copy.folder / "backups").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "docker", "words"),
+    [
+        ([], {}, "Which backup?"),
+        (["gone.dump"], {}, "There is no file gone.dump"),
+        (
+            ["a.dump"],
+            {"compose config api": "echo '      DATABASE_URL: postgresql://a:b@host/c'"},
+            "of your own",
+        ),
+        (["a.dump"], {"*pg_restore*": "exit 1"}, "is no whole backup"),
+        (["empty.dump"], {}, "is no whole backup"),
+        (["a.dump"], {"*psql*": "echo public.alembic_version 1; echo public.users 3"}, "3 public.users"),
+    ],
+)
+def test_a_restore_that_must_not_be_changes_nothing(
+    copy: Copy, arguments: list[str], docker: dict[str, str], words: str
+) -> None:
+    copy.write("a.dump", "a dump")
+    copy.write("empty.dump")
+
+    done = copy.run("restore", *arguments, docker=docker)
+
+    assert done.returncode == 1
+    assert words in done.stderr
+    assert not [
+        call for call in copy.calls() if "--dbname" in call or "stop" in call or "run" in call.split()
+    ]
+
+
+def test_the_scripts_are_programs() -> None:
+    for script in (Path(__file__).parents[4] / "scripts").iterdir():
+        sourced = script.name in ("database", "throwaway-stack")
+        assert os.access(script, os.X_OK) is not sourced, script.name

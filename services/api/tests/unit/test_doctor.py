@@ -1,0 +1,258 @@
+"""scripts/doctor, with a pretended Docker: each thing that can be wrong is told, with what mends it."""
+
+import shlex
+import socket
+import sys
+import time
+from pathlib import Path
+from subprocess import CompletedProcess
+
+import pytest
+
+from tests.unit.scripts import REPOSITORY, Copy, without_docker
+
+API = REPOSITORY / "services" / "api"
+SECRET = "0123456789abcdefghijklmnopqrstuvwxyz"
+STACK = {
+    "version *": "echo 26.1.5+dfsg1",
+    "compose version --short": "echo 2.26.1-4",
+    "compose config": "echo name: flask-api",
+    "compose config --format json": """echo '{"services": {"api": {"environment": {}}}}'""",
+    "compose config --hash api": "echo api 1234",
+    "image inspect postgres:17-trixie": "true",
+    "image inspect *": "exit 1",
+    "run *--entrypoint sh*": "date +%s; echo / 9999999 1 9999999 1% /",
+    "compose ps --quiet *": "echo 0123456789ab",
+    "compose ps --all *": "echo api running healthy 0; echo migrate exited none 0",
+    "ps *": 'echo "api 1234 $PWD/compose.yaml"',
+    "compose exec *psql*": "echo 0001",
+}
+MIGRATION = 'revision = "{}"\ndown_revision = {}\n'
+TOOLS = [
+    "awk",
+    "bash",
+    "comm",
+    "cut",
+    "date",
+    "dirname",
+    "env",
+    "fold",
+    "git",
+    "grep",
+    "head",
+    "id",
+    "paste",
+    "sed",
+    "sort",
+    "tail",
+    "tr",
+    "uniq",
+    "wc",
+]
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Copy:
+    copy = Copy(tmp_path, "doctor", docker=STACK)
+    copy.write(".env.example", (REPOSITORY / ".env.example").read_text())
+    copy.write("services/api/migrations/versions/first.py", MIGRATION.format("0001", "None"))
+    return copy
+
+
+def with_the_app(copy: Copy) -> None:
+    """Give it what `scripts/venv` makes: a Python that can import the app."""
+    copy.write(".venv/bin/python", f'#!/bin/sh\nexec {shlex.quote(sys.executable)} "$@"\n').chmod(0o755)
+    (copy.folder / "services/api/app").symlink_to(API / "app")
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+def diagnose(copy: Copy, docker: dict[str, str] | None = None, **environment: str) -> CompletedProcess[str]:
+    done = copy.run("doctor", docker=docker, **{"API_PORT": str(free_port())} | environment)
+    assert done.stderr == ""
+    return done
+
+
+def problems(done: CompletedProcess[str]) -> list[str]:
+    """Return what it found; all of it must say what mends it, and the status be 1."""
+    found = [line for line in done.stdout.splitlines() if line.startswith("problem")]
+    assert all(" Fix: " in line for line in found)
+    assert done.returncode == 1
+    return found
+
+
+def assert_problems(done: CompletedProcess[str], *words: str) -> None:
+    """It must have found exactly these, in this order."""
+    found = problems(done)
+    assert len(found) == len(words), found
+    for line, word in zip(found, words, strict=True):
+        assert word in line
+
+
+def test_nothing_wrong_is_status_0(copy: Copy) -> None:
+    copy.write(".venv/bin/python", "#!/bin/sh\n").chmod(0o755)
+    copy.write(".env", f"# mine\nexport SECRET_KEY='{SECRET}'\nTHREADS=4\nCOMPOSE_PROFILES=x\n")
+
+    done = diagnose(copy)
+
+    assert done.returncode == 0, done.stdout
+    assert "Nothing is wrong." in done.stdout
+    assert not {line.split()[0] for line in done.stdout.splitlines()} - {"ok", "Nothing"}
+
+
+def test_what_is_wrong_in_env(copy: Copy) -> None:
+    lines = [
+        "SECRETKEY=x",
+        "access_token_secs=5",
+        "SOMETHING_ELSE=5",
+        "THREADS=4",
+        "THREADS=5",
+        "export SECRET_KEY=abc",
+        "POSTGRES_PASSWORD='hunter2'\r",
+        "DATABASE_URL=postgresql://ann:letmein@host/app # mine",
+    ]
+    copy.write(".env", "\n".join(lines) + "\n")
+
+    done = diagnose(copy)
+
+    assert_problems(
+        done,
+        "write SECRET_KEY",
+        "SOMETHING_ELSE in .env is no setting",
+        "write ACCESS_TOKEN_SECONDS",
+        "THREADS stands twice",
+        "SECRET_KEY has 3 characters",
+        "POSTGRES_PASSWORD has 7 characters",
+        "password in DATABASE_URL has 7 characters",
+    )
+    assert "hunter2" not in done.stdout
+    assert "letmein" not in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("key", "words"),
+    [
+        ("please-change-me-please-change-me-now", 'contains "change-me"'),
+        ("ab" * 20, "only 2 different characters"),
+    ],
+)
+def test_a_secret_of_the_shell_is_looked_at_as_well(copy: Copy, key: str, words: str) -> None:
+    assert_problems(diagnose(copy, SECRET_KEY=key), words)
+
+
+@pytest.mark.parametrize(
+    ("docker", "words"),
+    [
+        ({"version *": "echo Cannot connect; exit 1"}, ["No Docker engine answers"]),
+        ({"version *": "echo permission denied; exit 1"}, ["usermod"]),
+        ({"version *": "echo 24.0.9"}, ["Docker Engine is 24.0.9"]),
+        ({"compose version *": "echo v2.24.3"}, ["Docker Compose is v2.24.3"]),
+        ({"compose version *": "exit 1"}, ["Docker has no Compose"]),
+        ({"compose config": "echo services.api is wrong >&2; exit 15"}, ["services.api is wrong"]),
+        (
+            {
+                "compose ps --all *": "echo db restarting none 1; echo migrate exited none 1;"
+                "echo api running unhealthy 0; echo proxy restarting none 1; echo other exited none 143",
+                "compose logs *db": "echo FATAL: database files are incompatible with server",
+                "compose exec *psql*": "true",
+                "compose config --hash *": "echo api 5678",
+            },
+            [
+                "another major version of PostgreSQL",
+                "migrate ended with status 1",
+                "api runs, and is not healthy",
+                "docker compose logs proxy",
+                "have changed since these were started: api",
+                "the database is at nothing, the code at 0001",
+            ],
+        ),
+        (
+            {
+                "compose exec *psql*": "echo 0002",
+                "run *": "echo $(($(date +%s) + 3600)); echo / 1 1 1048576",
+            },
+            ["is at 0002, which this code does not know", "clock is 36", "Docker has 1024 MB left"],
+        ),
+    ],
+)
+def test_what_is_wrong_with_docker_and_the_stack(
+    copy: Copy, docker: dict[str, str], words: list[str]
+) -> None:
+    assert_problems(diagnose(copy, docker), *words)
+
+
+def test_containers_made_with_more_files_are_not_compared(copy: Copy) -> None:
+    docker = {"ps *": 'echo "api 5678 $PWD/compose.yaml,$PWD/compose.dev.yaml"'}
+
+    assert diagnose(copy, docker).returncode == 0
+
+
+def test_a_port_of_another_program(copy: Copy) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+
+        theirs = diagnose(copy, API_PORT=str(port))
+        ours = diagnose(copy, {"compose port *": f"echo 127.0.0.1:{port}"}, API_PORT=str(port))
+
+    assert_problems(theirs, f"API_PORT={port + 1} docker compose up --wait")
+    assert ours.returncode == 0
+
+
+def test_windows_line_ends(copy: Copy) -> None:
+    copy.write("docker/db-start.sh", "#!/bin/sh\r\ntrue\r\n")
+
+    assert_problems(diagnose(copy), "docker/db-start.sh")
+
+
+@pytest.mark.parametrize(
+    ("revision", "follows", "words"),
+    [("0002", "None", "two heads: 0001 0002"), ("0001", "None", "Two migrations call themselves 0001")],
+)
+def test_migrations_that_do_not_follow_each_other(
+    copy: Copy, revision: str, follows: str, words: str
+) -> None:
+    copy.write("services/api/migrations/versions/second.py", MIGRATION.format(revision, follows))
+
+    assert words in problems(diagnose(copy))[0]
+
+
+def test_pending_migrations(copy: Copy) -> None:
+    copy.write("services/api/migrations/versions/second.py", MIGRATION.format("0002", '"0001"'))
+
+    assert_problems(diagnose(copy), "the database is at 0001, the code at 0002")
+
+
+def test_merged_heads_are_one(copy: Copy) -> None:
+    for revision, follows in (("0002", '"0001"'), ("0003", '"0001"'), ("0004", '("0002", "0003")')):
+        copy.write(f"services/api/migrations/versions/{revision}.py", MIGRATION.format(revision, follows))
+
+    assert diagnose(copy, {"compose exec *psql*": "echo 0004"}).returncode == 0
+
+
+def test_settings_that_the_app_refuses(copy: Copy) -> None:
+    with_the_app(copy)
+    config = '{"services": {"api": {"environment": {"THREADS": "many", "SECRET_KEY_FILE": "/nowhere"}}}}'
+
+    [found] = problems(diagnose(copy, {"compose config --format json": f"echo '{config}'"}))
+
+    assert "THREADS: must be a whole number" in found
+    assert "SECRET_KEY" not in found
+
+
+def test_without_docker_the_rest_is_looked_at(copy: Copy, tmp_path: Path) -> None:
+    with_the_app(copy)
+    copy.write(".env", "THREADS=many\n")
+
+    done = diagnose(copy, PATH=without_docker(tmp_path / "tools", *TOOLS))
+
+    assert_problems(done, "Docker is not installed", "THREADS: must be a whole number")
+
+
+def test_a_clock_behind_the_newest_commit(copy: Copy) -> None:
+    later = int(time.time()) + 86_400
+    copy.write("bin/git", f"#!/bin/sh\necho {later}\n").chmod(0o755)
+
+    assert_problems(diagnose(copy), "behind the newest commit")
