@@ -28,27 +28,8 @@ STACK = {
     "compose exec *psql*": "echo 0001",
 }
 MIGRATION = 'revision = "{}"\ndown_revision = {}\n'
-TOOLS = [
-    "awk",
-    "bash",
-    "comm",
-    "cut",
-    "date",
-    "dirname",
-    "env",
-    "fold",
-    "git",
-    "grep",
-    "head",
-    "id",
-    "paste",
-    "sed",
-    "sort",
-    "tail",
-    "tr",
-    "uniq",
-    "wc",
-]
+TOOLS = ["bash", "date", "dirname", "env", "git", "id"]
+TOOLS += ["awk", "comm", "cut", "fold", "grep", "head", "paste", "sed", "sort", "tail", "tr", "uniq", "wc"]
 
 
 @pytest.fixture
