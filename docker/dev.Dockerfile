@@ -7,14 +7,14 @@ COPY services/api/requirements-dev.txt /tmp/
 RUN pip install --no-cache-dir --disable-pip-version-check --root-user-action=ignore \
       --only-binary :all: --require-hashes -r /tmp/requirements-dev.txt
 
-# As in Dockerfile.web: a fresh volume takes its owner from this folder.
-RUN install -d -o 10001 -g 10001 -m 700 /secrets/api
-
 # Compiled files go to memory: the code is mounted read-only.
 ENV PYTHONUNBUFFERED=1 \
     PYTHONPYCACHEPREFIX=/tmp/pycache \
     FLASK_APP=app \
     HOST=*
+
+# As in Dockerfile.web: a fresh volume takes its owner from this folder.
+RUN install -d -o 10001 -g 10001 -m 700 /secrets/api
 USER 10001:10001
 WORKDIR /app
 EXPOSE 5000
