@@ -22,7 +22,7 @@ shell: ## open a shell in the api container: flask shell, flask user list, ...
 	@docker compose exec api bash
 
 psql: ## open psql in the stack's database
-	@docker compose exec db bash -c 'exec psql -U "$$POSTGRES_USER" "$$POSTGRES_DB"'
+	@docker compose exec db bash -c 'exec psql -v HISTFILE=/tmp/psql_history -U "$$POSTGRES_USER" "$$POSTGRES_DB"'
 
 doctor: ## find what is wrong with Docker, ports, files, settings and migrations, and tell how to mend it
 	@bash -c "$$(tr -d '\r' <scripts/doctor)" scripts/doctor
