@@ -159,11 +159,11 @@ def listen(host: str, port: int) -> socket.socket:
     Raises OSError when the port is taken or the host unknown.
     """
     if host == "*" and socket.has_dualstack_ipv6():
-        return socket.create_server(("", port), family=socket.AF_INET6, dualstack_ipv6=True)
+        return socket.create_server(("", port), family=socket.AF_INET6, backlog=1024, dualstack_ipv6=True)
     family, _, _, _, address = socket.getaddrinfo(
         None if host == "*" else host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
     )[0]
-    return socket.create_server(address[:2], family=family)
+    return socket.create_server(address[:2], family=family, backlog=1024)
 
 
 def create_server(app: Flask, settings: Settings, listener: socket.socket) -> Server:
@@ -183,6 +183,7 @@ def create_server(app: Flask, settings: Settings, listener: socket.socket) -> Se
     sockinfo = (listener.family, listener.type, listener.proto, listener.getsockname())
     server = Server(app, {}, _sock=listener, adj=Adjustments(**limits), sockinfo=sockinfo, bind_socket=False)
     server.stopping = lifecycle.stopping(app)
+    lifecycle.measure_queue(app, lambda: len(server.task_dispatcher.queue))
     return server
 
 
