@@ -2,8 +2,12 @@
 
 import gc
 import os
+import shutil
 import socket
 import sys
+import tempfile
+from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import gunicorn
@@ -49,6 +53,25 @@ def pre_request(_worker: Any, request: Any) -> None:
     """Limit the headers as a whole; gunicorn itself limits each, and their number."""
     if sum(len(name) + len(value) for name, value in request.headers) > MAX_HEADERS:
         raise LimitRequestHeaders("the headers are longer than 16 KiB")
+
+
+# Where the processes keep their metrics for each other: empty at the start, and named before
+# prometheus_client is loaded.
+metrics = Path(tempfile.gettempdir()) / f"metrics-{os.getpid()}"
+if settings.metrics_enabled and os.environ.get("PROMETHEUS_MULTIPROC_DIR") != str(metrics):  # not at a reload
+    shutil.rmtree(metrics, ignore_errors=True)
+    metrics.mkdir(mode=0o700)
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(metrics)
+
+
+def child_exit(_server: Any, worker: Any) -> None:
+    """Forget what a process that is gone had in use; what it counted stays counted."""
+    if settings.metrics_enabled:
+        import_module("prometheus_client.multiprocess").mark_process_dead(worker.pid)
+
+
+def on_exit(_server: Any) -> None:
+    shutil.rmtree(metrics, ignore_errors=True)
 
 
 def when_ready(_server: Any) -> None:

@@ -1,14 +1,15 @@
 """The app: its parts, in the order in which they are put together."""
 
+from importlib import import_module
 from typing import Any
 
 from flask import Flask, request
 from flask.wrappers import Response
 
 from app import authentication, commands, config, database, forwarded, lifecycle, limits, logs
-from app.blueprint import account, auth, documentation, handlers, headers, health, index, problems
+from app.blueprint import account, auth, documentation, handlers, headers, health, index, metrics, problems
 
-BLUEPRINTS = (index, documentation, health, auth, account, problems)
+BLUEPRINTS = (index, documentation, health, metrics, auth, account, problems)
 
 
 class Api(Flask):
@@ -39,6 +40,8 @@ def create_app(settings: config.Settings | None = None) -> Flask:
     handlers.init_app(app)
     headers.init_app(app)
     limits.init_app(app, settings)
+    if settings.metrics_enabled:
+        import_module("app.metrics").init_app(app)
     for module in BLUEPRINTS:
         app.register_blueprint(module.blueprint)
     commands.init_app(app)

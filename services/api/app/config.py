@@ -191,6 +191,7 @@ class Settings(BaseSettings):
     threads: Whole = Field(8, ge=1, le=200)
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_format: Literal["json", "text"] | None = None
+    metrics_enabled: Switch = False
     docs_enabled: Switch = True
 
 

@@ -1,5 +1,6 @@
-"""Whether the app is to serve or about to stop: told by the server, asked by the readiness check."""
+"""What the server tells the app of itself: whether it is about to stop, and how many requests wait."""
 
+from collections.abc import Callable
 from threading import Event
 from typing import cast
 
@@ -8,6 +9,7 @@ from flask import Flask, current_app
 
 def init_app(app: Flask) -> None:
     app.extensions["stopping"] = Event()
+    app.extensions["queue_length"] = lambda: 0
 
 
 def stopping(app: Flask) -> Event:
@@ -17,3 +19,12 @@ def stopping(app: Flask) -> Event:
 
 def is_stopping() -> bool:
     return stopping(current_app).is_set()
+
+
+def measure_queue(app: Flask, length: Callable[[], int]) -> None:
+    app.extensions["queue_length"] = length
+
+
+def queue_length(app: Flask) -> int:
+    """Return how many requests wait for a thread."""
+    return int(app.extensions["queue_length"]())

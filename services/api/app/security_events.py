@@ -4,6 +4,8 @@ import logging
 from enum import StrEnum
 from uuid import UUID
 
+from flask import current_app
+
 logger = logging.getLogger("app.security")
 
 
@@ -21,6 +23,8 @@ class Event(StrEnum):
 
 
 def tell(event: Event, user_id: UUID | None = None, **details: str) -> None:
-    """Log an event, never with a user name: in a login that fails it may be a password in the wrong field."""
+    """Log and count an event, never with a user name: of a failed login it may be a misplaced password."""
     fields = {"event": event.value, "user_id": user_id, **details}
     logger.info(event.value, extra={"fields": fields})
+    if metrics := current_app.extensions.get("metrics"):
+        metrics.count_event(event)

@@ -15,6 +15,17 @@ class Worker(ThreadWorker):  # type: ignore[misc]
 
     sockets: list[Any]
 
+    def get_thread_pool(self) -> Any:
+        pool = super().get_thread_pool()
+        lifecycle.measure_queue(self.app.wsgi(), pool._work_queue.qsize)
+        return pool
+
+    def notify(self) -> None:
+        """Tell that this process lives, at least once a second, and what it has to do."""
+        super().notify()
+        if metrics := self.app.wsgi().extensions.get("metrics"):
+            metrics.sample()
+
     def handle_exit(self, sig: int, frame: Any) -> None:
         lifecycle.stopping(self.app.wsgi()).set()
         super().handle_exit(sig, frame)

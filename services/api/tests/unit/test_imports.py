@@ -9,7 +9,7 @@ APP = Path(__file__).parents[2] / "app"
 # From the outside in. A module may import its own layer and those behind it.
 LAYERS = [
     {"app"},
-    {"app.commands", "app.logs"},
+    {"app.commands", "app.logs", "app.metrics"},
     {"app.server", "app.worker"},
     {"app.blueprint", "app.tour"},
     {"app.authentication", "app.limits"},
