@@ -97,5 +97,11 @@ def _check_network(settings: Settings) -> Iterator[Finding]:
             "is not set. Behind a proxy all clients then count as one: name the proxy's network.",
             is_weak=False,
         )
+    if settings.metrics_enabled:
+        yield Finding(
+            "METRICS_ENABLED",
+            "lets anybody read /metrics. Let the proxy keep strangers from it.",
+            is_weak=False,
+        )
     if any(not re.match("https:|http://localhost", origin) for origin in settings.cors_origins):
         yield Finding("CORS_ORIGINS", "lets in pages that came unencrypted. List https origins alone.")

@@ -59,6 +59,7 @@ def test_a_weak_setting_is_named(changes: dict[str, object], setting: str) -> No
     ("changes", "setting"),
     [
         ({"rate_limit": "off"}, "RATE_LIMIT"),
+        ({"metrics_enabled": "true"}, "METRICS_ENABLED"),
         ({"allowed_hosts": ()}, "ALLOWED_HOSTS"),
         ({"trusted_proxies": ()}, "TRUSTED_PROXIES"),
         ({"secret_key_fallbacks": KEY[::-1]}, "SECRET_KEY_FALLBACKS"),
