@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 
 import httpx
 import pytest
@@ -19,8 +20,9 @@ from app.database import db
 from app.lifecycle import measure_queue, queue_length
 from tests.conftest import NEVER_OPENED, settings_for
 from tests.integration.conftest import PASSWORD, errors, problem
-from tests.integration.test_server import API, BY, Process
+from tests.integration.test_server import API, BY, Process, start
 
+__all__ = ["start"]  # a fixture
 pytestmark = pytest.mark.any_database
 
 
@@ -128,9 +130,8 @@ def test_it_is_answered_like_everything_else(measured: FlaskClient) -> None:
 
 
 @pytest.mark.parametrize("kind", BY)
-def test_events_and_the_pool_are_measured_by_either_server(committed_app: Flask, kind: str) -> None:
-    url = committed_app.extensions["settings"].database_url
-    process = Process(url, **BY[kind], METRICS_ENABLED="true")
+def test_events_and_the_pool_are_measured_by_either_server(start: Callable[..., Process], kind: str) -> None:
+    process = start(**BY[kind], METRICS_ENABLED="true")
     with httpx.Client(base_url=process.url, timeout=20) as http:
         zero = http.get("/metrics").text
         http.post("/auth/register", json={"username": "ann", "password": PASSWORD})
@@ -148,10 +149,11 @@ def test_events_and_the_pool_are_measured_by_either_server(committed_app: Flask,
     assert (sample(text, "database_pool_size") or 0) >= 4
 
 
-def test_the_requests_of_all_processes_add_up_and_outlive_them(committed_app: Flask) -> None:
-    url = committed_app.extensions["settings"].database_url
-    process = Process(url, **BY["gunicorn"], METRICS_ENABLED="true", LOG_LEVEL="WARNING")
-    pool = 5 if url.drivername == "sqlite" else 4  # what SQLAlchemy has by default, or THREADS
+def test_the_requests_of_all_processes_add_up_and_outlive_them(
+    start: Callable[..., Process], database_url: URL
+) -> None:
+    process = start(**BY["gunicorn"], METRICS_ENABLED="true", LOG_LEVEL="WARNING")
+    pool = 5 if database_url.drivername == "sqlite" else 4  # what SQLAlchemy has by default, or THREADS
     of_problems = {"method": "GET", "route": "/problems", "status": "200"}
 
     def told(name: str, **labels: str) -> float | None:

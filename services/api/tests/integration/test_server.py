@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from itertools import cycle
 from pathlib import Path
@@ -96,12 +96,24 @@ class Process:
 BY = {"waitress": {}, "gunicorn": {"SERVER": "gunicorn", "WEB_CONCURRENCY": "2"}}
 
 
+@pytest.fixture
+def start(committed_app: Flask) -> Iterator[Callable[..., Process]]:
+    """Starts servers, whose ends it sees to."""
+    started = []
+
+    def start(command: Sequence[str] = FLASK_SERVE, **settings: str) -> Process:
+        started.append(Process(committed_app.extensions["settings"].database_url, command, **settings))
+        return started[-1]
+
+    yield start
+    for process in started:
+        process.kill()
+
+
 @pytest.fixture(params=BY)
-def process(request: pytest.FixtureRequest, committed_app: Flask) -> Iterator[Process]:
+def process(request: pytest.FixtureRequest, start: Callable[..., Process]) -> Process:
     """A server of its own for a test that stops it."""
-    process = Process(committed_app.extensions["settings"].database_url, **BY[request.param])
-    yield process
-    process.kill()
+    return start(**BY[request.param])
 
 
 @pytest.fixture(scope="module")
@@ -349,18 +361,16 @@ def test_a_wrong_setting_is_told_in_one_line(command: Sequence[str]) -> None:
     assert result.stderr.count("\n") == 1
 
 
-def test_several_processes_need_gunicorn_and_waitress_says_so(committed_app: Flask) -> None:
-    process = Process(committed_app.extensions["settings"].database_url, WEB_CONCURRENCY="2")
+def test_several_processes_need_gunicorn_and_waitress_says_so(start: Callable[..., Process]) -> None:
+    process = start(WEB_CONCURRENCY="2")
 
     _, output = process.stop()
 
     assert "WEB_CONCURRENCY is without effect" in output
 
 
-def test_gunicorn_by_hand_serves_alike(committed_app: Flask) -> None:
-    process = Process(
-        committed_app.extensions["settings"].database_url, GUNICORN, HOST="*", WEB_CONCURRENCY="3"
-    )
+def test_gunicorn_by_hand_serves_alike(start: Callable[..., Process]) -> None:
+    process = start(GUNICORN, HOST="*", WEB_CONCURRENCY="3")
     hosts = ["127.0.0.1", "[::1]"] if socket.has_dualstack_ipv6() else ["127.0.0.1"]
     statuses = [httpx.get(f"http://{host}:{process.port}/health/live").status_code for host in hosts]
 
@@ -469,9 +479,9 @@ def test_a_thousand_slow_clients_leave_the_others_quick(process: Process) -> Non
     assert sorted(seconds)[98] < 2  # measured: 0.03, on a busy machine as well
 
 
-def test_a_low_limit_of_open_files_is_told(committed_app: Flask) -> None:
+def test_a_low_limit_of_open_files_is_told(start: Callable[..., Process]) -> None:
     command = ["sh", "-c", 'ulimit -n 300 && exec "$@"', "sh", *FLASK_SERVE]
-    process = Process(committed_app.extensions["settings"].database_url, command)
+    process = start(command)
     slow = [socket.create_connection(("127.0.0.1", process.port)) for _ in range(150)]
 
     status = httpx.get(f"{process.url}/health/ready", timeout=20).status_code
