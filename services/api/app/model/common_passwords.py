@@ -4,9 +4,7 @@ from functools import cache
 from pathlib import Path
 
 LIST = Path(__file__).with_suffix(".txt")
-SHORTEST = (
-    4  # of what counts: nearly every password is a shorter entry, such as `0`, with something around it
-)
+SHORTEST = 4  # entry without a letter that counts: any number has shorter ones, such as `0`, in it
 
 
 def is_common(password: str) -> bool:
@@ -15,11 +13,15 @@ def is_common(password: str) -> bool:
     first = len(password) - len(password.lstrip(_padding(password)))
     last = len(password.rstrip(_padding(password)))
     for start in range(first + 1):
-        for length in range(SHORTEST, longest + 1):
+        for length in range(1, longest + 1):
             word = password[start : start + length]
             if word in words and _end_of_repetition(password, word, start) >= last:
                 return True
     return False
+
+
+def is_listed(password: str) -> bool:
+    return password in _listed()[0]
 
 
 def _padding(password: str) -> str:
@@ -37,5 +39,9 @@ def _end_of_repetition(password: str, word: str, start: int) -> int:
 def _listed() -> tuple[frozenset[str], int]:
     """Return the entries, and the length of the longest."""
     lines = LIST.read_text(encoding="utf-8").splitlines()
-    words = frozenset(line for line in lines if len(line) >= SHORTEST and not line.startswith("# "))
+    words = frozenset(
+        line
+        for line in lines
+        if not line.startswith("# ") and (len(line) >= SHORTEST or any(map(str.isalpha, line)))
+    )
     return words, max(map(len, words))

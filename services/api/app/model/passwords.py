@@ -14,7 +14,7 @@ from argon2 import PasswordHasher as Argon2
 from argon2.exceptions import VerifyMismatchError
 
 from app.exceptions import Overloaded, PasswordRefused
-from app.model.common_passwords import SHORTEST, is_common
+from app.model.common_passwords import is_common, is_listed
 
 MAX_LENGTH = 128
 MAX_WAIT = 1.0
@@ -131,11 +131,12 @@ class Passwords:
         if "\0" in password:
             raise PasswordRefused({"invalid_format": "A password cannot contain the character NUL."})
         folded = normal.casefold()
-        is_one_letter_or_so = _repeats_block_of(range(1, SHORTEST), folded)  # `aaaa` is on the list as well
+        # Told as the repetition that it is, though `aaaa` is on the list as well.
+        is_few_letters = _repeats_block_of(range(1, 4), folded) and not is_listed(folded)
         names = [name for name in (username, self._app_name) if _is_mostly(name.casefold(), folded)]
         reasons = {
             "too_common": is_common(folded)
-            and not is_one_letter_or_so
+            and not is_few_letters
             and "The password is one that many people use, perhaps repeated or with digits around it.",
             "repetitive": _repeats_block_of(range(1, 9), folded)
             and "The password repeats one short block of characters.",
