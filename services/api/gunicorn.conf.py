@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import gunicorn
-from gunicorn.http.errors import LimitRequestHeaders
+from gunicorn.http.errors import LimitRequestHeaders, UnsupportedTransferCoding
 
 from app.config import APP_NAME, InvalidSettings, load
 
@@ -50,9 +50,11 @@ gunicorn.SERVER = APP_NAME  # the header Server, which gunicorn always sends
 
 
 def pre_request(_worker: Any, request: Any) -> None:
-    """Limit the headers as a whole; gunicorn itself limits each, and their number."""
+    """Limit the headers as a whole, where gunicorn limits each, and refuse any coding but chunked."""
     if sum(len(name) + len(value) for name, value in request.headers) > MAX_HEADERS:
         raise LimitRequestHeaders("the headers are longer than 16 KiB")
+    if any(name == "TRANSFER-ENCODING" and value.lower() != "chunked" for name, value in request.headers):
+        raise UnsupportedTransferCoding("only chunked is known here")
 
 
 # Where the processes keep their metrics for each other: empty at the start, and named before

@@ -1,5 +1,6 @@
 """The command line: accounts, tokens, and serving."""
 
+import errno
 import json
 import sys
 from collections.abc import Callable
@@ -172,10 +173,14 @@ def serve() -> None:
     try:
         listener = server.listen(settings.host, settings.port)
     except (OSError, UnicodeError) as error:
-        reason = getattr(error, "strerror", None) or "HOST is no host name"
-        raise click.ClickException(
-            f"Cannot listen on {settings.host}:{settings.port}: {reason}. "
+        reason = getattr(error, "strerror", None) or "this is no host name"
+        cure = (
             "Stop what uses the port, or choose another one with PORT."
+            if getattr(error, "errno", None) == errno.EADDRINUSE
+            else "HOST must be an address of this machine, or * for all, and PORT one that you may use."
+        )
+        raise click.ClickException(
+            f"Cannot listen on {settings.host}:{settings.port}: {reason}. {cure}"
         ) from error
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     server.logger.info("Serving on http://%s:%d by %s", host, settings.port, settings.server)

@@ -108,6 +108,21 @@ def _origin(text: str) -> str:
     return text
 
 
+def _host_name(text: str) -> str:
+    name = text.lower().removesuffix(".")
+    match = ORIGIN.fullmatch(f"https://{name}")
+    if not match or match["port"] or (match["ipv6"] and not _is_ipv6(match["ipv6"])):
+        raise ValueError("must be host names such as api.example.com, without ports, separated by commas")
+    return name
+
+
+def _network(network: IPv4Network | IPv6Network) -> IPv4Network | IPv6Network:
+    address = network.network_address
+    if isinstance(address, IPv6Address) and (address.scope_id or address.ipv4_mapped):
+        raise ValueError("must be networks such as 10.0.0.0/8 or fd00::/8, separated by commas")
+    return network
+
+
 def _is_ipv6(text: str) -> bool:
     try:
         return bool(IPv6Address(text))
@@ -136,9 +151,10 @@ def _limit(value: object) -> object:
 DatabaseUrl = Annotated[URL, NoDecode, BeforeValidator(_database_url)]
 SigningKey = Annotated[SecretStr, AfterValidator(_hard_to_guess)]
 SigningKeys = Annotated[tuple[SigningKey, ...], NoDecode, BeforeValidator(_split)]
-HostName = Annotated[str, Field(pattern=r"^([A-Za-z0-9_.-]+|\[[0-9A-Fa-f:.]+\])$"), AfterValidator(str.lower)]
+HostName = Annotated[str, AfterValidator(_host_name)]
 HostNames = Annotated[tuple[HostName, ...], NoDecode, BeforeValidator(_split)]
-Networks = Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode, BeforeValidator(_split)]
+Network = Annotated[IPv4Network | IPv6Network, AfterValidator(_network)]
+Networks = Annotated[tuple[Network, ...], NoDecode, BeforeValidator(_split)]
 OptionalLimit = Annotated[Limit | None, NoDecode, BeforeValidator(_limit)]
 Origin = Annotated[str, AfterValidator(_origin)]
 Origins = Annotated[tuple[Origin, ...], NoDecode, BeforeValidator(_split)]

@@ -56,14 +56,15 @@ def _check_keys(settings: Settings) -> Iterator[Finding]:
 
 def _check_database(settings: Settings) -> Iterator[Finding]:
     url = settings.database_url
-    password = str(url.password or "")
+    password = str(url.password or url.query.get("password", ""))
+    host = str(url.host or url.query.get("host", ""))
     if url.drivername == "sqlite":
         yield Finding("DATABASE_URL", "is SQLite, a file of one machine. Name a PostgreSQL database.")
         return
     if password and (len(password) < 12 or password == url.username or is_common(password.casefold())):
         yield Finding("DATABASE_URL", "has a password that can be guessed. Give the role a long random one.")
     sslmode = url.query.get("sslmode", os.environ.get("PGSSLMODE"))  # which libpq reads
-    if not NEARBY.fullmatch(url.host or "") and sslmode not in ENCRYPTED:
+    if not NEARBY.fullmatch(host) and sslmode not in ENCRYPTED:
         yield Finding("DATABASE_URL", "may cross the network unencrypted. Add ?sslmode=require to it.")
 
 
@@ -87,10 +88,8 @@ def _check_network(settings: Settings) -> Iterator[Finding]:
         yield Finding(
             "ALLOWED_HOSTS", "is not set, so the API answers under any name. Set those it has.", is_weak=False
         )
-    if any(network.prefixlen == 0 for network in settings.trusted_proxies):
-        yield Finding(
-            "TRUSTED_PROXIES", "trusts everybody: any client can make up its address. Name networks."
-        )
+    if any(network.prefixlen < 8 for network in settings.trusted_proxies):
+        yield Finding("TRUSTED_PROXIES", "trusts nearly everybody: any client can make up its address.")
     if not settings.trusted_proxies:
         yield Finding(
             "TRUSTED_PROXIES",

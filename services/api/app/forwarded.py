@@ -24,7 +24,7 @@ class Forwarded:
         self.trusted = trusted
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Any:
-        peer = parse(environ.get("REMOTE_ADDR", ""))
+        peer = parse(environ.get("REMOTE_ADDR", "").partition("%")[0])  # without its scope on this machine
         if peer:
             environ["REMOTE_ADDR"] = str(peer)
             if self._trusts(peer):
@@ -54,6 +54,8 @@ def parse(text: str) -> IPv4Address | IPv6Address | None:
     try:
         address = ip_address(text)
     except ValueError:
+        return None
+    if "%" in text:  # a scope may be any text, and means nothing on another machine
         return None
     return getattr(address, "ipv4_mapped", None) or address
 

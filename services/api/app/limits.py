@@ -11,7 +11,7 @@ from app.config import Limit, Settings, current
 from app.database import db, release
 from app.exceptions import InvalidCredentials, TooManyAttempts, UsernameTaken, WrongCurrentPassword
 from app.forwarded import network_of
-from app.model.attempt_repository import AttemptRepository, Count, key
+from app.model.attempt_repository import DECIDED, UNDECIDED, AttemptRepository, Count, key
 from app.model.user_repository import key_of
 from app.security_events import Event, tell
 
@@ -65,20 +65,22 @@ def login(username: str, user_id: UUID | None, *, is_known: bool) -> Iterator[Ca
 @contextmanager
 def registration() -> Iterator[None]:
     """Count a registration that succeeds, or fails because the name is taken. Raises TooManyAttempts."""
-    with _counted({key("register", client()): current().register_limit}, (UsernameTaken,)):
+    with _counted({key("register", client()): current().register_limit}, (UsernameTaken,), DECIDED):
         yield
 
 
 @contextmanager
 def _counted(
-    limits: dict[UUID, Limit | None], counting: tuple[type[Exception], ...]
+    limits: dict[UUID, Limit | None], counting: tuple[type[Exception], ...], state: str = UNDECIDED
 ) -> Iterator[dict[UUID, str]]:
     """Reserve before the work, so that many at once cannot pass together; take back what need not count."""
-    entries = _reserve(limits)
+    entries = _reserve(limits, state)
     try:
         yield entries
     except counting:
         db.session.rollback()
+        if entries:
+            AttemptRepository(db.session).decide(entries)
         AttemptRepository(db.session).prune()
         db.session.commit()
         raise
@@ -91,10 +93,10 @@ def _counted(
         raise
 
 
-def _reserve(limits: dict[UUID, Limit | None]) -> dict[UUID, str]:
+def _reserve(limits: dict[UUID, Limit | None], state: str) -> dict[UUID, str]:
     counts = [Count(key, *limit) for key, limit in limits.items() if limit]
     try:
-        entries = AttemptRepository(db.session).reserve(counts) if counts else {}
+        entries = AttemptRepository(db.session).reserve(counts, state) if counts else {}
         db.session.commit()
     except TooManyAttempts:
         db.session.rollback()
@@ -107,4 +109,4 @@ def _reserve(limits: dict[UUID, Limit | None]) -> dict[UUID, str]:
 
 def _limit_requests() -> None:
     if not request.path.startswith(UNLIMITED):
-        _reserve({key("request", client()): current().rate_limit})
+        _reserve({key("request", client()): current().rate_limit}, DECIDED)

@@ -13,6 +13,16 @@ from app.config import Settings
 from app.request_id import request_id
 
 logger = logging.getLogger("app.request")
+METHODS = {
+    "GET",
+    "HEAD",
+    "POST",
+    "PUT",
+    "PATCH",
+    "DELETE",
+    "OPTIONS",
+    "TRACE",
+}  # another is a stranger's word
 
 
 def init_app(app: Flask, settings: Settings) -> None:
@@ -90,8 +100,9 @@ def _start() -> None:
 def _tell(response: Response) -> Response:
     """Tell of the request by its route, not by its path, which a stranger chose."""
     route = str(request.url_rule or "-")
+    method = request.method if request.method in METHODS else "-"
     fields = {
-        "method": request.method,
+        "method": method,
         "route": route,
         "status": response.status_code,
         "duration_ms": _milliseconds(perf_counter() - g.started),
@@ -100,7 +111,7 @@ def _tell(response: Response) -> Response:
         "user_id": g.get("user_id"),
     }
     level = logging.DEBUG if route.startswith("/health/") else logging.INFO
-    logger.log(level, "%s %s %d", request.method, route, response.status_code, extra={"fields": fields})
+    logger.log(level, "%s %s %d", method, route, response.status_code, extra={"fields": fields})
     return response
 
 

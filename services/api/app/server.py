@@ -35,11 +35,21 @@ CONNECTIONS = 2000  # at most: half-sent bodies, up to 128 KiB each, then fill 2
 LINGER_SECONDS = 2  # for which the rest of a refused request is read and thrown away
 
 
+def refuse(status: int, given_id: str, peer: str) -> tuple[str, dict[str, str], bytes]:
+    """Log what never reaches the app, and return the status line, headers and body of its answer."""
+    problem = BY_STATUS.get(status, BY_STATUS[400])
+    id = request_id.choose(given_id)
+    fields = {"request_id": id, "client": str(forwarded.parse(peer)), "status": problem.status}
+    refusals.info("refused before it reached the app: %s", problem.code, extra={"fields": fields})
+    headers = {"Cache-Control": "no-store", "Content-Type": MEDIA_TYPE, "X-Request-ID": id} | SECURITY
+    return f"{problem.status} {problem.title}", headers, document(problem, id)
+
+
 class Task(WSGITask):  # type: ignore[misc]
-    """A request to the app; once a stop has begun, its answer closes the connection."""
+    """A request to the app. Its answer closes the connection if the app says so, or a stop has begun."""
 
     def build_response_header(self) -> bytes:
-        if self.channel.server.stopping_since:
+        if self.channel.server.stopping_since or (self.environ or {}).get("app.close"):
             self.set_close_on_finish()
         return bytes(super().build_response_header())
 
@@ -48,19 +58,13 @@ class ProblemTask(ErrorTask):  # type: ignore[misc]
     """waitress' own errors (malformed, too large, not implemented), answered as problems."""
 
     def execute(self) -> None:
-        problem = BY_STATUS.get(self.request.error.code, BY_STATUS[400])
-        id = request_id.choose(self.request.headers.get("X_REQUEST_ID", ""))
-        body = document(problem, id)
-        headers = {"Cache-Control": "no-store", "Content-Type": MEDIA_TYPE, "X-Request-ID": id}
-        self.status = f"{problem.status} {problem.title}"
-        self.response_headers.extend((headers | SECURITY).items())
+        given_id = self.request.headers.get("X_REQUEST_ID", "")
+        self.status, headers, body = refuse(self.request.error.code, given_id, self.channel.addr[0])
+        self.response_headers.extend(headers.items())
         self.set_close_on_finish()
         self.content_length = len(body)
         self.write(b"" if getattr(self.request, "command", "") == "HEAD" else body)
         self.channel.refused_at = time.time()
-        client = str(forwarded.parse(self.channel.addr[0]))
-        fields = {"request_id": id, "client": client, "status": problem.status}
-        refusals.info("refused before it reached the app: %s", problem.code, extra={"fields": fields})
 
 
 class Parser(HTTPRequestParser):  # type: ignore[misc]

@@ -1,12 +1,23 @@
 """gunicorn's worker and log, where this app needs them otherwise. Uses internals of gunicorn 27."""
 
 import select
+from contextlib import suppress
 from typing import Any
 
 from gunicorn.glogging import Logger
+from gunicorn.http.errors import (
+    LimitRequestHeaders,
+    LimitRequestLine,
+    ParseException,
+    UnsupportedTransferCoding,
+)
+from gunicorn.util import write_nonblock
 from gunicorn.workers.gthread import ThreadWorker
 
 from app import lifecycle
+from app.server import refuse
+
+REFUSALS = {UnsupportedTransferCoding: 501, LimitRequestLine: 414, LimitRequestHeaders: 431}
 
 
 class Worker(ThreadWorker):  # type: ignore[misc]
@@ -44,6 +55,19 @@ class Worker(ThreadWorker):  # type: ignore[misc]
                 self.accept(listener)
             listener.close()
         self.sockets = []
+
+    def handle_error(self, req: Any, client: Any, addr: Any, exc: Exception) -> None:
+        """Answer what never reaches the app as a problem. Not a word of it is logged or sent back, as
+        gunicorn would: the rest of a body that was cut may be what it takes for a request."""
+        status = REFUSALS.get(type(exc), 400)
+        if not isinstance(exc, ParseException):
+            status = 500
+            self.log.exception("A request failed outside the app.")
+        line, headers, body = refuse(status, "", addr[0] if addr else "")
+        headers |= {"Connection": "close", "Content-Length": str(len(body))}
+        head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+        with suppress(OSError):
+            write_nonblock(client, f"HTTP/1.1 {line}\r\n{head}\r\n".encode() + body)
 
 
 class Log(Logger):  # type: ignore[misc]

@@ -13,6 +13,7 @@ from app.request_id import request_id
 LABEL = r"[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?"
 HOST = re.compile(rf"({LABEL}(\.{LABEL})*\.?|\[(?P<ipv6>[^\]]+)\])(:(?P<port>[0-9]{{1,5}}))?")
 PORT = re.compile(r":[0-9]+$")
+AUTH = re.compile("/auth(/|$)")
 ABSOLUTE = re.compile(r"^https?://[^/?#]+", re.IGNORECASE)  # of a target as proxies send it
 # A slash, or what RFC 3986 calls unreserved, percent-encoded: `/auth%2Ftoken`, `/acc%6Funt`.
 NEEDLESS = re.compile(r"%(2[DEF]|3\d|[46][1-9A-F]|[57][\dA]|5F|7E)", re.IGNORECASE)
@@ -41,6 +42,7 @@ def _refuse_ambiguity() -> None:
     """Refuse a request without one well-formed Host (RFC 9112, 3.2), and a second spelling of a path."""
     host = request.environ.get("HTTP_HOST", "")
     if not _is_host(host):
+        request.environ["app.close"] = True  # what follows may be another's: server.py (RFC 9112, 11.2)
         raise BadRequest
     allowed = current().allowed_hosts
     if allowed and PORT.sub("", host).lower().rstrip(".") not in allowed:
@@ -70,7 +72,7 @@ def _secure(response: Response) -> Response:
     response.headers["X-Request-ID"] = request_id()
     for name, value in SECURITY.items():
         response.headers.setdefault(name, value)
-    if "Authorization" in request.headers or request.path.startswith("/auth/"):
+    if "Authorization" in request.headers or AUTH.match(request.path):
         response.headers["Cache-Control"] = "no-store"
     if request.is_secure:
         response.headers["Strict-Transport-Security"] = f"max-age={ONE_YEAR}"

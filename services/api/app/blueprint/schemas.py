@@ -5,6 +5,7 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from datetime import UTC, datetime, timedelta
 from struct import error, pack, unpack
 from typing import Annotated, Any, Literal, Self
+from unicodedata import normalize
 from uuid import UUID
 
 from pydantic import (
@@ -102,13 +103,23 @@ Seconds = Annotated[int, WithJsonSchema({"type": "integer", "minimum": 0, "maxim
 
 Status = Annotated[int, WithJsonSchema({"type": "integer", "minimum": 400, "maximum": 599})]
 
+
+def _not_too_long(text: str) -> str:
+    # Composed: a password that another system sends decomposed is the same. The first bound keeps that cheap.
+    if len(text) > 4 * MAX_LENGTH or len(normalize("NFC", text)) > MAX_LENGTH:
+        raise PydanticCustomError("too_long", f"Give at most {MAX_LENGTH} characters.")
+    return text
+
+
 NO_NUL = (AfterValidator(_without_nul), Field(json_schema_extra={"pattern": r"^[^\u0000]*$"}))
 Username = Annotated[str, StringConstraints(min_length=3, max_length=64, pattern=f"^{USERNAME}$")]
 # What a password must be beyond this is up to the settings, so Passwords.check decides.
 Password = Annotated[
     str,
-    StringConstraints(min_length=1, max_length=MAX_LENGTH),
-    *NO_NUL,
+    StringConstraints(min_length=1),
+    AfterValidator(_not_too_long),
+    AfterValidator(_without_nul),
+    Field(json_schema_extra={"maxLength": MAX_LENGTH, "pattern": r"^[^\u0000]*$"}),
 ]
 # A name that cannot exist fails like one that does not: the answer to a login tells nothing.
 LoginName = Annotated[str, StringConstraints(min_length=1, max_length=64), *NO_NUL]

@@ -17,8 +17,10 @@ from app.model.repository import Repository
 
 INSERT: dict[str, Any] = {"postgresql": postgresql.insert, "sqlite": sqlite.insert}
 TIME = 13  # digits of a time: milliseconds since 1970
-MARK = 6  # and behind it, what tells it from another one of the same millisecond
-ENTRY = TIME + MARK  # characters of one attempt
+UNDECIDED, DECIDED = "?", "!"  # behind it: whether it counts for good
+MARK = 6  # and behind that, what tells it from another one of the same millisecond
+ENTRY = TIME + 1 + MARK  # characters of one attempt
+DECIDED_WITHIN = 10_000  # milliseconds; what is undecided longer was cut off
 
 
 class Count(NamedTuple):
@@ -55,14 +57,14 @@ def key(*parts: str) -> UUID:
 class AttemptRepository(Repository[Attempts]):
     model = Attempts
 
-    def reserve(self, counts: Iterable[Count]) -> dict[UUID, str]:
+    def reserve(self, counts: Iterable[Count], state: str = UNDECIDED) -> dict[UUID, str]:
         """Count one attempt under each key, and return under each key the entry that it made.
 
         Raises TooManyAttempts if a limit is reached; roll back then, so that nothing is counted. One upsert
         of rows in the order of their keys: two at once wait for each other and do not deadlock.
         """
         ordered = sorted(counts)
-        entry = cast(clock(), String) + token_hex(MARK // 2)
+        entry = cast(clock(), String) + state + token_hex(MARK // 2)
         rows = [
             {
                 "id": count.key,
@@ -92,13 +94,29 @@ class AttemptRepository(Repository[Attempts]):
 
     def take_back(self, entries: dict[UUID, str], cleared: UUID | None = None) -> None:
         """Uncount an attempt; under the cleared key, all of them."""
-        ordered = select(Attempts.id).where(Attempts.id.in_(entries)).order_by(Attempts.id).with_for_update()
-        left = {
-            id: "" if id == cleared else func.replace(Attempts.entries, entry, "")
-            for id, entry in entries.items()
-        }
-        uncount = update(Attempts).where(Attempts.id.in_(ordered))
-        self.change(uncount.values(entries=case(*((Attempts.id == id, rest) for id, rest in left.items()))))
+        self._rewrite(
+            {
+                id: "" if id == cleared else func.replace(Attempts.entries, entry, "")
+                for id, entry in entries.items()
+            }
+        )
+
+    def decide(self, entries: dict[UUID, str]) -> None:
+        """Let an attempt count for good."""
+        self._rewrite(
+            {
+                id: func.replace(Attempts.entries, entry, entry.replace(UNDECIDED, DECIDED))
+                for id, entry in entries.items()
+            }
+        )
+
+    def _rewrite(self, rewritten: dict[UUID, Any]) -> None:
+        """Change rows, locked in the order in which `reserve` locks them."""
+        ordered = (
+            select(Attempts.id).where(Attempts.id.in_(rewritten)).order_by(Attempts.id).with_for_update()
+        )
+        by_id = case(*((Attempts.id == id, entries) for id, entries in rewritten.items()))
+        self.change(update(Attempts).where(Attempts.id.in_(ordered)).values(entries=by_id))
 
     def prune(self, limit: int = 100) -> int:
         """Delete some rows that count nothing any more; return how many."""
@@ -106,10 +124,13 @@ class AttemptRepository(Repository[Attempts]):
         return self.change(delete(Attempts).where(Attempts.id.in_(doomed.with_for_update(skip_locked=True))))
 
     def _seconds_until_room(self, count: Count) -> int:
-        """Return when the attempt that fills the limit leaves the window."""
-        last = select(_time_of_last(count.attempts), clock()).where(Attempts.id == count.key)
-        time, now = self.session.execute(last).one()
-        return max(1, -(-(int(time or now) + count.seconds * 1000 - now) // 1000))
+        """Return when the attempt that fills the limit leaves the window, or one may be taken back."""
+        row = select(Attempts.entries, clock()).where(Attempts.id == count.key)
+        text, now = self.session.execute(row).one()
+        entries = [text[at : at + ENTRY] for at in range(0, count.attempts * ENTRY, ENTRY)]
+        if any(each[TIME] == UNDECIDED and now - int(each[:TIME]) < DECIDED_WITHIN for each in entries):
+            return 1
+        return max(1, -(-(int(entries[-1][:TIME]) + count.seconds * 1000 - now) // 1000))
 
 
 def _time_of_last(attempts: int | ColumnElement[int]) -> ColumnElement[str]:

@@ -126,7 +126,7 @@ class Passwords:
         normal = normalize("NFC", password)
         if len(normal) < self._min_length:
             raise PasswordRefused({"too_short": f"A password has at least {self._min_length} characters."})
-        if len(password) > MAX_LENGTH:
+        if len(normal) > MAX_LENGTH:
             raise PasswordRefused({"too_long": f"A password has at most {MAX_LENGTH} characters."})
         if "\0" in password:
             raise PasswordRefused({"invalid_format": "A password cannot contain the character NUL."})

@@ -281,3 +281,8 @@ def test_a_trusted_proxy_tells_that_the_request_came_by_tls() -> None:
     for peer, secure in (("10.0.0.1", True), ("192.0.2.1", False)):
         response = client.get("/", environ_base={"REMOTE_ADDR": peer}, headers={"X-Forwarded-Proto": "https"})
         assert ("Strict-Transport-Security" in response.headers) is secure
+
+
+@pytest.mark.parametrize("path", ["/auth", "/auth/", "/auth/nothing"])
+def test_nothing_under_auth_is_stored(client: FlaskClient, path: str) -> None:
+    assert client.get(path).headers["Cache-Control"] == "no-store"

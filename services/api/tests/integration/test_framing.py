@@ -56,6 +56,16 @@ def test_another_host_than_one_well_formed_is_refused(live: Live) -> None:
         assert status_of(url, head + b"\r\n") == 400, hosts
 
 
+def test_after_an_ambiguous_host_the_connection_ends(live: Live) -> None:
+    address = httpx.URL(live[0])
+    with socket.create_connection((address.host, address.port or 80), timeout=10) as client:
+        client.sendall(b"GET / HTTP/1.1\r\nHost: a,b\r\n\r\nGET /health/live HTTP/1.1\r\nHost: a\r\n\r\n")
+        answers = b"".join(iter(lambda: client.recv(65_536), b""))
+
+    assert answers.startswith(b"HTTP/1.1 400")
+    assert answers.count(b"HTTP/1.1 ") == 1
+
+
 def test_a_name_that_a_proxy_forwards_replaces_no_host(live: Live) -> None:
     url, _ = live
 

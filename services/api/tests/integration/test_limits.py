@@ -22,7 +22,7 @@ from app.clock import now
 from app.config import Settings
 from app.database import db
 from app.exceptions import Overloaded
-from app.model.attempt_repository import ENTRY, TIME, AttemptRepository, Count
+from app.model.attempt_repository import ENTRY, TIME, AttemptRepository, Count, key
 from app.model.models import Attempts, Session
 from app.model.passwords import Argon2id
 from tests.conftest import NEVER_OPENED, settings_for
@@ -408,3 +408,29 @@ def test_rows_are_locked_in_one_order_whatever_order_they_are_named_in(committed
         attempts.reserve([high])
         db.session.commit()
         both.result(timeout=10)
+
+
+def test_while_others_are_undecided_the_wait_is_short(
+    app: Flask, client: FlaskClient, people: People
+) -> None:
+    people.register("ann")
+    with app.app_context():
+        for _ in range(20):
+            AttemptRepository(db.session).reserve([Count(key("login client", "192.0.2.7"), 20, 300)])
+        db.session.commit()
+
+    assert log_in(client, password=PASSWORD).headers["Retry-After"] == "1"
+    age(app, 11)  # whoever that was, was cut off
+    assert int(log_in(client, password=PASSWORD).headers["Retry-After"]) > 280
+
+
+def test_right_logins_at_once_are_refused_for_a_moment_at_most(live: Live) -> None:
+    url, people = live
+    people.register("ann")
+    body = {"username": "ann", "password": PASSWORD}
+
+    answers = at_once(*[lambda: httpx.post(f"{url}/auth/login", json=body, timeout=30)] * 8)
+
+    assert {answer.status_code for answer in answers} <= {200, 429}
+    assert {answer.headers.get("Retry-After", "1") for answer in answers} == {"1"}
+    assert httpx.post(f"{url}/auth/login", json=body, timeout=30).status_code == 200

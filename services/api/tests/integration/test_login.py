@@ -1,6 +1,7 @@
 """POST /auth/login."""
 
 from datetime import timedelta
+from unicodedata import normalize
 from unittest.mock import patch
 
 import jwt
@@ -130,6 +131,16 @@ def test_a_password_is_the_same_however_its_accents_are_written(client: FlaskCli
     client.post("/auth/register", json={"username": "ann", "password": composed})
 
     assert log_in(client, "ann", decomposed).status_code == 200
+
+
+def test_the_longest_password_is_as_long_however_its_accents_are_written(client: FlaskClient) -> None:
+    composed = "".join(f"\u00e9{number:03}" for number in range(32))
+    client.post("/auth/register", json={"username": "ann", "password": normalize("NFD", composed)})
+
+    assert len(composed) == 128
+    assert log_in(client, "ann", composed).status_code == 200
+    assert errors(log_in(client, "ann", composed + "x")) == {("/password", "too_long")}
+    assert errors(log_in(client, "ann", "e\u0301" * 300)) == {("/password", "too_long")}
 
 
 def test_an_old_hash_verifies_and_is_replaced_at_login(

@@ -173,3 +173,10 @@ def test_what_the_server_refuses_by_itself_has_its_line(lines: Lines, live: tupl
     [line] = lines()
     assert (line["logger"], line["status"], line["client"]) == ("app.request", 431, "127.0.0.1")
     assert line["message"] == "refused before it reached the app: headers_too_large"
+
+
+def test_a_method_of_ones_own_is_not_told(lines: Lines, client: FlaskClient) -> None:
+    client.open("/account", method="PASSW0RD")
+
+    [line] = lines()
+    assert (line["method"], line["message"]) == ("-", "- - 405")

@@ -403,6 +403,36 @@ def test_gunicorn_holds_the_same_limits_and_believes_no_proxy(
     assert "gunicorn" not in str(told)
 
 
+@pytest.mark.parametrize(
+    ("raw", "status"),
+    [
+        (b'GET / HTTP/1.1\r\nHost: a\r\n\r\n{"password": "MARK"}\r\n\r\n', 400),
+        (b"GET / HTTP/1.1\r\nHost: a\r\nAuthorization Bearer MARK\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: MARK\r\n\r\n", 501),
+        (b"GET / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", 501),
+        (b"GET /%s HTTP/1.1\r\nHost: a\r\n\r\n" % (b"MARK" * 3000), 414),
+        (b"MARK? / HTTP/1.1\r\nHost: a\r\n\r\n", 400),
+    ],
+)
+def test_what_gunicorn_refuses_is_a_problem_and_leaves_no_word(
+    start: Callable[..., Process], raw: bytes, status: int
+) -> None:
+    process = start(**BY["gunicorn"])
+    with socket.create_connection(("127.0.0.1", process.port), timeout=10) as client:
+        client.sendall(raw)
+        client.shutdown(socket.SHUT_WR)
+        answer = b"".join(iter(lambda: client.recv(65_536), b""))
+    _, output = process.stop()
+
+    assert f"HTTP/1.1 {status}".encode() in answer
+    last = answer[answer.rindex(b"HTTP/1.1") :]
+    assert b"Content-Type: application/problem+json" in last
+    assert b"X-Content-Type-Options: nosniff" in last
+    assert b"MARK" not in answer
+    assert "MARK" not in output
+    assert f'"status": {status}' in output
+
+
 BODY = json.dumps({"username": "ann", "password": PASSWORD}).encode()
 WHOLE_CHUNK = b"%x\r\n%s\r\n" % (len(BODY), BODY)
 

@@ -284,7 +284,7 @@ def test_lists_of_hosts_networks_and_keys_come_comma_separated(monkeypatch: pyte
         DATABASE_URL=URL,
         SECRET_KEY=KEY,
         SECRET_KEY_FALLBACKS=f"{KEY}1, {KEY}2",
-        ALLOWED_HOSTS="API.example.com, 192.0.2.1,[::1]",
+        ALLOWED_HOSTS="API.example.com., 192.0.2.1,[::1]",
         TRUSTED_PROXIES="10.0.0.0/8, 192.0.2.1, fd00::/8",
     )
 
@@ -301,6 +301,11 @@ def test_lists_of_hosts_networks_and_keys_come_comma_separated(monkeypatch: pyte
         ("ALLOWED_HOSTS", "api.example.com:5000"),
         ("ALLOWED_HOSTS", "https://api.example.com"),
         ("ALLOWED_HOSTS", "api.example.com,,"),
+        ("ALLOWED_HOSTS", "a..b"),
+        ("ALLOWED_HOSTS", "-"),
+        ("ALLOWED_HOSTS", "[:::]"),
+        ("TRUSTED_PROXIES", "fe80::1%eth0"),
+        ("TRUSTED_PROXIES", "::ffff:10.0.0.0/104"),
         ("TRUSTED_PROXIES", "*"),
         ("TRUSTED_PROXIES", "10.0.0.1/8"),
         ("TRUSTED_PROXIES", "proxy"),

@@ -48,6 +48,9 @@ def test_strong_settings_have_no_finding() -> None:
         ({"login_limit_account": "50/1m"}, "LOGIN_LIMIT_ACCOUNT"),
         ({"register_limit": "off"}, "REGISTER_LIMIT"),
         ({"trusted_proxies": "0.0.0.0/0"}, "TRUSTED_PROXIES"),
+        ({"trusted_proxies": "0.0.0.0/1,128.0.0.0/1"}, "TRUSTED_PROXIES"),
+        ({"database_url": "postgresql:///x?host=db&password=password&user=app"}, "DATABASE_URL"),
+        ({"database_url": "postgresql://app@/x?host=db.example.com&sslmode=disable"}, "DATABASE_URL"),
         ({"cors_origins": "http://app.example.com"}, "CORS_ORIGINS"),
     ],
 )
