@@ -49,6 +49,11 @@ forwarded_allow_ips = ""
 gunicorn.SERVER = APP_NAME  # the header Server, which gunicorn always sends
 
 
+def on_starting(server: Any) -> None:
+    """Stop by SIGINT as by SIGTERM; gunicorn itself would cut off what is under way."""
+    server.handle_int = server.handle_term
+
+
 def pre_request(_worker: Any, request: Any) -> None:
     """Limit the headers as a whole, where gunicorn limits each, and refuse any coding but chunked."""
     if sum(len(name) + len(value) for name, value in request.headers) > MAX_HEADERS:
