@@ -4,6 +4,7 @@ import logging
 import select
 from functools import cache
 from pathlib import Path
+from threading import get_ident
 from time import monotonic, perf_counter
 from typing import Any, ClassVar
 
@@ -134,38 +135,60 @@ def _postgresql_options(settings: Settings) -> dict[str, Any]:
 
 
 class LimitedConnection(extensions.connection):
-    """A connection whose calls end in time. Each app has a subclass, and so its own silence."""
-
-    seconds: ClassVar[float | None] = None  # for each call; None: for ever, as a migration may take
-    silent_until: ClassVar[float] = 0  # after a call that was not answered; others then fail at once
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        self.refuse_if_silent()
-        super().__init__(*args, **kwargs)
-
-    @classmethod
-    def refuse_if_silent(cls) -> None:
-        if monotonic() < cls.silent_until:
-            raise psycopg2.OperationalError("the database did not answer a moment ago")
-
-
-def _wait(connection: extensions.connection) -> None:
-    """Wait for the server, but not for ever, as libpq does. Raising makes psycopg2 close the connection.
+    """A connection whose calls end in time. Each app has a subclass, and so its own silence.
 
     When one call was not answered in time, the others fail at once for a second; then one tries.
     """
+
+    seconds: ClassVar[float | None] = None  # for each call; None: for ever, as a migration may take
+    silent_until: ClassVar[float] = 0  # 0: not silent
+    trying: ClassVar[int] = 0  # the thread that tries
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self.begin()
+        begun = monotonic()
+        try:
+            super().__init__(*args, **kwargs)
+        except psycopg2.Error:
+            # No refusal takes so long. Where a name server is silent, only the resolver has a time limit.
+            self.fail(silent=monotonic() - begun > SILENT_SECONDS)
+            raise
+
+    @classmethod
+    def begin(cls) -> None:
+        if not cls.silent_until or cls.trying == get_ident():
+            return
+        if monotonic() < cls.silent_until:
+            raise psycopg2.OperationalError("the database did not answer a moment ago")
+        cls.silent_until, cls.trying = monotonic() + (cls.seconds or 0), get_ident()
+
+    @classmethod
+    def fail(cls, *, silent: bool) -> None:
+        if silent and cls.seconds:
+            cls.silent_until, cls.trying = monotonic() + SILENT_SECONDS, 0
+        elif cls.trying == get_ident():
+            cls.succeed()  # it says no, but it speaks
+
+    @classmethod
+    def succeed(cls) -> None:
+        cls.silent_until, cls.trying = 0, 0
+
+
+def _wait(connection: extensions.connection) -> None:
+    """Wait for the server, but not for ever, as libpq does. Raising makes psycopg2 close the connection."""
     limited = type(connection) if isinstance(connection, LimitedConnection) else LimitedConnection
-    limited.refuse_if_silent()
-    deadline = limited.seconds and monotonic() + limited.seconds
-    if limited.silent_until:
-        limited.silent_until = deadline or 0
-    while (state := connection.poll()) != extensions.POLL_OK:
-        poll = select.poll()
-        poll.register(connection.fileno(), POLL_EVENTS[state])
-        if not poll.poll(deadline and max(0, deadline - monotonic()) * 1000):
-            limited.silent_until = monotonic() + SILENT_SECONDS
-            raise psycopg2.OperationalError("the database did not answer in time")
-    limited.silent_until = 0
+    limited.begin()
+    deadline = monotonic() + limited.seconds if limited.seconds else None
+    try:
+        while (state := connection.poll()) != extensions.POLL_OK:
+            poll = select.poll()
+            poll.register(connection.fileno(), POLL_EVENTS[state])
+            if not poll.poll(None if deadline is None else max(0, deadline - monotonic()) * 1000):
+                raise psycopg2.OperationalError("the database did not answer in time")
+    except psycopg2.Error:
+        limited.fail(silent=deadline is not None and monotonic() >= deadline)
+        raise
+    limited.succeed()
 
 
 extensions.set_wait_callback(_wait)
