@@ -1,6 +1,6 @@
 # `make` alone lists these commands. Each is one line; whatever takes more is a script in scripts/.
 .DEFAULT_GOAL := help
-.PHONY: help up down logs dev shell psql doctor backup restore backup-drill run test test-clients fuzz coverage \
+.PHONY: help up down logs dev shell psql doctor backup restore backup-drill run test test-clients fuzz drill soak coverage \
   heroku-rehearsal lint format audit sbom docs migration lock upgrade
 
 help: ## list these commands
@@ -48,6 +48,12 @@ test-clients: ## let a browser and other clients use the running API, in throwaw
 fuzz: ## ask the API what nobody thought of, for some minutes
 	@FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-300} scripts/test tests/integration/test_fuzz.py \
 		tests/integration/test_properties.py tests/integration/test_hostile_json.py tests/unit/test_strict_json_properties.py
+
+drill: ## kill, freeze, cut, fill and starve a throwaway stack under load: make drill t=drill_stop.py
+	@scripts/drill $(t)
+
+soak: ## keep a throwaway stack under load: make soak rate=170 minutes=30
+	@scripts/soak $(or $(rate),170) $(or $(minutes),30)
 
 coverage: ## run the tests on PostgreSQL, show what they do not reach, fail under 95 %
 	@scripts/test --coverage
