@@ -45,3 +45,16 @@ ONLY_COMMANDS = {DomainError, UserNotFound}
 )
 def test_every_fact_of_the_domain_is_answered_as_a_problem(fact: type[DomainError]) -> None:
     assert [problem.code for problem in PROBLEMS if fact in problem.facts]
+
+
+def test_every_promise_names_tests_that_exist() -> None:
+    promises = re.findall(r"^\| (P\d\d) \|.*\| (.*) \|$", (REPOSITORY / "docs/promises.md").read_text(), re.M)
+    tests = " ".join(file.read_text() for file in (REPOSITORY / "services/api/tests").rglob("*.py"))
+    held_by = {number: re.findall("`([^`]+)`", names) for number, names in promises}
+
+    assert list(held_by) == [f"P{number:02}" for number in range(1, 66)]
+    for number, names in held_by.items():
+        assert names, number
+        for name in names:
+            exists = (REPOSITORY / name).is_file() if "/" in name else f"def {name}(" in tests
+            assert exists, f"{number}: {name}"
