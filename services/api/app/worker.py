@@ -1,6 +1,7 @@
 """gunicorn's worker and log, where this app needs them otherwise. Uses internals of gunicorn 27."""
 
 import select
+import signal
 from contextlib import suppress
 from typing import Any
 
@@ -36,6 +37,11 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         super().notify()
         if metrics := self.app.wsgi().extensions.get("metrics"):
             metrics.sample()
+
+    def init_signals(self) -> None:
+        """Leave Ctrl-C, which reaches every process of a terminal, to the master: it stops the workers."""
+        super().init_signals()
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
 
     def handle_exit(self, sig: int, frame: Any) -> None:
         lifecycle.stopping(self.app.wsgi()).set()

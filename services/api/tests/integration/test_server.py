@@ -301,7 +301,11 @@ def test_a_stop_answers_every_request_that_was_accepted(process: Process) -> Non
     assert len(broken) <= 1  # a connection that the kernel took as the listener closed
 
 
-def test_a_request_under_way_is_finished_and_readiness_is_off(process: Process) -> None:
+@pytest.mark.parametrize(("kill", "number"), [(os.kill, signal.SIGTERM), (os.killpg, signal.SIGINT)])
+def test_a_request_under_way_is_finished_and_readiness_is_off(
+    process: Process, kill: Callable[[int, int], None], number: int
+) -> None:
+    """Also after Ctrl-C, which every process of the group gets."""
     body = json.dumps({"username": "ann", "password": PASSWORD}).encode()
     slow = socket.create_connection(("127.0.0.1", process.port))
     slow.sendall(HEAD % len(body) + body[:5])
@@ -309,7 +313,7 @@ def test_a_request_under_way_is_finished_and_readiness_is_off(process: Process) 
     kept.get("/health/live")
     time.sleep(0.2)
 
-    os.kill(process.popen.pid, signal.SIGTERM)
+    kill(process.popen.pid, number)
     time.sleep(0.2)
     ready = kept.get("/health/ready")
     with pytest.raises(httpx.ConnectError):
