@@ -221,7 +221,7 @@ def serve_by_gunicorn(_app: Flask, _settings: Settings, listener: socket.socket)
     """Become gunicorn, whose processes serve what this one has bound; signals then reach it alone."""
     listener.set_inheritable(True)
     command = [sys.executable, "-m", "gunicorn", "--config", str(GUNICORN)]
-    os.execv(sys.executable, [*command, "--bind", f"fd://{listener.fileno()}"])  # noqa: S606
+    os.execv(sys.executable, [*command, "--bind", f"fd://{listener.fileno()}"])  # noqa: S606 # nosec B606
 
 
 # What `flask serve` runs, by the setting SERVER.
