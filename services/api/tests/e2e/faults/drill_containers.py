@@ -39,10 +39,9 @@ def test_the_containers_may_do_little(stack: Stack) -> None:
 
 @pytest.mark.quick
 def test_the_image_holds_what_runs(stack: Stack) -> None:
-    folder, packages, tools, tests = (stack.docker("exec", "api", "python", "-c", CONTENTS) + "\n").split(
-        "\n"
-    )[:4]
+    seen = stack.docker("exec", "api", "python", "-c", CONTENTS)
 
+    folder, packages, tools, tests = (seen + "\n\n").split("\n")[:4]
     assert folder.split() == ["app", "gunicorn.conf.py", "migrations"]
     assert not {"pip", "setuptools", "pytest", "ruff", "mypy", "hypothesis", "debugpy"} & set(
         packages.split()
