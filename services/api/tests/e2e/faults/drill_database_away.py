@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.e2e.faults.load import longest, middle, under_load
+from tests.e2e.faults.load import PATIENCE, longest, middle, under_load
 from tests.e2e.faults.stack import Stack, wait_until
 
 Measured = Callable[[str], None]
@@ -59,10 +59,11 @@ def test_a_database_that_went_away_is_served_again_as_soon_as_it_is_back(
     measured(f"applied without an acknowledgement: {len(load.applied_unacknowledged(stack))}")
     assert {answer.code for answer in away} <= {"database_unavailable", "overloaded"}
     assert {answer.code for answer in reads} == {"database_unavailable"}
-    assert middle(reads) < 0.5
-    assert longest(reads) < 1.5
-    assert longest(load.since(going)) < 5  # its address vanishes first: silence, as when a network is cut
-    assert load.recovery(returned) < 2
+    assert middle(reads) < 0.5 * PATIENCE
+    assert longest(reads) < 1.5 * PATIENCE
+    # Its address vanishes first: silence, as when a network is cut.
+    assert longest(load.since(going)) < 5 * PATIENCE
+    assert load.recovery(returned) < 2 * PATIENCE
 
 
 @pytest.mark.quick
@@ -86,8 +87,8 @@ def test_without_a_connection_to_be_had_requests_are_refused_in_time(
     )
     assert {answer.code for answer in refused} <= {"database_unavailable", "overloaded"}
     assert refused
-    assert longest(refused) < 4
-    assert load.recovery(freed) < 2
+    assert longest(refused) < 4 * PATIENCE
+    assert load.recovery(freed) < 2 * PATIENCE
 
 
 def test_another_password_of_the_database_is_no_error_of_the_api(stack: Stack, measured: Measured) -> None:
@@ -107,8 +108,8 @@ def test_another_password_of_the_database_is_no_error_of_the_api(stack: Stack, m
     measured(f"{load.counts()}; longest {longest(refused):.2f} s; last {load.recovery(returned):.2f} s after")
     assert {answer.code for answer in refused} <= {"database_unavailable", "overloaded"}
     assert refused
-    assert longest(refused) < 2
-    assert load.recovery(returned) < 2
+    assert longest(refused) < 2 * PATIENCE
+    assert load.recovery(returned) < 2 * PATIENCE
 
 
 def test_the_api_starts_without_its_database_and_serves_when_it_comes(
