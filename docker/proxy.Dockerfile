@@ -6,8 +6,8 @@ FROM caddy:2
 RUN install -d -o 10002 -g 10002 -m 700 /data/caddy
 ENV XDG_CONFIG_HOME=/tmp
 
-COPY docker/Caddyfile /etc/caddy/Caddyfile
+COPY docker/proxy-start.sh /
+COPY docker/Caddyfile /etc/caddy/
 
 USER 10002:10002
-# Lists are written with commas everywhere else; a Caddyfile wants spaces.
-CMD ["sh", "-c", "TRUSTED_PROXIES=$(echo \"$TRUSTED_PROXIES\" | tr , ' ') exec caddy run --config /etc/caddy/Caddyfile"]
+CMD ["sh", "/proxy-start.sh"]

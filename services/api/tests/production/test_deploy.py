@@ -30,8 +30,6 @@ class Broken(BaseHTTPRequestHandler):
     do_POST = do_GET
 HTTPServer(("", 5000), Broken).serve_forever()
 """
-
-
 NEW_VERSION = "RUN sed -i 's/^VERSION = .*/VERSION = \"0.0.0-changed\"/' app/config.py"
 
 
@@ -165,6 +163,20 @@ def test_a_failed_migration_changes_nothing() -> None:
     assert api_containers() == before
 
 
+def test_the_same_image_again_keeps_the_way_back_and_leaves_the_database_alone() -> None:
+    database = run("docker", "compose", "ps", "--quiet", "db").stdout
+    previous = run("docker", "image", "inspect", "--format", "{{.Id}}", PREVIOUS).stdout
+    before = api_containers()
+
+    # Of the database, too, this is a setting.
+    deployed = run("scripts/deploy", IMAGE=PROJECT, POSTGRES_PASSWORD="another one, for later")
+
+    assert deployed.returncode == 0, deployed.stderr
+    assert not set(api_containers()) & set(before)
+    assert run("docker", "image", "inspect", "--format", "{{.Id}}", PREVIOUS).stdout == previous
+    assert run("docker", "compose", "ps", "--quiet", "--status", "running", "db").stdout == database
+
+
 def test_of_two_deploys_one_is_refused_and_what_was_killed_can_be_repeated(http: httpx.Client) -> None:
     before = len(api_containers())
     first = subprocess.Popen(["scripts/deploy"], cwd=REPOSITORY, env=os.environ | {"IMAGE": PREVIOUS})
@@ -184,6 +196,7 @@ def test_of_two_deploys_one_is_refused_and_what_was_killed_can_be_repeated(http:
         again = run("scripts/deploy", IMAGE=PREVIOUS)
 
     assert again.returncode == 0, again.stderr
+    assert "migrated by a newer version" in again.stderr
     assert len(api_containers()) == before
     assert http.get("/").json()["version"] != "0.0.0-changed"
 

@@ -1,6 +1,6 @@
-"""SITE_TLS=off and TRUSTED_PROXIES: another proxy in front, which has TLS, asks by plain HTTP.
+"""The proxy with other settings: wrong ones, and those for another proxy in front, which asks by plain HTTP.
 
-Runs last: the proxy starts anew, on another port.
+Runs last: the proxy starts anew, on another port, and in the end there is no API.
 """
 
 import os
@@ -47,3 +47,34 @@ def test_without_its_word_the_request_came_in_clear(behind_another: httpx.Client
 
     assert answer.status_code == 200
     assert "Strict-Transport-Security" not in answer.headers
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("SITE_NAME", ""), ("SITE_NAME", "https://localhost"), ("SITE_TLS", "publik")],
+)
+def test_a_wrong_setting_is_named(name: str, value: str) -> None:
+    started = subprocess.run(
+        ["docker", "compose", "run", "--rm", "--no-deps", "-T", "proxy"],
+        cwd=REPOSITORY,
+        env=os.environ | {name: value},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert started.returncode != 0
+    assert name in started.stderr
+    assert ".env.example" in started.stderr
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_without_an_api_there_is_a_problem(behind_another: httpx.Client, method: str) -> None:
+    subprocess.run(["docker", "compose", "--progress", "quiet", "stop", "api"], cwd=REPOSITORY, check=True)
+
+    answer = behind_another.request(method, "/auth/login", json={}, timeout=30)
+
+    assert (answer.status_code, answer.json()["code"]) == (503, "not_ready")
+    assert "Nothing was done" in answer.json()["detail"]
+    assert answer.headers["Retry-After"] == "1"
