@@ -1,7 +1,7 @@
 # `make` alone lists these commands. Each is one line; whatever takes more is a script in scripts/.
 .DEFAULT_GOAL := help
-.PHONY: help up down logs dev shell psql doctor backup restore backup-drill run test test-clients fuzz drill soak coverage \
-  heroku-rehearsal lint format audit sbom docs migration lock upgrade
+.PHONY: help up down logs dev shell psql doctor backup restore backup-drill deploy deploy-rehearsal run \
+  test test-clients fuzz drill soak coverage heroku-rehearsal lint format audit sbom docs migration lock upgrade
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' Makefile
@@ -35,6 +35,12 @@ restore: ## put a backup in the database's place: make restore FILE=backups/... 
 
 backup-drill: ## restore a backup of the running stack in a throwaway stack, and try what comes of it
 	@scripts/backup-drill
+
+deploy: ## on a server: put this version, or IMAGE, in the place of the running one (README, "One server")
+	@scripts/deploy
+
+deploy-rehearsal: ## start such a server in throwaway containers, send it the worst, and deploy to it under load
+	@scripts/deploy-rehearsal
 
 run: ## serve without Docker, on SQLite (API_PORT=5001 make run: on another port)
 	@scripts/run
