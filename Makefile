@@ -1,7 +1,7 @@
 # `make` alone lists these commands. Each is one line; whatever takes more is a script in scripts/.
 .DEFAULT_GOAL := help
-.PHONY: help up down logs dev shell psql doctor backup restore backup-drill deploy deploy-rehearsal run \
-  test test-clients fuzz drill soak coverage heroku-rehearsal lint format audit sbom docs migration lock upgrade
+.PHONY: help up down logs dev shell psql doctor backup restore backup-drill deploy deploy-rehearsal stack-deploy \
+  swarm-drill run test test-clients fuzz drill soak coverage heroku-rehearsal lint format audit sbom docs migration lock upgrade
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' Makefile
@@ -41,6 +41,12 @@ deploy: ## on a server: put this version, or IMAGE, in the place of the running 
 
 deploy-rehearsal: ## start such a server in throwaway containers, send it the worst, and deploy to it under load
 	@scripts/deploy-rehearsal
+
+stack-deploy: ## deploy to many servers (Docker Swarm), or update them: IMAGE=registry/name:tag make stack-deploy
+	@scripts/stack-deploy
+
+swarm-drill: ## update, drain and kill a swarm of three nodes in containers, under load (takes minutes)
+	@scripts/swarm-drill
 
 run: ## serve without Docker, on SQLite (API_PORT=5001 make run: on another port)
 	@scripts/run

@@ -11,7 +11,7 @@ case $SITE_NAME in
   "" | *[!A-Za-z0-9.-]*) refuse "SITE_NAME is a host name alone, without https:// and port, not '$SITE_NAME'." ;;
 esac
 case $SITE_TLS in
-  public | internal | off) ;;
+  public | internal | off | files) ;; # files: for stack.yaml, which brings them
   *) refuse "SITE_TLS is public, internal or off, not '$SITE_TLS'." ;;
 esac
 

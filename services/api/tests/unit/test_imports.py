@@ -23,7 +23,7 @@ LAYERS = [
         "app.security_events",
     },
     {"app.model"},
-    {"app.exceptions", "app.clock", "app.strict_json"},
+    {"app.exceptions", "app.clock", "app.healthcheck", "app.strict_json"},
 ]
 MODULES = sorted(APP.rglob("*.py"))
 

@@ -1,0 +1,161 @@
+"""`make stack-deploy`, with a pretended swarm. scripts/swarm-drill has a real one."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.unit.scripts import REPOSITORY, Copy
+
+SWARM: dict[str, str] = {
+    "stack config*": "true",
+    "service create*": "echo migration",
+    "service ps*_migrate": "echo 'Complete 1 second ago '",
+    "service ps*": "echo 'flask-api_api.1 on node-3: Failed 5 seconds ago unhealthy container'",
+    "service rm*": "true",
+    "service logs*": "echo 'Error: The database cannot be migrated'",
+    "stack deploy*": "env >environment",
+    "service inspect*": "echo completed",
+}
+ASKED: Any = {"IMAGE": "flask-api:2", "SITE_NAME": "api.example.com", "SITE_TLS": "off"}
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Copy:
+    copy = Copy(tmp_path, "stack-deploy", docker=SWARM)
+    copy.write("docker/Caddyfile")
+    copy.write("docker/proxy-start.sh")
+    copy.write("stack.yaml", (REPOSITORY / "stack.yaml").read_text())
+    return copy
+
+
+def environment(copy: Copy) -> dict[str, str]:
+    """What stack.yaml was deployed with."""
+    lines = (copy.folder / "environment").read_text().splitlines()
+    return dict(line.split("=", 1) for line in lines)
+
+
+def has_begun(copy: Copy) -> bool:
+    return any(call.startswith(("service create", "stack deploy")) for call in copy.calls())
+
+
+def test_the_migration_comes_first(copy: Copy) -> None:
+    done = copy.run("stack-deploy", **ASKED)
+
+    assert (done.returncode, done.stderr.splitlines()[-1]) == (0, "stack-deploy: flask-api:2 serves.")
+    created, deployed = (
+        next(number for number, call in enumerate(copy.calls()) if call.startswith(command))
+        for command in ("service create", "stack deploy")
+    )
+    assert created < deployed
+    assert copy.calls()[created].endswith("flask-api:2 flask db upgrade")
+
+
+def test_nothing_is_deployed_where_the_migration_fails(copy: Copy) -> None:
+    failed = {"service ps*_migrate": "echo 'Failed 1 second ago non-zero exit (1)'"}
+
+    done = copy.run("stack-deploy", docker=failed, **ASKED)
+
+    assert done.returncode == 1
+    assert "The database cannot be migrated" in done.stderr
+    assert "the migration failed" in done.stderr
+    assert not any(call.startswith("stack deploy") for call in copy.calls())
+    assert copy.calls()[-1] == "service rm flask-api_migrate"
+
+
+def test_an_older_version_is_deployed_to_a_newer_database(copy: Copy) -> None:
+    older = {
+        "service ps*_migrate": "echo 'Failed 1 second ago non-zero exit (1)'",
+        "service logs*": """echo "Error: Can't locate revision identified by '0003'" >&2""",
+    }
+
+    done = copy.run("stack-deploy", docker=older, **ASKED)
+
+    assert (done.returncode, done.stderr.splitlines()[-1]) == (0, "stack-deploy: flask-api:2 serves.")
+    assert "migrated by a newer version, and stays as it is" in done.stderr
+
+
+def test_only_one_deploy_at_a_time(copy: Copy) -> None:
+    taken = {"service create*": "echo 'flask-api_migrate already exists' >&2; exit 1"}
+
+    done = copy.run("stack-deploy", docker=taken, **ASKED)
+
+    assert done.returncode == 1
+    assert "another deploy is under way" in done.stderr
+    assert copy.calls()[-1].startswith("service create")  # the other's job stays
+
+
+@pytest.mark.parametrize(
+    ("state", "told"),
+    [("rollback_completed", "was rolled back by Swarm"), ("paused", "is in the state paused")],
+)
+def test_an_update_that_failed_is_told(copy: Copy, state: str, told: str) -> None:
+    done = copy.run("stack-deploy", docker={"service inspect*": f"echo {state}"}, **ASKED)
+
+    assert done.returncode == 1
+    assert f"flask-api_api {told}" in done.stderr
+    assert "unhealthy container" in done.stderr
+    assert "serves.\n" not in done.stderr
+
+
+def test_swarm_goes_on_to_watch_after_docker_has_stopped_waiting(copy: Copy) -> None:
+    late = "if [ -e asked ]; then echo rollback_completed; else touch asked; echo updating; fi"
+
+    done = copy.run("stack-deploy", docker={"service inspect*": late}, **ASKED)
+
+    assert done.returncode == 1
+    assert "was rolled back by Swarm" in done.stderr
+
+
+def test_an_update_that_does_not_end_is_told(copy: Copy) -> None:
+    done = copy.run("stack-deploy", docker={"stack deploy*": "exec sleep 60"}, DEPLOY_SECONDS="1", **ASKED)
+
+    assert done.returncode == 1
+    assert "was not up to date in time" in done.stderr
+
+
+def test_what_is_missing_is_told_before_anything_is_done(copy: Copy) -> None:
+    assert "IMAGE" in copy.run("stack-deploy").stderr
+    assert copy.run("stack-deploy", docker={"stack config*": "exit 1"}, **ASKED).returncode == 1
+    assert not has_begun(copy)
+
+
+@pytest.mark.parametrize(
+    ("how", "told"),
+    [("public", "must be off or files"), ("internal", "must be off or files"), ("files", "take the # away")],
+)
+def test_tls_that_cannot_work_is_refused(copy: Copy, how: str, told: str) -> None:
+    done = copy.run("stack-deploy", **ASKED | {"SITE_TLS": how})
+
+    assert done.returncode == 1
+    assert told in done.stderr
+    assert not has_begun(copy)
+
+
+def test_settings_come_from_env_and_the_shell_wins(copy: Copy) -> None:
+    copy.write(".env", "API_REPLICAS=5\r\nTRUSTED_PROXIES=10.9.0.0/16 # ours\nSITE_NAME=other.example.com\n")
+
+    copy.run("stack-deploy", **ASKED)
+
+    deployed = environment(copy)
+    assert deployed["API_REPLICAS"] == "5"
+    assert deployed["API_TRUSTED_PROXIES"] == "10.213.67.0/24,10.9.0.0/16"
+    assert deployed["SITE_NAME"] == deployed["ALLOWED_HOSTS"] == "api.example.com"
+
+
+def test_env_is_read_and_not_run(copy: Copy) -> None:
+    copy.write(".env", '#THREADS=9\nJWT_ISSUER="an issuer"\nJWT_AUDIENCE=$(touch run) `touch run` $HOME=\n')
+
+    copy.run("stack-deploy", **ASKED)
+
+    deployed = environment(copy)
+    assert deployed["JWT_ISSUER"] == "an issuer"
+    assert deployed["JWT_AUDIENCE"] == "$(touch run) `touch run` $HOME="
+    assert "THREADS" not in deployed
+    assert not (copy.folder / "run").exists()
+
+
+def test_without_a_fallback_no_other_key_is_accepted(copy: Copy) -> None:
+    copy.run("stack-deploy", SECRET_KEY_SECRET="key-2", **ASKED)
+
+    assert environment(copy)["SECRET_KEY_FALLBACKS_SECRET"] == "key-2"
