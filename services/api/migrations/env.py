@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any, Literal
 
 from alembic import context
+from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 from flask import current_app
 from sqlalchemy import Engine, NullPool, create_engine, event, text
@@ -15,6 +16,7 @@ from sqlalchemy.exc import DBAPIError
 from app.database import db, listen, reason_of
 from app.model.models import UtcDateTime
 
+logger = logging.getLogger("app.migrations")
 LOCK = 7_041_776_411  # an advisory lock's number; nothing else in this database uses one
 LOCK_SECONDS = 60
 
@@ -30,9 +32,27 @@ def migrate_online() -> None:
             # SQLite has transactions for tables too: a migration that breaks off leaves nothing behind.
             context.configure(connection=connection, transactional_ddl=True, **_arguments())
             with context.begin_transaction():
-                context.run_migrations()
+                if not _is_ahead():
+                    context.run_migrations()
     except (DBAPIError, sqlite3.OperationalError) as error:
         raise CommandError(f"The database cannot be migrated: {reason_of(error)}") from error
+
+
+def _is_ahead() -> bool:
+    """Whether somebody asks for the newest revision, and the database stands at one that this code does not
+    know: a newer release has migrated it. An older one that comes back works with what is there, or not at
+    all; readiness says so too."""
+    scripts = ScriptDirectory.from_config(context.config)
+    known = {script.revision for script in scripts.walk_revisions()}
+    ahead = set(context.get_context().get_current_heads()) - known
+    try:
+        wanted = context.get_revision_argument()
+    except KeyError:  # this is no upgrade
+        return False
+    if not ahead or set(wanted if isinstance(wanted, tuple) else [wanted]) != set(scripts.get_heads()):
+        return False
+    logger.warning("a newer release has migrated the database (to %s): it stays as it is", ", ".join(ahead))
+    return True
 
 
 def migrate_offline() -> None:

@@ -60,6 +60,19 @@ def test_migrations_go_up_down_and_up_again_with_rows(app: Flask, password_hash:
         assert inspect(db.engine).get_table_names() == ["alembic_version"]
 
 
+def test_an_older_release_leaves_what_a_newer_one_has_migrated(app: Flask) -> None:
+    flask_migrate.upgrade()
+    with db.engine.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = 'of a newer release'"))
+
+    flask_migrate.upgrade()
+
+    with db.engine.connect() as connection:
+        assert connection.scalar(text("SELECT version_num FROM alembic_version")) == "of a newer release"
+    with pytest.raises(SystemExit):
+        flask_migrate.downgrade(revision="base")
+
+
 def test_there_is_one_head() -> None:
     assert len(ScriptDirectory(str(MIGRATIONS)).get_heads()) == 1
 

@@ -196,7 +196,7 @@ def test_of_two_deploys_one_is_refused_and_what_was_killed_can_be_repeated(http:
         again = run("scripts/deploy", IMAGE=PREVIOUS)
 
     assert again.returncode == 0, again.stderr
-    assert "migrated by a newer version" in again.stderr
+    assert "a newer release has migrated" in again.stderr
     assert len(api_containers()) == before
     assert http.get("/").json()["version"] != "0.0.0-changed"
 

@@ -18,7 +18,7 @@ from uuid import uuid4
 from tests.e2e.conftest import PASSWORD
 from tests.e2e.faults.stack import Address, Stack, wait_until
 
-# So much slower a busy machine may be than what is promised: a test finds what hangs, the table tells the time.
+# So much slower than promised a busy machine may be: a test finds what hangs, the table tells the time.
 PATIENCE = 2
 
 SUCCESS = {
