@@ -7,9 +7,8 @@ from flask import Flask, request
 from flask.wrappers import Response
 
 from app import authentication, commands, config, database, forwarded, lifecycle, limits, logs
-from app.blueprint import account, auth, documentation, handlers, headers, health, index, metrics, problems
-
-BLUEPRINTS = (index, documentation, health, metrics, auth, account, problems)
+from app.blueprint import handlers, headers, paths
+from app.blueprint.list import BLUEPRINTS
 
 
 class Api(Flask):
@@ -37,12 +36,13 @@ def create_app(settings: config.Settings | None = None) -> Flask:
     forwarded.init_app(app, settings)
     database.init_app(app, settings)
     authentication.init_app(app, settings)
+    paths.init_app(app)
     handlers.init_app(app)
     headers.init_app(app)
     limits.init_app(app, settings)
     if settings.metrics_enabled:
         import_module("app.metrics").init_app(app)
-    for module in BLUEPRINTS:
-        app.register_blueprint(module.blueprint)
+    for blueprint in BLUEPRINTS:
+        app.register_blueprint(blueprint)
     commands.init_app(app)
     return app

@@ -15,6 +15,7 @@ from app.config import APP_NAME, Settings, current
 from app.database import db
 from app.exceptions import (
     DomainError,
+    Forbidden,
     FreshTokenRequired,
     InvalidToken,
     MissingToken,
@@ -24,7 +25,7 @@ from app.exceptions import (
 )
 from app.forwarded import network_of
 from app.jwt_profile import ALGORITHM, Profile
-from app.model.models import TokenType, User
+from app.model.models import Role, TokenType, User
 from app.model.passwords import Passwords
 from app.model.session_repository import Lifetimes, Origin, Presented
 from app.model.token_repository import TokenRepository
@@ -39,6 +40,11 @@ class Caller(NamedTuple):
     user: User
     session_id: UUID
     token_id: UUID
+
+    @property
+    def sees(self) -> UUID | None:
+        """Whose rows of an owned resource the caller works with: the own ones, an admin with all."""
+        return None if self.user.role == Role.ADMIN else self.user.id
 
 
 def init_app(app: Flask, settings: Settings) -> None:
@@ -102,6 +108,13 @@ def _fresh() -> Caller:
     return caller
 
 
+def _admin() -> Caller:
+    caller = _access()
+    if caller.user.role != Role.ADMIN:
+        raise Forbidden
+    return caller
+
+
 def _refresh() -> Presented:
     _verify_header(refresh=True)
     return cast("Presented", get_current_user())
@@ -110,6 +123,7 @@ def _refresh() -> Presented:
 _BEARER = (MissingToken, InvalidToken, TokenExpired, TokenRevoked)
 ACCESS_TOKEN = Need(_access, _BEARER)
 FRESH_TOKEN = Need(_fresh, (*_BEARER, FreshTokenRequired))
+ADMIN = Need(_admin, (*_BEARER, Forbidden))
 REFRESH_TOKEN = Need(_refresh, (*_BEARER, TokenReused))
 
 

@@ -18,6 +18,7 @@ from app.authentication import passwords
 from app.blueprint import openapi
 from app.database import db, reason_of, release
 from app.exceptions import DomainError, UserNotFound
+from app.model.answer_repository import AnswerRepository
 from app.model.attempt_repository import AttemptRepository
 from app.model.models import Reason, Role, User
 from app.model.session_repository import SessionRepository
@@ -130,13 +131,14 @@ def delete_user(name: str) -> None:
 @token.command("prune")
 @_tells_failures
 def prune() -> None:
-    """Delete expired sessions, tokens and counts. Logins and refreshes do this as well, a little each."""
-    repositories = [each(db.session) for each in (SessionRepository, TokenRepository, AttemptRepository)]
+    """Delete what has expired: sessions, tokens, counts, kept answers. Each use does so as well, a little."""
+    kinds = (SessionRepository, TokenRepository, AttemptRepository, AnswerRepository)
+    repositories = [kind(db.session) for kind in kinds]
     total = 0
     while pruned := sum(repository.prune() for repository in repositories):
         db.session.commit()
         total += pruned
-    click.echo(f"Deleted {total} expired sessions, tokens and counts.")
+    click.echo(f"Deleted {total} expired sessions, tokens, counts and answers.")
 
 
 @token.command("revoke-all")

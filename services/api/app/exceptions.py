@@ -12,6 +12,44 @@ class DomainError(Exception):
         super().__init__(sentence or self.sentence)
 
 
+class NotFound(DomainError):
+    sentence = "There is nothing with this id, or it is not yours."
+
+
+class AlreadyExists(DomainError):
+    """Another row has the same value where each has to have its own; `field` says where."""
+
+    def __init__(self, field: str = "") -> None:
+        super().__init__(f"There is one with the same {field.replace('_', ' ') or 'value'} already.")
+        self.field = field
+
+
+class NoSuchReference(DomainError):
+    """A field names a row that does not exist; `field` says which."""
+
+    sentence = "There is nothing with the id that this names."
+
+    def __init__(self, field: str = "") -> None:
+        super().__init__()
+        self.field = field
+
+
+class NoSuchPlace(DomainError):
+    sentence = "Give the next_cursor of the page before, unchanged, and sort as that page was."
+
+
+class KeyInUse(DomainError):
+    sentence = "A request with this Idempotency-Key is under way. Try again in a moment."
+
+
+class KeyReused(DomainError):
+    sentence = "This Idempotency-Key was used for another request. Take a new one for each."
+
+
+class Forbidden(DomainError):
+    sentence = "This needs an account with the role admin."
+
+
 class UsernameTaken(DomainError):
     sentence = "An account with this user name exists already. Choose another name."
 

@@ -20,6 +20,7 @@ class Event(StrEnum):
     USERNAME_CHANGED = "username_changed"
     PASSWORD_CHANGED = "password_changed"
     ACCOUNT_DELETED = "account_deleted"
+    ACCOUNT_JUDGED = "account_judged"  # an admin has changed its role, or disabled it
 
 
 def tell(event: Event, user_id: UUID | None = None, **details: str) -> None:

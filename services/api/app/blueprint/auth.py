@@ -15,6 +15,7 @@ from app.authentication import (
     passwords,
 )
 from app.blueprint.endpoint import endpoint
+from app.blueprint.paging import listed, place
 from app.blueprint.schemas import (
     Account,
     ListedToken,
@@ -25,7 +26,6 @@ from app.blueprint.schemas import (
     TokenList,
     TokenPair,
     TokenQuery,
-    write_cursor,
 )
 from app.database import db
 from app.exceptions import (
@@ -42,7 +42,7 @@ from app.jwt_profile import encode
 from app.model.models import Reason, User
 from app.model.passwords import PasswordHash
 from app.model.session_repository import Pair, Presented, SessionRepository
-from app.model.token_repository import Position, TokenRepository
+from app.model.token_repository import NEWEST_FIRST, TokenRepository
 from app.model.user_repository import UserRepository
 from app.security_events import Event, tell
 
@@ -125,17 +125,12 @@ def logout(caller: Caller, body: Logout) -> None:
 
 @blueprint.get("/token")
 @endpoint(needs=ACCESS_TOKEN, query=TokenQuery, returns=TokenList)
-def list_tokens(caller: Caller, query: TokenQuery) -> TokenList:
+def list_tokens(caller: Caller, query: TokenQuery) -> tuple[TokenList, dict[str, str]]:
     """List your tokens, newest first: the live ones, or with `active=false` all."""
-    tokens = TokenRepository(db.session).page(
-        caller.user.id, active=query.active, limit=query.limit + 1, after=query.cursor
+    page = TokenRepository(db.session).page(
+        caller.user.id, active=query.active, limit=query.limit, after=place(query.cursor, NEWEST_FIRST)
     )
-    page = tokens[: query.limit]
-    more = len(tokens) > query.limit
-    return TokenList(
-        items=[ListedToken.of(token, caller.token_id) for token in page],
-        next_cursor=write_cursor(Position(page[-1].issued_at, page[-1].id)) if more else None,
-    )
+    return listed(TokenList, page, lambda token: ListedToken.of(token, caller.token_id))
 
 
 @blueprint.put("/token/<token_id>")

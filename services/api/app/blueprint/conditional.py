@@ -5,12 +5,12 @@ from hashlib import sha256
 from flask import Response, request
 from pydantic import BaseModel
 
-from app.blueprint.handlers import PreconditionFailed
+from app.blueprint.handlers import PreconditionFailed, PreconditionRequired
 
 
-def tagged(resource: BaseModel) -> tuple[BaseModel, dict[str, str]]:
+def tagged(resource: BaseModel, **headers: str) -> tuple[BaseModel, dict[str, str]]:
     """Answer the resource with its ETag; GET then answers 304 to an If-None-Match that names it."""
-    return resource, {"ETag": f'"{_etag(resource)}"'}
+    return resource, {"ETag": f'"{_etag(resource)}"', **headers}
 
 
 def not_modified(response: Response) -> Response:
@@ -22,9 +22,13 @@ def not_modified(response: Response) -> Response:
     return response
 
 
-def refuse_stale(resource: BaseModel) -> None:
-    """Raises PreconditionFailed if there is an If-Match and it does not name the resource as it is now."""
-    if "If-Match" in request.headers and not request.if_match.contains(_etag(resource)):
+def refuse_stale(resource: BaseModel, *, required: bool = False) -> None:
+    """Raises PreconditionFailed if there is an If-Match and it does not name the resource as it is now,
+    and PreconditionRequired if there is none where one is required."""
+    if "If-Match" not in request.headers:
+        if required:
+            raise PreconditionRequired
+    elif not request.if_match.contains(_etag(resource)):
         raise PreconditionFailed
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import wraps
+from inspect import signature
 from typing import Any, TypeVar
 
 from flask import Response
@@ -19,7 +20,8 @@ View = TypeVar("View", bound=Callable[..., Any])
 
 @dataclass(frozen=True)
 class Declaration:
-    """What clients may rely on. The view is given `caller`, `query` and `body` as far as declared."""
+    """What clients may rely on. The view is given `query` and `body` as far as declared, and `caller` if it
+    asks for it."""
 
     needs: Need | None
     query: type[Query]
@@ -56,9 +58,13 @@ def endpoint(
     )
 
     def decorate(view: View) -> Callable[..., ResponseReturnValue]:
+        asks = "caller" in signature(view).parameters
+
         @wraps(view)
-        def answer(**path: str) -> ResponseReturnValue:
-            return _write(view(**_read(declaration), **path), status)
+        def answer(**path: Any) -> ResponseReturnValue:
+            caller = needs.verify() if needs else None
+            arguments = _read(declaration) | ({"caller": caller} if asks else {})
+            return _write(view(**arguments, **path), status)
 
         answer.declaration = declaration  # type: ignore[attr-defined]
         return answer
@@ -67,10 +73,8 @@ def endpoint(
 
 
 def _read(declaration: Declaration) -> dict[str, Any]:
-    """Read the request in the order of what it costs: a stranger's body is not even looked at."""
+    """Read the request, whose caller is known by now: a stranger's body is not even looked at."""
     arguments: dict[str, Any] = {}
-    if declaration.needs:
-        arguments["caller"] = declaration.needs.verify()
     query = read_query(declaration.query)
     if declaration.query is not Query:
         arguments["query"] = query

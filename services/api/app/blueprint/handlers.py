@@ -32,6 +32,10 @@ class PreconditionFailed(Exception):
     """If-Match names another version than the resource has."""
 
 
+class PreconditionRequired(Exception):
+    """This resource is changed only by who says which version of it: If-Match is missing."""
+
+
 class NotReady(Exception):
     """A readiness check fails; its text says which."""
 
@@ -147,12 +151,19 @@ PROBLEMS = (
         facts=(facts.WrongCurrentPassword,),
     ),
     Problem(
+        "forbidden",
+        403,
+        "Forbidden",
+        advice="Ask an admin to do it, or to make your account one.",
+        facts=(facts.Forbidden,),
+    ),
+    Problem(
         "not_found",
         404,
         "Not found",
         detail="There is nothing at this path.",
-        advice="See /docs for the paths; none ends with a slash.",
-        facts=(http.NotFound,),
+        advice="See /docs for the paths; none ends with a slash. Who may not see something is told so as well.",
+        facts=(http.NotFound, facts.NotFound),
     ),
     Problem(
         "token_not_found",
@@ -175,6 +186,21 @@ PROBLEMS = (
         "User name taken",
         advice="Choose another name. Upper and lower case make no difference.",
         facts=(facts.UsernameTaken,),
+    ),
+    Problem(
+        "already_exists",
+        409,
+        "Exists already",
+        advice="Choose another value, or change the one that exists.",
+        facts=(facts.AlreadyExists,),
+    ),
+    Problem(
+        "idempotency_key_in_use",
+        409,
+        "Idempotency key in use",
+        advice="Send the same request again: it is answered as the first is, once that is done.",
+        facts=(facts.KeyInUse,),
+        headers=SOON,
     ),
     Problem(
         "last_admin",
@@ -228,7 +254,28 @@ PROBLEMS = (
         "Validation failed",
         detail="The request is well-formed but not acceptable; `errors` tells where and why.",
         advice="Correct what `errors` lists: a `pointer` leads into the body, a `parameter` is of the query.",
-        facts=(ValidationFailed, facts.PasswordRefused, facts.UsernameRefused),
+        facts=(
+            ValidationFailed,
+            facts.PasswordRefused,
+            facts.UsernameRefused,
+            facts.NoSuchPlace,
+            facts.NoSuchReference,
+        ),
+    ),
+    Problem(
+        "idempotency_key_reused",
+        422,
+        "Idempotency key reused",
+        advice="Make a new key for each request, and send the same one only to repeat it.",
+        facts=(facts.KeyReused,),
+    ),
+    Problem(
+        "precondition_required",
+        428,
+        "Precondition required",
+        detail="This is changed only by who says which version of it, and the header If-Match is missing.",
+        advice="Read it, and send its ETag as If-Match with the change.",
+        facts=(PreconditionRequired,),
     ),
     Problem(
         "too_many_attempts",
@@ -348,4 +395,8 @@ def _errors(fact: Exception) -> list[schemas.FieldError] | None:
                 schemas.FieldError(pointer="/password", code=code, detail=sentence)
                 for code, sentence in fact.reasons.items()
             ]
+        case facts.NoSuchPlace():
+            return [schemas.FieldError(parameter="cursor", code="invalid_format", detail=str(fact))]
+        case facts.NoSuchReference():
+            return [schemas.FieldError(pointer=f"/{fact.field}", code="unknown_reference", detail=str(fact))]
     return None

@@ -15,7 +15,7 @@ from werkzeug.http import HTTP_STATUS_CODES
 from werkzeug.routing import Rule
 
 from app import limits
-from app.authentication import ACCESS_TOKEN, FRESH_TOKEN, REFRESH_TOKEN
+from app.authentication import ACCESS_TOKEN, ADMIN, FRESH_TOKEN, REFRESH_TOKEN
 from app.blueprint import schemas
 from app.blueprint.endpoint import Declaration
 from app.blueprint.handlers import MEDIA_TYPE, PROBLEMS, HostNotAllowed, Problem, document
@@ -53,7 +53,12 @@ SECURITY_SCHEMES = {
         "description": "The refresh token of a login or a refresh; it works once.",
     },
 }
-SCHEME = {ACCESS_TOKEN: "access_token", FRESH_TOKEN: "access_token", REFRESH_TOKEN: "refresh_token"}
+SCHEME = {
+    ACCESS_TOKEN: "access_token",
+    FRESH_TOKEN: "access_token",
+    ADMIN: "access_token",
+    REFRESH_TOKEN: "refresh_token",
+}
 HEADERS = {
     "ETag": (
         "The version of the resource, for If-None-Match and If-Match.",
@@ -143,12 +148,14 @@ def _operation(
 
 def _path_parameters(rule: Rule) -> Iterator[dict[str, Any]]:
     for name in sorted(rule.arguments):
+        is_uuid = f"<uuid:{name}>" in rule.rule
+        uuid = {"type": "string", "format": "uuid", "minLength": 36, "maxLength": 36}
         yield {
             "name": name,
             "in": "path",
             "required": True,
             "description": f"The {name.replace('_', ' ')}.",
-            "schema": {"type": "string", "minLength": 1, "maxLength": 100},
+            "schema": uuid if is_uuid else {"type": "string", "minLength": 1, "maxLength": 100},
         }
 
 

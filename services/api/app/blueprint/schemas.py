@@ -1,9 +1,7 @@
 """What goes over the wire: the bodies and queries that come in, the answers that go out."""
 
 import re
-from base64 import urlsafe_b64decode, urlsafe_b64encode
-from datetime import UTC, datetime, timedelta
-from struct import error, pack, unpack
+from datetime import datetime
 from typing import Annotated, Any, Literal, Self
 from unicodedata import normalize
 from uuid import UUID
@@ -22,15 +20,12 @@ from pydantic_core import PydanticCustomError
 
 from app.model.models import Token, User
 from app.model.passwords import MAX_LENGTH
-from app.model.token_repository import Position
 from app.model.user_repository import USERNAME
 
 JWT = r"^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$"
-CURSOR = ">q16s"  # microseconds since 1970, and a UUID
 ABSENT: Any = None  # of a field that may be left out; a null that is given is of the wrong type
 # The claims of the examples: {"sub": "...", "jti": "...", "exp": 1795338028}.
 CLAIMS = "eyJzdWIiOiAiLi4uIiwgImp0aSI6ICIuLi4iLCAiZXhwIjogMTc5NTMzODAyOH0"
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def example(**fields: Any) -> ConfigDict:
@@ -74,24 +69,6 @@ def _flag(value: object) -> bool:
     return value in ("true", True)
 
 
-def _position(value: object) -> Position:
-    try:
-        microseconds, id = unpack(CURSOR, urlsafe_b64decode(str(value)))
-        position = Position(EPOCH + timedelta(microseconds=microseconds), UUID(bytes=id))
-        is_ours = write_cursor(position) == value
-    except (ValueError, OverflowError, error):
-        is_ours = False
-    if not is_ours:
-        raise PydanticCustomError("invalid_format", "Give the next_cursor of the page before, unchanged.")
-    return position
-
-
-def write_cursor(position: Position) -> str:
-    """Write a place in a list as a text of 32 characters that clients need not understand."""
-    microseconds = (position.issued_at - EPOCH) // timedelta(microseconds=1)
-    return urlsafe_b64encode(pack(CURSOR, microseconds, position.id.bytes)).decode()
-
-
 # Only documented: what goes out was checked when it came in, or is ours.
 Id = Annotated[UUID, WithJsonSchema({"type": "string", "format": "uuid", "minLength": 36, "maxLength": 36})]
 Time = Annotated[
@@ -125,11 +102,8 @@ Password = Annotated[
 LoginName = Annotated[str, StringConstraints(min_length=1, max_length=64), *NO_NUL]
 Limit = Annotated[int, Field(ge=1, le=100), BeforeValidator(_limit)]
 Flag = Annotated[bool, BeforeValidator(_flag)]
-Cursor = Annotated[
-    Position,
-    BeforeValidator(_position),
-    WithJsonSchema({"type": "string", "minLength": 32, "maxLength": 32, "pattern": "^[A-Za-z0-9_-]+$"}),
-]
+# What else makes a cursor one of ours, paging.py knows.
+Cursor = Annotated[str, StringConstraints(max_length=8000, pattern="^[A-Za-z0-9._-]+$")]
 
 
 class NewAccount(Body):
@@ -184,9 +158,31 @@ class TokenChange(Body):
     revoke: bool
 
 
-class TokenQuery(Query):
+class PageQuery(Query):
+    """The query of a list. Beside these two and `sort`, a field is a condition: `title`, or `price__gte`."""
+
     limit: Limit = Field(20, description="How many to answer at most.", examples=[20])
     cursor: Cursor = Field(ABSENT, description="The `next_cursor` of the page before.")
+
+    @property
+    def conditions(self) -> dict[str, Any]:
+        """What the client asked of the rows."""
+        return self.model_dump(exclude={"limit", "cursor", "sort"}, exclude_unset=True)
+
+
+def sortable(*names: str, default: str) -> Any:
+    """Return the field `sort` of a query: up to three of these names, each with a `-` for descending."""
+    name = f"-?({'|'.join(names)})"
+    return Field(
+        default,
+        pattern=f"^{name}(,{name}){{0,2}}$",
+        max_length=200,
+        description="The fields to sort by, a `-` before those that descend.",
+        examples=[default],
+    )
+
+
+class TokenQuery(PageQuery):
     active: Flag = Field(True, description="Leave out what is revoked or has expired.", examples=[True])
 
 
@@ -231,6 +227,8 @@ class Readiness(Answer):
 
 
 class Account(Answer):
+    """One's own account."""
+
     model_config = example(
         id="6676cf0e-7e30-437f-adce-39344e766fd4",
         username="ann",
@@ -254,6 +252,64 @@ class Account(Answer):
             created_at=user.created_at,
             updated_at=user.updated_at,
         )
+
+
+USER = {
+    "id": "6676cf0e-7e30-437f-adce-39344e766fd4",
+    "username": "ann",
+    "role": "user",
+    "disabled": False,
+    "created_at": "2026-11-22T08:45:28.623847Z",
+    "updated_at": "2026-11-22T08:45:28.623847Z",
+}
+
+
+class UserAccount(Answer):
+    """An account, as admins see it."""
+
+    model_config = example(**USER)
+
+    id: Id
+    username: Username
+    role: Literal["user", "admin"]
+    disabled: bool
+    created_at: Time
+    updated_at: Time
+
+    @classmethod
+    def of(cls, user: User) -> Self:
+        return cls(
+            id=user.id,
+            username=user.username,
+            role=user.role,
+            disabled=user.disabled,
+            created_at=user.created_at,
+            updated_at=user.updated_at,
+        )
+
+
+class UserAccountList(Answer):
+    model_config = example(items=[USER], next_cursor=None)
+
+    items: Annotated[list[UserAccount], Field(max_length=100)]
+    next_cursor: Text | None
+
+
+class UserAccountChange(Body):
+    model_config = example(disabled=True)
+
+    role: Literal["user", "admin"] = ABSENT
+    disabled: bool = ABSENT
+
+
+class UserQuery(PageQuery):
+    sort: str = sortable("created_at", "username", default="-created_at")
+    username: LoginName = Field(ABSENT, description="Those of this name.", examples=["ann"])
+    username__contains: LoginName = Field(
+        ABSENT, description="Those with this in their name, whatever its case.", examples=["an"]
+    )
+    role: Literal["user", "admin"] = Field(ABSENT, description="Those with this role.", examples=["user"])
+    disabled: Flag = Field(ABSENT, description="Those that are disabled, or that are not.", examples=[False])
 
 
 class TokenPair(Answer):

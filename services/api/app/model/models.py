@@ -17,6 +17,7 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     UniqueConstraint,
+    false,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
@@ -37,6 +38,7 @@ class UtcDateTime(TypeDecorator[datetime]):
 
     impl = DateTime(timezone=True)
     cache_ok = True
+    python_type = datetime
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
         return value if value is None else value.astimezone(UTC)
@@ -80,6 +82,8 @@ class User(Base):
     __table_args__ = (
         UniqueConstraint("username_key"),
         CheckConstraint("role IN ('user', 'admin')", name="role"),
+        Index(None, "username", "id"),
+        Index(None, "created_at", "id"),
     )
 
     username: Mapped[str] = mapped_column(String(64))
@@ -87,6 +91,7 @@ class User(Base):
     password_hash: Mapped[str] = mapped_column(String(255))
     password_changed_at: Mapped[datetime] = mapped_column(default=now)
     role: Mapped[str] = mapped_column(String(16), default=Role.USER)
+    disabled: Mapped[bool] = mapped_column(default=False, server_default=false())
     created_at: Mapped[datetime] = mapped_column(default=now)
     updated_at: Mapped[datetime] = mapped_column(default=now)
 
@@ -152,6 +157,20 @@ class Token(Base):
     def dead_because(self) -> str | None:
         """The `Reason` of that."""
         return self.revoked_reason or self.session.ended_reason
+
+
+class Answer(Base):
+    """What was answered to a request with an Idempotency-Key. See AnswerRepository."""
+
+    __tablename__ = "answers"
+    __table_args__ = (UniqueConstraint("user_id", "key"), Index(None, "expires_at"))
+
+    user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
+    key: Mapped[str] = mapped_column(String(255))
+    fingerprint: Mapped[str] = mapped_column(String(64))  # of the request
+    expires_at: Mapped[datetime]
+    headers: Mapped[str | None] = mapped_column(Text)
+    body: Mapped[str | None] = mapped_column(Text)
 
 
 class Attempts(Base):

@@ -1,23 +1,18 @@
 """The tokens: who holds one, which ones a user has, and what is revoked."""
 
-from datetime import datetime
-from typing import NamedTuple
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import literal, select, tuple_
+from sqlalchemy import select
 
 from app.clock import now
 from app.exceptions import TokenNotFound
+from app.model.listing import Page, read_page
 from app.model.models import Reason, Session, Token, TokenType, User
 from app.model.repository import ExpiringRepository
 from app.model.session_repository import SessionRepository
 
-
-class Position(NamedTuple):
-    """A place in the list of tokens, newest first."""
-
-    issued_at: datetime
-    id: UUID
+NEWEST_FIRST = "-issued_at"
 
 
 class TokenRepository(ExpiringRepository[Token]):
@@ -36,22 +31,18 @@ class TokenRepository(ExpiringRepository[Token]):
                 Session.id == session_id,
                 Session.ended_at.is_(None),
                 User.id == user_id,
+                User.disabled.is_(False),
             )
         )
 
-    def page(self, user_id: UUID, *, active: bool, limit: int, after: Position | None) -> list[Token]:
-        """Return at most `limit` of the user's tokens, newest first, from behind a position on."""
+    def page(self, user_id: UUID, *, active: bool, limit: int, after: list[Any] | None) -> Page[Token]:
+        """Return at most `limit` of the user's tokens, newest first, from behind a place on."""
         query = select(Token).where(Token.user_id == user_id)
         if active:
             query = query.where(
                 Token.revoked_at.is_(None), Token.session.has(ended_at=None), Token.expires_at > now()
             )
-        if after:
-            place = tuple_(literal(after.issued_at, Token.issued_at.type), literal(after.id, Token.id.type))
-            query = query.where(tuple_(Token.issued_at, Token.id) < place)
-        return list(
-            self.session.scalars(query.order_by(Token.issued_at.desc(), Token.id.desc()).limit(limit))
-        )
+        return read_page(self.session, query, Token, NEWEST_FIRST, limit, after)
 
     def get_locked(self, user_id: UUID, token_id: UUID) -> Token:
         """Return the user's token with its session and itself locked, in this order. Raises TokenNotFound."""

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from uuid import UUID
 
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
@@ -10,13 +11,13 @@ from app.clock import now
 from app.exceptions import LastAdmin, UsernameRefused, UsernameTaken
 from app.model.models import Role, User
 from app.model.passwords import PasswordHash
-from app.model.repository import Repository
+from app.model.resource_repository import ResourceRepository
 from app.model.session_repository import is_known
 
 USERNAME = r"[A-Za-z0-9][A-Za-z0-9._-]{2,63}"
 
 
-class UserRepository(Repository[User]):
+class UserRepository(ResourceRepository[User]):
     model = User
 
     def named(self, username: str) -> User | None:
@@ -59,20 +60,41 @@ class UserRepository(Repository[User]):
         user.password_changed_at = user.updated_at = now()
 
     def lock_unchanged(self, seen: User) -> User | None:
-        """Lock the account whose password was verified; None if it is gone or has another password by now."""
+        """Lock the account whose password was verified. None if it is gone, disabled, or has another
+        password by now."""
         user = self.lock(seen.id)
-        return user if user and user.password_changed_at == seen.password_changed_at else None
+        is_same = user and user.password_changed_at == seen.password_changed_at and not user.disabled
+        return user if is_same else None
 
     def remove(self, user: User) -> bool:
-        """Delete the account with its sessions and tokens; return whether it was there. Raises LastAdmin.
-
-        The admins are locked together, always in the same order: two of them who leave at the same time
-        wait for each other, and the second one finds itself alone.
-        """
-        admins = select(User.id).where(User.role == Role.ADMIN).order_by(User.id).with_for_update()
-        if user.role == Role.ADMIN and self.session.scalars(admins).all() == [user.id]:
-            raise LastAdmin
+        """Delete the account with its sessions and tokens; return whether it was there. Raises LastAdmin."""
+        self._keep_an_admin_besides(user)
         return self.delete(user)
+
+    def find_to_judge(self, id: UUID) -> User:
+        """Lock the admins, and then the account that one of them is about to change. Raises NotFound.
+
+        The admins are locked together, always in the same order: two who leave at the same time wait for
+        each other, and the second one finds itself alone.
+        """
+        self._lock_admins()
+        return self.find_locked(id)
+
+    def judge(self, user: User, *, role: Role | None, disabled: bool | None) -> None:
+        """Give an account another role, or bar it; None leaves that as it is. Raises LastAdmin."""
+        leaves = role == Role.USER or disabled
+        if leaves:
+            self._keep_an_admin_besides(user)
+        fields = {"role": role, "disabled": disabled}
+        self.update(user, {name: value for name, value in fields.items() if value is not None})
+
+    def _keep_an_admin_besides(self, user: User) -> None:
+        if user.role == Role.ADMIN and self._lock_admins() == [user.id]:
+            raise LastAdmin
+
+    def _lock_admins(self) -> list[UUID]:
+        admins = select(User.id).where(User.role == Role.ADMIN, User.disabled.is_(False))
+        return list(self.session.scalars(admins.order_by(User.id).with_for_update()))
 
     def all(self) -> Sequence[User]:
         return self.session.scalars(select(User).order_by(User.username_key)).all()

@@ -84,7 +84,8 @@ def _call(operation: Operation) -> Request:
     success = next(status for status in operation["responses"] if status < "300")
     parameters = operation["parameters"]
     needed = {each["name"]: each for each in parameters if each["in"] == "query" and each["required"]}
-    is_sure = operation["method"] == "GET" and not needed and "{" not in operation["path"]
+    is_plain = operation["method"] == "GET" and not needed and "{" not in operation["path"]
+    is_sure = is_plain and not _is_for_admins(operation)
     # No example of a body, or of a query that has to be there: the operation may refuse what is made up.
     is_made_up = "requestBody" in operation and not _example(operation)
     possible = () if is_sure else (*POSSIBLE, *(["422"] if is_made_up or needed else []))
@@ -114,7 +115,15 @@ def _refusals(operation: Operation) -> Iterator[Request]:
             ("an unknown field", "422", "validation_failed", {"body": _body(operation, {"colour": "red"})}),
         ]
     for name, status, code, wrong in ways:
-        yield Request(f"{title(operation)}: {name}", operation, [status], code, **(sound | wrong))
+        # Who may not do it at all, such as who makes this tour, is told no more than that.
+        is_first = status != "401" and _is_for_admins(operation)
+        statuses, word = (["403"], "forbidden") if is_first else ([status], code)
+        yield Request(f"{title(operation)}: {name}", operation, statuses, word, **(sound | wrong))
+
+
+def _is_for_admins(operation: Operation) -> bool:
+    problems = operation["responses"].get("403", {}).get("content", {})
+    return any("forbidden" in each["examples"] for each in problems.values())
 
 
 def title(operation: Operation) -> str:

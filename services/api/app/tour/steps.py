@@ -149,6 +149,30 @@ TOUR = {
         Step("Register the name anew", "auth_register", 201),
         Step("Log in anew", "auth_login", 200, store=PAIR),
     ),
+    "users": (
+        Step("List the accounts without being an admin", "users_list_users", 403, "forbidden"),
+        Step(
+            "Read an account without being an admin",
+            "users_read",
+            403,
+            "forbidden",
+            path={"user_id": NOBODYS},
+        ),
+        Step(
+            "Disable an account without being an admin",
+            "users_change",
+            403,
+            "forbidden",
+            path={"user_id": NOBODYS},
+        ),
+        Step(
+            "Delete an account without being an admin",
+            "users_delete",
+            403,
+            "forbidden",
+            path={"user_id": NOBODYS},
+        ),
+    ),
     "problems": (
         Step("List the problems", "problems_list_problems", 200),
         Step("Read about a problem", "problems_show", 200, path={"name": "token-reused"}),

@@ -127,7 +127,7 @@ def documented_paths() -> dict[str, Any]:
 
 def refuse_undocumented(response: Response) -> Response:
     """Fail the test, whichever it is, that is answered a status which the document does not name."""
-    path = re.sub(r"<(\w+)>", r"{\1}", str(request.url_rule))
+    path = re.sub(r"<(?:uuid:)?(\w+)>", r"{\1}", str(request.url_rule))
     operation = documented_paths().get(path, {}).get(request.method.lower())
     # Not the operation's own: a defect of ours, which one test makes, and a second spelling of its path.
     if operation and response.status_code != 500 and b'"not_found"' not in response.data:

@@ -1,0 +1,46 @@
+"""The answers that were given to requests with an Idempotency-Key, for a day."""
+
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import delete, select
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import OperationalError
+
+from app.clock import now
+from app.exceptions import KeyInUse, KeyReused
+from app.model.models import Answer
+from app.model.repository import ExpiringRepository
+
+INSERT: dict[str, Any] = {"postgresql": postgresql.insert, "sqlite": sqlite.insert}
+KEPT = timedelta(hours=24)
+LOCK_NOT_AVAILABLE = "55P03"  # PostgreSQL's code
+
+
+class AnswerRepository(ExpiringRepository[Answer]):
+    model = Answer
+
+    def reserve(self, user_id: UUID, key: str, fingerprint: str) -> Answer:
+        """Take the key, or return the answer that it was taken for: then the row has a body.
+
+        Somebody who has taken it in a transaction that has not ended is waited for. Raises KeyInUse after
+        the time limit of locks, and KeyReused when the key stands for another request.
+        """
+        self.change(
+            delete(Answer).where(Answer.user_id == user_id, Answer.key == key, Answer.expires_at <= now())
+        )
+        row = {"user_id": user_id, "key": key, "fingerprint": fingerprint, "expires_at": now() + KEPT}
+        insert = INSERT[self.session.get_bind().dialect.name](Answer).values(row)
+        try:
+            self.session.execute(insert.on_conflict_do_nothing(index_elements=["user_id", "key"]))
+        except OperationalError as error:
+            if getattr(error.orig, "pgcode", None) == LOCK_NOT_AVAILABLE:
+                raise KeyInUse from error
+            raise
+        answer = self.session.scalars(
+            select(Answer).where(Answer.user_id == user_id, Answer.key == key)
+        ).one()
+        if answer.fingerprint != fingerprint:
+            raise KeyReused
+        return answer

@@ -1,0 +1,177 @@
+"""Lists: sorted, filtered, and read page by page at the same cost however far in (keyset paging)."""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any, Generic, NamedTuple, TypeVar
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Select, and_, false, literal, or_, tuple_
+from sqlalchemy.orm import InstrumentedAttribute, Session, scoped_session
+
+from app.exceptions import NoSuchPlace
+
+Row = TypeVar("Row")
+Place = tuple[Any, ...]  # the values of a row by which a list is sorted: the next page begins behind them
+# How the values of a place are read that JSON has no type for.
+READ: dict[type, Callable[[str], Any]] = {
+    UUID: UUID,
+    datetime: datetime.fromisoformat,
+    date: date.fromisoformat,
+    Decimal: Decimal,
+}
+
+
+class Page(NamedTuple, Generic[Row]):
+    """A part of a list that is sorted so, and the place behind which it goes on, in the types of JSON."""
+
+    rows: list[Row]
+    sort: str
+    next: list[Any] | None
+
+
+class Key(NamedTuple):
+    """A column by which a list is sorted. NULLs are the last, whatever the direction."""
+
+    column: InstrumentedAttribute[Any]
+    descending: bool
+
+    @property
+    def is_nullable(self) -> bool:
+        return bool(self.column.property.columns[0].nullable)
+
+    def order(self) -> Any:
+        ordered = self.column.desc() if self.descending else self.column.asc()
+        return ordered.nulls_last() if self.is_nullable else ordered
+
+    def read(self, value: Any) -> Any:
+        kind = self.column.type.python_type
+        return READ.get(kind, kind)(value)
+
+    def value(self, value: Any) -> ColumnElement[Any]:
+        return literal(value, self.column.type)
+
+    def equals(self, value: Any) -> Any:
+        return self.column.is_(None) if value is None else self.column == value
+
+    def behind(self, value: Any) -> ColumnElement[bool]:
+        if value is None:
+            return false()
+        behind = self.column < value if self.descending else self.column > value
+        return or_(behind, self.column.is_(None)) if self.is_nullable else behind
+
+
+def _keys(model: Any, sort: str) -> list[Key]:
+    """Return the columns to sort by; the id decides between rows that are alike."""
+    keys = [Key(getattr(model, name.lstrip("-")), name.startswith("-")) for name in sort.split(",")]
+    return [*keys, Key(model.id, keys[-1].descending)]
+
+
+def read_page(
+    session: Session | scoped_session[Any],
+    query: Select[Row],
+    model: Any,
+    sort: str,
+    limit: int,
+    after: list[Any] | None,
+) -> Page[Row]:
+    """Return at most `limit` rows from behind a place on. Raises NoSuchPlace.
+
+    `sort` is like `-created_at,title`: the newest first, then by title. An index over its columns and the
+    id makes a page cost the same wherever it is.
+    """
+    keys = _keys(model, sort)
+    place = _read_place(after, keys) if after else None
+    rows = _read_rows(session, query, keys, limit + 1, place)
+    more = len(rows) > limit
+    return Page(rows[:limit], sort, _write_place(rows[limit - 1], keys) if more else None)
+
+
+def _write_place(row: Any, keys: Sequence[Key]) -> list[Any]:
+    """Return where a row is in a list."""
+    values = [getattr(row, key.column.key) for key in keys]
+    return [value if isinstance(value, str | int | float | None) else _text(value) for value in values]
+
+
+def _read_place(values: Sequence[Any], keys: Sequence[Key]) -> Place:
+    """Read what `_write_place` wrote. Raises NoSuchPlace when the columns have changed since."""
+    try:
+        pairs = zip(values, keys, strict=True)
+        return tuple(None if value is None else key.read(value) for value, key in pairs)
+    except (ArithmeticError, TypeError, ValueError) as error:
+        raise NoSuchPlace from error
+
+
+def _read_rows(
+    session: Session | scoped_session[Any],
+    query: Select[Row],
+    keys: Sequence[Key],
+    limit: int,
+    after: Place | None,
+) -> list[Row]:
+    """A list whose first key can be NULL is read in two parts, those with a value and those without:
+    no index answers `value > x OR value IS NULL` in order.
+    """
+    first, *others = keys
+    if not first.is_nullable:
+        return list(session.scalars(_ordered(query, keys, after).limit(limit)))
+    rows: list[Row] = []
+    if after is None or after[0] is not None:
+        with_value = query.where(first.column.is_not(None))
+        rows = list(session.scalars(_ordered(with_value, keys, after).limit(limit)))
+    if len(rows) < limit:
+        behind = after[1:] if after and after[0] is None else None
+        rows += _read_rows(session, query.where(first.column.is_(None)), others, limit - len(rows), behind)
+    return rows
+
+
+def filtered(query: Select[Row], model: Any, conditions: Mapping[str, Any]) -> Select[Row]:
+    """Add conditions such as `{"title": "Emma", "price__gte": 5}`, of which each has to hold."""
+    for condition, value in conditions.items():
+        name, _, operator = condition.partition("__")
+        query = query.where(_OPERATORS[operator](getattr(model, name), value))
+    return query
+
+
+def _text(value: Any) -> str:
+    return value.isoformat() if isinstance(value, date) else str(value)
+
+
+def _ordered(query: Select[Row], keys: Sequence[Key], after: Place | None) -> Select[Row]:
+    if after is not None:
+        query = query.where(_behind(keys, after))
+    return query.order_by(*(_plain(keys[0]), *(key.order() for key in keys[1:])))
+
+
+def _plain(first: Key) -> Any:
+    """Order by the first key, which is never NULL here: an index is found by its plain order alone."""
+    return first.column.desc() if first.descending else first.column.asc()
+
+
+def _behind(keys: Sequence[Key], place: Place) -> ColumnElement[bool]:
+    """Whether a row comes after a place; the first value is not NULL."""
+    directions = {key.descending for key in keys}
+    if len(directions) == 1 and not any(key.is_nullable for key in keys[1:]):
+        row = tuple_(*(key.column for key in keys))
+        values = tuple_(*(key.value(value) for key, value in zip(keys, place, strict=True)))
+        return row < values if keys[0].descending else row > values
+    ways: list[ColumnElement[bool]] = []
+    same: list[ColumnElement[bool]] = []
+    for key, value in zip(keys, place, strict=True):
+        ways.append(and_(*same, key.behind(value)))
+        same.append(key.equals(value))
+    first, value = keys[0].column, place[0]
+    # Implied by the rest, and what lets an index begin at the place.
+    bound = first <= value if keys[0].descending else first >= value
+    return and_(bound, or_(*ways))
+
+
+_OPERATORS: dict[str, Any] = {
+    "": lambda column, value: column == value,
+    "gte": lambda column, value: column >= value,
+    "lte": lambda column, value: column <= value,
+    "gt": lambda column, value: column > value,
+    "lt": lambda column, value: column < value,
+    # Whatever the case. No index helps: for lists that stay short.
+    "contains": lambda column, text: column.icontains(text, autoescape=True),
+}

@@ -1,0 +1,96 @@
+"""What the repositories of resources have in common: rows that clients list, read, add, change and delete."""
+
+from collections.abc import Mapping
+from typing import Any, cast
+from uuid import UUID
+
+from sqlalchemy import Select, select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session as DatabaseSession
+from sqlalchemy.orm import scoped_session
+
+from app.clock import now
+from app.exceptions import AlreadyExists, NoSuchReference, NotFound, TokenRevoked
+from app.model.listing import Page, filtered, read_page
+from app.model.repository import Model, Repository
+
+UNIQUE, REFERENCE = "23505", "23503"  # PostgreSQL's codes of what was violated
+
+
+class ResourceRepository(Repository[Model]):
+    """A collection of rows, or of one owner's alone: whatever is asked for, others' do not exist."""
+
+    def __init__(self, session: DatabaseSession | scoped_session[Any], owner_id: UUID | None = None) -> None:
+        super().__init__(session)
+        self.owner_id = owner_id
+
+    def rows(self) -> Select[Model]:
+        rows = select(self.model)
+        return rows.where(self.model.owner_id == self.owner_id) if self.owner_id else rows
+
+    def find(self, id: UUID) -> Model:
+        """Raises NotFound."""
+        return self._one(self.rows().where(self.model.id == id))
+
+    def find_locked(self, id: UUID) -> Model:
+        """Return the row as it is now and keep others from changing it until the transaction ends.
+        Raises NotFound."""
+        locked = self.rows().where(self.model.id == id).with_for_update(key_share=True)
+        return self._one(locked.execution_options(populate_existing=True))
+
+    def page(
+        self, sort: str, conditions: Mapping[str, Any], limit: int, after: list[Any] | None
+    ) -> Page[Model]:
+        """Return rows that meet all conditions, from behind a place on. Raises NoSuchPlace."""
+        query = filtered(self.rows(), self.model, conditions)
+        return read_page(self.session, query, self.model, sort, limit, after)
+
+    def add(self, row: Model) -> Model:
+        """Raises AlreadyExists and NoSuchReference."""
+        self.session.add(row)
+        self._send()
+        return row
+
+    def update(self, row: Model, fields: Mapping[str, Any]) -> None:
+        """Set the fields of a schema, which are the model's own. Raises AlreadyExists and NoSuchReference."""
+        for name, value in fields.items():
+            if getattr(row, name) != value:
+                setattr(row, name, value)
+        if self.session.is_modified(row):
+            cast("Any", row).updated_at = now()
+        self._send()
+
+    def _one(self, query: Select[Model]) -> Model:
+        row = self.session.scalar(query)
+        if row is None:
+            raise NotFound
+        return row
+
+    def _send(self) -> None:
+        try:
+            self.session.flush()
+        except IntegrityError as error:  # asking first and inserting later would be a race
+            raise _fact(error, self.model.__table__) from error
+
+
+def _fact(error: IntegrityError, table: Any) -> Exception:
+    """Return what the database's refusal means, or the refusal itself where it is a defect of ours."""
+    code, field = _violation(error.orig, table)
+    if code == UNIQUE:
+        return AlreadyExists(field)
+    if code == REFERENCE:  # the owner was there a moment ago, and is the caller
+        return TokenRevoked() if field == "owner_id" else NoSuchReference(field)
+    return error
+
+
+def _violation(error: Any, table: Any) -> tuple[str, str]:
+    """Return the code of what was violated, and the field that it is about."""
+    if hasattr(error, "diag"):
+        constraints = {str(each.name): each for each in (*table.constraints, *table.indexes)}
+        found = constraints.get(error.diag.constraint_name)
+        return error.pgcode, list(found.columns)[-1].name if found is not None else ""
+    text = str(error)  # SQLite's, which does not tell which reference
+    if "FOREIGN KEY" in text:
+        references = [each.name for each in table.columns if each.foreign_keys and each.name != "owner_id"]
+        return REFERENCE, references[0] if references else "owner_id"
+    return (UNIQUE, text.rpartition(".")[2]) if "UNIQUE" in text else ("", "")
