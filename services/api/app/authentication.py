@@ -41,11 +41,6 @@ class Caller(NamedTuple):
     session_id: UUID
     token_id: UUID
 
-    @property
-    def sees(self) -> UUID | None:
-        """Whose rows of an owned resource the caller works with: the own ones, an admin with all."""
-        return None if self.user.role == Role.ADMIN else self.user.id
-
 
 def init_app(app: Flask, settings: Settings) -> None:
     app.config.update(

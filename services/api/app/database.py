@@ -20,7 +20,7 @@ from sqlalchemy import Connection, Engine, event
 from sqlalchemy.exc import DBAPIError, DisconnectionError, SQLAlchemyError
 
 from app.config import Settings
-from app.model.models import Base
+from app.model.list import METADATA
 
 logger = logging.getLogger("app.database")
 SILENT_SECONDS = 1
@@ -38,7 +38,7 @@ class Session(FlaskSession):
             self.invalidate()
 
 
-db = SQLAlchemy(metadata=Base.metadata, session_options={"class_": Session, "expire_on_commit": False})
+db = SQLAlchemy(metadata=METADATA, session_options={"class_": Session, "expire_on_commit": False})
 migrate = Migrate(db=db, directory=MIGRATIONS)
 
 

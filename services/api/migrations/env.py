@@ -14,7 +14,7 @@ from sqlalchemy import Engine, NullPool, create_engine, event, text
 from sqlalchemy.exc import DBAPIError
 
 from app.database import db, listen, reason_of
-from app.model.models import UtcDateTime
+from app.model.models import Amount, UtcDateTime
 
 logger = logging.getLogger("app.migrations")
 LOCK = 7_041_776_411  # an advisory lock's number; nothing else in this database uses one
@@ -106,7 +106,11 @@ def _write_no_empty_revision(_: object, __: object, directives: list[Any]) -> No
 
 def _write_plain_types(kind: str, item: Any, _: object) -> str | Literal[False]:
     """A revision must not change with the app's code, so it names SQLAlchemy's types alone."""
-    return "sa.DateTime(timezone=True)" if kind == "type" and isinstance(item, UtcDateTime) else False
+    if kind == "type" and isinstance(item, UtcDateTime):
+        return "sa.DateTime(timezone=True)"
+    if kind == "type" and isinstance(item, Amount):
+        return f"sa.Numeric({item.digits}, {item.places})"
+    return False
 
 
 logging.getLogger("alembic.runtime.migration").setLevel(logging.INFO)  # tells each revision that it runs

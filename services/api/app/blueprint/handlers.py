@@ -162,7 +162,7 @@ PROBLEMS = (
         404,
         "Not found",
         detail="There is nothing at this path.",
-        advice="See /docs for the paths; none ends with a slash. Who may not see something is told so as well.",
+        advice="See /docs for the paths; none ends with a slash. What is not yours is answered so as well.",
         facts=(http.NotFound, facts.NotFound),
     ),
     Problem(

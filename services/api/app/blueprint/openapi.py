@@ -18,11 +18,19 @@ from app import limits
 from app.authentication import ACCESS_TOKEN, ADMIN, FRESH_TOKEN, REFRESH_TOKEN
 from app.blueprint import schemas
 from app.blueprint.endpoint import Declaration
-from app.blueprint.handlers import MEDIA_TYPE, PROBLEMS, HostNotAllowed, Problem, document
+from app.blueprint.handlers import (
+    MEDIA_TYPE,
+    PROBLEMS,
+    HostNotAllowed,
+    PreconditionFailed,
+    PreconditionRequired,
+    Problem,
+    document,
+)
 from app.blueprint.schemas import Body, FieldError, Query
 from app.blueprint.validation import MalformedJson, UnsupportedMediaType, ValidationFailed
 from app.config import APP_NAME, VERSION
-from app.exceptions import TooManyAttempts
+from app.exceptions import KeyReused, TooManyAttempts
 
 REF = "#/components/schemas/{model}"
 REQUEST_ID = "0ff4be9c-7228-460c-a8d6-5685de10b5d5"
@@ -59,7 +67,14 @@ SCHEME = {
     ADMIN: "access_token",
     REFRESH_TOKEN: "refresh_token",
 }
+REQUEST_HEADERS = {
+    "If-None-Match": "The ETag of the version that you have: unchanged, it is not sent again.",
+    "If-Match": "The ETag of the version that you want to change, or `*` for any.",
+    "Idempotency-Key": "A name for this request, such as a UUID. Repeated within a day, it is answered "
+    "as the first one was, and nothing is made twice.",
+}
 HEADERS = {
+    "Link": ("The way to the next page (RFC 8288).", '</users?cursor=abc>; rel="next"'),
     "ETag": (
         "The version of the resource, for If-None-Match and If-Match.",
         '"04df85b301a4b7482554a823102665ce"',
@@ -136,7 +151,11 @@ def _operation(
         "summary": summary.partition(". ")[0].rstrip("."),
         "description": "\n".join(line.strip() for line in [summary, *more.splitlines()]).strip(),
         "security": [{SCHEME[declaration.needs]: []}] if declaration.needs else [],
-        "parameters": [*_path_parameters(rule), *_query_parameters(declaration.query)],
+        "parameters": [
+            *_path_parameters(rule),
+            *_query_parameters(declaration.query),
+            *_header_parameters(declaration),
+        ],
         "responses": _responses(declaration, is_limited=is_limited),
     }
     if declaration.body:
@@ -168,6 +187,21 @@ def _query_parameters(query: type[Query]) -> Iterator[dict[str, Any]]:
             "required": query.model_fields[name].is_required(),
             "description": schema.pop("description", f"The {name}."),
             "schema": schema,
+        }
+
+
+def _header_parameters(declaration: Declaration) -> Iterator[dict[str, Any]]:
+    """Return the headers that an operation heeds, which is told by what they can bring about."""
+    heeded = {"If-None-Match": 304 in declaration.also and "ETag" in declaration.headers}
+    heeded["If-Match"] = PreconditionFailed in declaration.raises
+    heeded["Idempotency-Key"] = KeyReused in declaration.raises
+    for name in (name for name, is_heeded in heeded.items() if is_heeded):
+        yield {
+            "name": name,
+            "in": "header",
+            "required": name == "If-Match" and PreconditionRequired in declaration.raises,
+            "description": REQUEST_HEADERS[name],
+            "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
         }
 
 

@@ -28,7 +28,13 @@ WORDS = {
 CHARSET = r"(\s*;\s*charset=(utf-8|\"utf-8\"))?\s*"
 JSON = re.compile(rf"application/json{CHARSET}", re.IGNORECASE)
 MERGE_PATCH = re.compile(rf"application/(merge-patch\+)?json{CHARSET}", re.IGNORECASE)
-OURS = {"required", "invalid_format", "too_long"}  # what the schemas raise themselves
+OURS = {
+    "required",
+    "invalid_format",
+    "too_long",
+    "too_large",
+    "wrong_type",
+}  # what the schemas raise themselves
 MOST_ERRORS = 20  # in one answer
 
 

@@ -87,7 +87,9 @@ def _call(operation: Operation) -> Request:
     is_plain = operation["method"] == "GET" and not needed and "{" not in operation["path"]
     is_sure = is_plain and not _is_for_admins(operation)
     # No example of a body, or of a query that has to be there: the operation may refuse what is made up.
-    is_made_up = "requestBody" in operation and not _example(operation)
+    example = _example(operation) if "requestBody" in operation else {}
+    refers = any(name.endswith("_id") for name in example)
+    is_made_up = "requestBody" in operation and (not example or refers)
     possible = () if is_sure else (*POSSIBLE, *(["422"] if is_made_up or needed else []))
     return Request(
         title(operation),
@@ -95,20 +97,21 @@ def _call(operation: Operation) -> Request:
         [success, *(status for status in possible if status in operation["responses"])],
         body=_body(operation),
         query={name: str(each["schema"].get("examples", ["1"])[0]) for name, each in needed.items()},
+        headers=_headers(operation),
         token=_token(operation),
     )
 
 
 def _refusals(operation: Operation) -> Iterator[Request]:
     """Return a request for each way in which every operation of its kind can be used wrongly."""
-    sound = {"token": _token(operation), "body": _body(operation)}
+    sound = {"token": _token(operation), "body": _body(operation), "headers": _headers(operation)}
     ways: list[tuple[str, str, str, dict[str, Any]]] = [
         ("an unknown parameter", "422", "validation_failed", {"query": {"colour": "red"}}),
     ]
     if operation["security"]:
         ways.append(("no token", "401", "missing_token", {"token": None}))
     if "requestBody" in operation:
-        plain = {"headers": {"Content-Type": "text/plain"}}
+        plain = {"headers": _headers(operation) | {"Content-Type": "text/plain"}}
         ways += [
             ("malformed JSON", "400", "malformed_json", {"body": '{"half": '}),
             ("another media type", "415", "unsupported_media_type", plain),
@@ -119,6 +122,12 @@ def _refusals(operation: Operation) -> Iterator[Request]:
         is_first = status != "401" and _is_for_admins(operation)
         statuses, word = (["403"], "forbidden") if is_first else ([status], code)
         yield Request(f"{title(operation)}: {name}", operation, statuses, word, **(sound | wrong))
+
+
+def _headers(operation: Operation) -> dict[str, str]:
+    """Return the headers that have to be there: any version is right for the tour."""
+    needed = [each["name"] for each in operation["parameters"] if each["in"] == "header" and each["required"]]
+    return dict.fromkeys(needed, "*")
 
 
 def _is_for_admins(operation: Operation) -> bool:
