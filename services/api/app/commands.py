@@ -5,6 +5,8 @@ import json
 import sys
 from collections.abc import Callable
 from functools import wraps
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
@@ -37,6 +39,8 @@ token = AppGroup("token", help="Tokens: sweep away the expired ones, revoke all.
 def init_app(app: Flask) -> None:
     for command in (user, token, configuration, serve, print_openapi, write_tour):
         app.cli.add_command(command)
+    if find_spec("scaffold"):  # a tool of development, which the image does not have
+        import_module("scaffold.commands").init_app(app)
 
 
 def _tells_failures(command: Callable[P, R]) -> Callable[P, R]:
@@ -201,10 +205,11 @@ def print_openapi() -> None:
 @click.option("--output", default="postman", help="The folder to write to.", type=click.Path(path_type=Path))
 @with_appcontext
 def write_tour(output: Path) -> None:
-    """Write the Postman collection, its environment and the .http files."""
+    """Write the OpenAPI document, the Postman collection with its environment, and the .http files."""
     document = openapi.build(current_app)
     output.mkdir(parents=True, exist_ok=True)
     files = {
+        "openapi.json": openapi.text(current_app),
         "flask-api.postman_collection.json": _json(postman.collection(document)),
         "flask-api.postman_environment.json": _json(postman.environment(document)),
         http_file.REST_CLIENT[0]: http_file.write(document),

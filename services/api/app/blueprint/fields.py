@@ -88,7 +88,12 @@ def _text(form: str, shortest: int, longest: int, **more: Any) -> WithJsonSchema
 def amount(digits: int, places: int) -> tuple[BeforeValidator, WithJsonSchema]:
     """Return what makes a Decimal of so many digits. It is text in JSON too: a number there may lose some."""
     form = rf"-?[0-9]{{1,{digits - places}}}" + (rf"(\.[0-9]{{1,{places}}})?" if places else "")
-    read = _reads(re.compile(form, re.ASCII), Decimal, "Give a decimal number as text, in quotes.")
+    step = Decimal(1).scaleb(-places)  # 5 is 5.00, as the database answers it
+
+    def exact(text: str) -> Decimal:
+        return Decimal(text).quantize(step)
+
+    read = _reads(re.compile(form, re.ASCII), exact, "Give a decimal number as text, in quotes.")
     return BeforeValidator(read), _text(form, 1, digits + 2)
 
 

@@ -1,6 +1,15 @@
 """The list of all blueprints: in this order the documents tell of them."""
 
-from app.blueprint import account, auth, documentation, health, index, metrics, problems, users
+from app.blueprint import (
+    account,
+    auth,
+    documentation,
+    health,
+    index,
+    metrics,
+    problems,
+    users,
+)
 
 BLUEPRINTS = (
     index.blueprint,

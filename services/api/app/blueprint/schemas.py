@@ -2,7 +2,7 @@
 
 import re
 from datetime import datetime
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, cast
 from unicodedata import normalize
 from uuid import UUID
 
@@ -49,6 +49,16 @@ class Answer(BaseModel):
     """An answer's body."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class StoredAnswer(Answer):
+    """An answer that tells of a row what is stored, each field under its column's name."""
+
+    @classmethod
+    def of(cls, row: Any) -> Self:
+        """Write the row. Its values were checked when they came in, so they are not again."""
+        fields: dict[str, Any] = {name: getattr(row, name) for name in cls.model_fields}
+        return cast("Self", cls.model_construct(**fields))
 
 
 def _without_nul(text: str) -> str:
@@ -264,7 +274,7 @@ USER = {
 }
 
 
-class UserAccount(Answer):
+class UserAccount(StoredAnswer):
     """An account, as admins see it."""
 
     model_config = example(**USER)
@@ -275,17 +285,6 @@ class UserAccount(Answer):
     disabled: bool
     created_at: Time
     updated_at: Time
-
-    @classmethod
-    def of(cls, user: User) -> Self:
-        return cls(
-            id=user.id,
-            username=user.username,
-            role=user.role,
-            disabled=user.disabled,
-            created_at=user.created_at,
-            updated_at=user.updated_at,
-        )
 
 
 class UserAccountList(Answer):

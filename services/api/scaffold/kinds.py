@@ -1,0 +1,258 @@
+"""The types that a field can have, and what each one is in the model, the schemas, a migration and a test."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from math import isfinite
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One type. `{0}` and `{1}` stand for what is in brackets behind its name: str(200), decimal(10,2)."""
+
+    python: str  # what the model holds
+    column: str  # SQLAlchemy's type, as the model names it
+    stored: str  # and as a migration does
+    schema: str  # what bodies and queries take
+    default_of: Callable[[str], object]  # reads a default; raises ValueError
+    value: str  # an expression: the JSON of a value, another one for each `number`
+    example: object
+    wrong: tuple[tuple[object, str], ...]  # JSON that is refused, and the code of the error
+    compared: tuple[str, ...] = ("",)  # the operators that a list can be filtered with
+    is_sortable: bool = False
+    can_be_unique: bool = True
+    can_have_default: bool = True
+    query: str = ""  # what queries take, if not the same
+    parameters: tuple[tuple[int, int], ...] = ()  # the least and the largest for each in brackets
+
+    @property
+    def is_ordered(self) -> bool:
+        return "gte" in self.compared
+
+
+ORDERED = ("", "gte", "lte")
+NO_TEXT = ((5, "wrong_type"), ("", "too_short"), ("a\0b", "invalid_format"))
+
+
+def _truth(text: str) -> bool:
+    if text not in ("true", "false"):
+        raise ValueError
+    return text == "true"
+
+
+def _matching(pattern: str) -> Callable[[str], str]:
+    def read(text: str) -> str:
+        if not re.fullmatch(pattern, text):
+            raise ValueError
+        return text
+
+    return read
+
+
+def _date(text: str) -> str:
+    return date.fromisoformat(text).isoformat()
+
+
+def _int(text: str) -> int:
+    if not -(2**31) <= int(text) < 2**31:
+        raise ValueError
+    return int(text)
+
+
+def _float(text: str) -> float:
+    if not isfinite(float(text)):
+        raise ValueError
+    return float(text)
+
+
+def _decimal(text: str) -> str:
+    return str(Decimal(text))
+
+
+KINDS = {
+    "str": Kind(
+        "str",
+        "String({0})",
+        "sa.String(length={0})",
+        "Annotated[Line, StringConstraints(max_length={0})]",
+        _matching(r"[^\x00-\x1f\x7f-\x9f]+"),
+        'f"{name} {number}"[-{0}:]',
+        "{words}",
+        (*NO_TEXT, ("x" * 256, "too_long")),
+        is_sortable=True,
+        parameters=((1, 255),),  # an index takes no more than 2,700 bytes
+    ),
+    "text": Kind(
+        "str",
+        "Text",
+        "sa.Text()",
+        "LongText",
+        _matching(r"[^\x00-\x1f\x7f-\x9f]*"),
+        'f"{name} {number}\\nand more"',
+        "{words}\nof several lines",
+        ((5, "wrong_type"), ("a\0b", "invalid_format"), ("x" * 10_001, "too_long")),
+        compared=(),
+        can_be_unique=False,
+    ),
+    "int": Kind(
+        "int",
+        "Integer",
+        "sa.Integer()",
+        "Whole",
+        _int,
+        "number",
+        3,
+        (("3", "wrong_type"), (1.5, "wrong_type"), (2**31, "too_large"), (-(2**31) - 1, "too_small")),
+        compared=ORDERED,
+        is_sortable=True,
+    ),
+    "decimal": Kind(
+        "Decimal",
+        "Amount({0}, {1})",
+        "sa.Numeric({0}, {1})",
+        "Annotated[Decimal, *amount({0}, {1})]",
+        _decimal,
+        'f"{number % 10:.{1}f}"',
+        "5",
+        (
+            (5, "wrong_type"),
+            ("five", "invalid_format"),
+            ("1" * 20, "invalid_format"),
+            ("NaN", "invalid_format"),
+        ),
+        compared=ORDERED,
+        is_sortable=True,
+        can_be_unique=False,
+        parameters=((1, 15), (0, 14)),
+    ),
+    "float": Kind(
+        "float",
+        "Float",
+        "sa.Float()",
+        "Number",
+        _float,
+        "number + 0.5",
+        1.5,
+        (("1.5", "wrong_type"), (True, "wrong_type")),
+        compared=("gte", "lte"),
+        is_sortable=True,
+        can_be_unique=False,
+    ),
+    "bool": Kind(
+        "bool",
+        "Boolean",
+        "sa.Boolean()",
+        "bool",
+        _truth,
+        "number % 2 == 0",
+        True,
+        (("true", "wrong_type"), (1, "wrong_type")),
+        can_be_unique=False,
+        query="Flag",
+    ),
+    "date": Kind(
+        "date",
+        "Date",
+        "sa.Date()",
+        "Day",
+        _date,
+        'f"2026-01-{number % 28 + 1:02}"',
+        "2026-11-22",
+        ((20261122, "wrong_type"), ("2026-02-30", "invalid_format"), ("22.11.2026", "invalid_format")),
+        compared=ORDERED,
+        is_sortable=True,
+        can_be_unique=False,
+    ),
+    "datetime": Kind(
+        "datetime",
+        "UtcDateTime",
+        "sa.DateTime(timezone=True)",
+        "Moment",
+        str,
+        'f"2026-01-{number % 28 + 1:02}T08:45:00Z"',
+        "2026-11-22T08:45:00Z",
+        (
+            (1, "wrong_type"),
+            ("2026-11-22T08:45:00", "invalid_format"),
+            ("0001-01-01T00:00:00+14:00", "invalid_format"),
+        ),
+        compared=ORDERED,
+        is_sortable=True,
+        can_be_unique=False,
+        can_have_default=False,
+    ),
+    "uuid": Kind(
+        "UUID",
+        "Uuid",
+        "sa.Uuid()",
+        "Reference",
+        str,
+        "str(uuid4())",
+        "8b2f9e0c-3c53-4c35-9a7c-1f2f6ad2f9a1",
+        ((1, "wrong_type"), ("8B2F9E0C-3C53-4C35-9A7C-1F2F6AD2F9A1", "invalid_format")),
+        can_have_default=False,
+    ),
+    "enum": Kind(
+        "str",
+        "String({longest})",
+        "sa.String(length={longest})",
+        "Literal[{choices}]",
+        str,
+        "[{choices}][number % {count}]",
+        "{choice}",
+        ((5, "wrong_type"), ("no such choice", "invalid_format")),
+        can_be_unique=False,
+    ),
+    "json": Kind(
+        "Any",
+        "JSON(none_as_null=True)",
+        "sa.JSON()",
+        "Json",
+        str,
+        '{"number": number}',
+        {"key": ["value"]},
+        (({"key": "a\0b"}, "invalid_format"),),
+        compared=(),
+        can_be_unique=False,
+        can_have_default=False,
+    ),
+    "email": Kind(
+        "str",
+        "String(254)",
+        "sa.String(length=254)",
+        "Email",
+        _matching(r"[^@\s]+@[^@\s]+\.[^@\s]+"),
+        'f"ann-{number}@example.com"',
+        "ann@example.com",
+        ((5, "wrong_type"), ("ann", "invalid_format"), ("ann@example.com\n", "invalid_format")),
+        is_sortable=True,
+    ),
+    "url": Kind(
+        "str",
+        "String(2000)",
+        "sa.String(length=2000)",
+        "Url",
+        _matching(r"https?://[!-~]+"),
+        'f"https://example.com/{number}"',
+        "https://example.com/",
+        (
+            (5, "wrong_type"),
+            ("javascript:alert(1)", "invalid_format"),
+            ("https://example.com/ ", "invalid_format"),
+        ),
+    ),
+    "ref": Kind(
+        "UUID",
+        "Uuid",
+        "sa.Uuid()",
+        "Reference",
+        str,
+        "",
+        "8b2f9e0c-3c53-4c35-9a7c-1f2f6ad2f9a1",
+        ((1, "wrong_type"), ("8B2F9E0C-3C53-4C35-9A7C-1F2F6AD2F9A1", "invalid_format")),
+        can_be_unique=False,
+        can_have_default=False,
+    ),
+}

@@ -1,0 +1,377 @@
+"""From a resource to its files: what each field is in each of them, and the templates filled."""
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from scaffold.resource import Field, Resource
+
+TEMPLATES = Path(__file__).parent / "templates"
+ENVIRONMENT = Environment(
+    loader=FileSystemLoader(TEMPLATES),
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+    keep_trailing_newline=True,
+    autoescape=False,  # noqa: S701 (Python, no HTML)
+)
+WHO = {
+    "public": "read by everybody, changed by admins.",
+    "owned": "each user's own, and nobody else's.",
+    "admin": "for admins alone.",
+}
+PERSONS = ("anonymous", "owner", "other", "admin", "disabled", "revoked", "expired", "refresh")
+
+
+def render(template: str, **context: Any) -> str:
+    return ENVIRONMENT.get_template(f"{template}.jinja").render(**context)
+
+
+class FieldView:
+    """A field, as the templates ask for it."""
+
+    def __init__(self, field: Field, resource: "ResourceView") -> None:
+        self.field, self.resource = field, resource
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.field, name)
+
+    @property
+    def python(self) -> str:
+        may_be_null = self.is_nullable and self.type != "json"
+        return f"{self.kind.python} | None" if may_be_null else str(self.kind.python)
+
+    @property
+    def column_arguments(self) -> str:
+        parts = [self.fill(self.kind.column)]
+        if self.type == "ref":
+            action = "SET NULL" if self.is_nullable else "CASCADE"
+            parts = [f'ForeignKey("{self.table}.id", ondelete="{action}")']
+        if self.type == "json":
+            parts.append(f"nullable={self.is_nullable}")
+        if self.has_default:
+            parts.append(f"server_default={self.server_default('')}")
+        return ", ".join(parts)
+
+    @property
+    def table(self) -> str:
+        """Of what it refers to."""
+        return self.resource.tables[self.target]
+
+    def server_default(self, module: str) -> str:
+        if self.type == "bool":
+            return f"{module}{'true' if self.default else 'false'}()"
+        return json.dumps(str(self.default), ensure_ascii=False)
+
+    @property
+    def stored(self) -> str:
+        """The column, as a migration names it."""
+        default = f", server_default={self.server_default('sa.')}" if self.has_default else ""
+        kind = self.fill(self.kind.stored)
+        return f'sa.Column("{self.column_name}", {kind}, nullable={self.is_nullable}{default})'
+
+    @property
+    def schema(self) -> str:
+        return str(self.fill(self.kind.schema))
+
+    @property
+    def alias(self) -> str:
+        """The name for a type that would be long to repeat."""
+        return f"{self.resource.class_name}{self.class_name}" if "[" in self.schema else ""
+
+    @property
+    def type_name(self) -> str:
+        return self.alias or self.schema
+
+    @property
+    def body_type(self) -> str:
+        if self.type == "json":
+            return "Json" if self.is_nullable else "Annotated[Json, NotNull]"
+        return f"{self.type_name} | None" if self.is_nullable else self.type_name
+
+    @property
+    def body_default(self) -> str:
+        if self.has_default:
+            return f" = {self.python_default}"
+        return " = None" if self.is_nullable else ""
+
+    @property
+    def python_default(self) -> str:
+        constructors = {"decimal": "Decimal({})", "date": "date.fromisoformat({})"}
+        return constructors.get(str(self.type), "{}").format(repr(self.default))
+
+    @property
+    def factory_value(self) -> str:
+        if self.type == "ref":
+            return "person.id" if self.target == "user" else f'{self.target}.add(person)["id"]'
+        return str(self.fill(self.kind.value))
+
+    @property
+    def operators(self) -> list[str]:
+        return [*self.kind.compared, *(["contains"] if self.is_searchable else [])]
+
+    @property
+    def comparable(self) -> str:
+        value = f'row["{self.column_name}"]'
+        return {"decimal": f"Decimal({value})"}.get(self.type, value)
+
+
+class ResourceView:
+    """A resource, as the templates ask for it. `tables` are those of what it may refer to."""
+
+    def __init__(self, resource: Resource, tables: dict[str, str]) -> None:
+        self.resource, self.tables = resource, tables
+        self.fields = [FieldView(field, self) for field in resource.fields]
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.resource, name)
+
+    @property
+    def who(self) -> str:
+        return WHO[self.access]
+
+    @property
+    def indexes(self) -> list[tuple[str, ...]]:
+        owner = ("owner_id",) if self.is_owned else ()
+        sorted_by = [(*owner, name, "id") for name in self.sortable]
+        return [*sorted_by, *((field.column_name,) for field in self.fields if field.type == "ref")]
+
+    @property
+    def uniques(self) -> list[tuple[str, ...]]:
+        owner = ("owner_id",) if self.is_owned else ()
+        return [(*owner, field.column_name) for field in self.unique]
+
+    @property
+    def unique(self) -> list[FieldView]:
+        return [field for field in self.fields if field.is_unique]
+
+    @property
+    def references(self) -> list[FieldView]:
+        return [field for field in self.fields if field.type == "ref"]
+
+    @property
+    def targets(self) -> list[str]:
+        return sorted({field.target for field in self.references})
+
+    @property
+    def checks(self) -> list[tuple[str, str]]:
+        enums = [field for field in self.fields if field.type == "enum"]
+        return [
+            (field.column_name, f"{field.column_name} IN ({', '.join(map(repr, field.arguments))})")
+            for field in enums
+        ]
+
+    @property
+    def table_arguments(self) -> Iterator[str]:
+        for columns in self.uniques:
+            yield f"UniqueConstraint({_quoted(columns)})"
+        for name, condition in self.checks:
+            yield f'CheckConstraint("{condition}", name="{name}")'
+        for columns in self.indexes:
+            yield f"Index(None, {_quoted(columns)})"
+
+    @property
+    def example(self) -> str:
+        return repr({field.column_name: field.example for field in self.fields})
+
+    @property
+    def change_example(self) -> str:
+        field = next((each for each in self.fields if each.type != "ref"), self.fields[0])
+        return f"{field.column_name}={field.example!r}"
+
+    @property
+    def sort_arguments(self) -> str:
+        return ", ".join([*(f'"{name}"' for name in self.sortable), 'default="-created_at"'])
+
+    @property
+    def conditions(self) -> Iterator[tuple[str, str, str]]:
+        said = {
+            "": "is this",
+            "gte": "is this or more",
+            "lte": "is this or less",
+            "contains": "has this in it",
+        }
+        for field in self.fields:
+            for operator in field.operators:
+                name = f"{field.column_name}__{operator}".removesuffix("__")
+                yield (
+                    name,
+                    field.kind.query or field.type_name,
+                    f"Those whose {field.words} {said[operator]}.",
+                )
+
+    @property
+    def refused(self) -> str:
+        facts = ["AlreadyExists"] * bool(self.unique) + ["NoSuchReference"] * bool(self.references)
+        return ", ".join(facts)
+
+    @property
+    def wrong(self) -> Iterator[tuple[str, str, str]]:
+        for field in self.fields:
+            for value, code in field.kind.wrong:
+                # A text as long as a body may be is told by how it is made.
+                text = (
+                    f'"{value[0]}" * {len(value)}'
+                    if isinstance(value, str) and len(value) > 99
+                    else repr(value)
+                )
+                yield field.column_name, text, code
+            if field.is_required and field.type == "json":
+                yield field.column_name, "None", "wrong_type"
+
+    @property
+    def required(self) -> str:
+        return repr([field.column_name for field in self.fields if field.is_required])
+
+    @property
+    def optional(self) -> dict[str, object]:
+        return {field.column_name: field.default for field in self.fields if not field.is_required}
+
+    @property
+    def nullable(self) -> list[str]:
+        return [field.column_name for field in self.fields if field.is_nullable]
+
+    @property
+    def never_null(self) -> list[str]:
+        return [field.column_name for field in self.fields if not field.is_nullable]
+
+    @property
+    def three_keys(self) -> str:
+        names = (self.sortable * 3)[:3]
+        return f'"-{names[2]},{names[1]},-{names[0]}"'
+
+    @property
+    def filterable(self) -> list[FieldView]:
+        return [field for field in self.fields if field.operators]
+
+
+def matrix_rows(resource: Resource) -> list[str]:
+    """Return the rows of the table of who may do what."""
+    one = f"{resource.path}/<uuid:{resource.name}_id>"
+    all_ = resource.path
+    routes = [("GET", all_, 200), ("POST", all_, 201), ("GET", one, 200), ("PATCH", one, 200),
+              ("PUT", one, 200), ("DELETE", one, 204)]  # fmt: skip
+    rows = []
+    for method, path, success in routes:
+        is_public = resource.access == "public" and method == "GET"
+        cells = dict.fromkeys(PERSONS, success if is_public else 401)
+        if not is_public:
+            cells |= dict.fromkeys(("owner", "other"), success if resource.is_owned else 403)
+            cells["admin"] = success
+        if resource.is_owned and path == one:
+            cells |= dict.fromkeys(("other", "admin"), 404)
+        rows.append(f"| {method} {path} | {' | '.join(str(cells[person]) for person in PERSONS)} |")
+    return rows
+
+
+def migration(
+    kind: str, view: ResourceView, revision: str, down: str, message: str, new: FieldView | None = None
+) -> str:
+    return render(
+        "migration.py",
+        kind=kind,
+        message=message,
+        revision=revision,
+        down_revision=down,
+        created=datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S"),
+        create=_create_table(view),
+        drop=f'    op.drop_table("{view.plural}")',
+        add=_add_column(view, new) if new else "",
+        remove=_remove_column(view, new) if new else "",
+    )
+
+
+def _create_table(view: ResourceView) -> str:
+    table = view.plural
+    columns = ['sa.Column("id", sa.Uuid(), nullable=False)']
+    if view.is_owned:
+        columns.append('sa.Column("owner_id", sa.Uuid(), nullable=False)')
+    columns += [field.stored for field in view.fields]
+    columns += [
+        f'sa.Column("{name}", sa.DateTime(timezone=True), nullable=False)'
+        for name in ("created_at", "updated_at")
+    ]
+    for name, condition in view.checks:
+        columns.append(f'sa.CheckConstraint("{condition}", name=op.f("ck_{table}_{name}"))')
+    if view.is_owned:
+        columns.append(_foreign_key(table, "owner_id", "users", "CASCADE"))
+    for field in view.references:
+        columns.append(
+            _foreign_key(
+                table, field.column_name, field.table, "SET NULL" if field.is_nullable else "CASCADE"
+            )
+        )
+    columns.append(f'sa.PrimaryKeyConstraint("id", name=op.f("pk_{table}"))')
+    for names in view.uniques:
+        columns.append(f"sa.UniqueConstraint({_quoted(names)}, name={_named('uq', table, names)})")
+    lines = [f'    op.create_table("{table}",', *(f"        {column}," for column in columns), "    )"]
+    for names in view.indexes:
+        lines.append(
+            f'    op.create_index({_named("ix", table, names)}, "{table}", [{_quoted(names)}], unique=False)'
+        )
+    return "\n".join(lines)
+
+
+def _add_column(view: ResourceView, new: FieldView) -> str:
+    table, name = view.plural, new.column_name
+    lines = [
+        f'    with op.batch_alter_table("{table}", schema=None) as batch_op:',
+        f"        batch_op.add_column({new.stored})",
+    ]
+    for column, condition in view.checks:
+        if column == name:
+            lines.append(
+                f'        batch_op.create_check_constraint(op.f("ck_{table}_{name}"), "{condition}")'
+            )
+    if new.type == "ref":
+        action = "SET NULL" if new.is_nullable else "CASCADE"
+        key = f'op.f("fk_{table}_{name}_{new.table}"), "{new.table}", ["{name}"], ["id"], ondelete="{action}"'
+        lines.append(f"        batch_op.create_foreign_key({key})")
+    for names in view.uniques:
+        if name in names:
+            lines.append(
+                f"        batch_op.create_unique_constraint({_named('uq', table, names)}, [{_quoted(names)}])"
+            )
+    for names in view.indexes:
+        if name in names:
+            lines.append(
+                f"        batch_op.create_index({_named('ix', table, names)}, [{_quoted(names)}],"
+                " unique=False)"
+            )
+    return "\n".join(lines)
+
+
+def _remove_column(view: ResourceView, new: FieldView) -> str:
+    table, name = view.plural, new.column_name
+    lines = [f'    with op.batch_alter_table("{table}", schema=None) as batch_op:']
+    for names in view.indexes:
+        if name in names:
+            lines.append(f"        batch_op.drop_index({_named('ix', table, names)})")
+    for names in view.uniques:
+        if name in names:
+            lines.append(f'        batch_op.drop_constraint({_named("uq", table, names)}, type_="unique")')
+    if new.type == "ref":
+        lines.append(
+            f'        batch_op.drop_constraint(op.f("fk_{table}_{name}_{new.table}"), type_="foreignkey")'
+        )
+    if any(column == name for column, _ in view.checks):
+        lines.append(f'        batch_op.drop_constraint(op.f("ck_{table}_{name}"), type_="check")')
+    lines.append(f'        batch_op.drop_column("{name}")')
+    return "\n".join(lines)
+
+
+def _foreign_key(table: str, column: str, other: str, action: str) -> str:
+    name = f'op.f("fk_{table}_{column}_{other}")'
+    return f'sa.ForeignKeyConstraint(["{column}"], ["{other}.id"], name={name}, ondelete="{action}")'
+
+
+def _named(kind: str, table: str, columns: tuple[str, ...]) -> str:
+    return f'op.f("{kind}_{table}_{"_".join(columns)}")'
+
+
+def _quoted(names: tuple[str, ...]) -> str:
+    return ", ".join(f'"{name}"' for name in names)

@@ -1,0 +1,160 @@
+"""flask scaffold, scaffold-field and unscaffold, in a copy of the repository."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import SECRET_KEY
+
+REPOSITORY = Path(__file__).parents[4]
+FOLDERS = ["app", "migrations", "scaffold", "tests"]
+IGNORED = shutil.ignore_patterns("__pycache__", "node_modules")
+BOOK = ["book", "title:str(200)!~", "price:decimal(10,2)", "published:date?", "genre:enum(novel,poem)",
+        "isbn:str(13)^", "author:ref(user)", "--owned"]  # fmt: skip
+# Every type, every mark, every default.
+THING = [
+    "thing", "label:str(20)?~", "note:text!", "count:int=3", "total:decimal(6,0)?", "weight:float=1.5",
+    "active:bool=true", "day:date=2026-01-02", "due:datetime?", "code:uuid^", "state:enum(open)=open",
+    "data:json", "extra:json?", "mail:email^~", "homepage:url?", "creator:ref(user)?", "--admin",
+    "--require-match",
+]  # fmt: skip
+
+
+class Copy:
+    """A copy of what the scaffolder works on."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.api = folder / "services/api"
+        for part in FOLDERS:
+            shutil.copytree(REPOSITORY / "services/api" / part, self.api / part, ignore=IGNORED)
+        shutil.copy(REPOSITORY / "services/api/pyproject.toml", self.api)
+        shutil.copytree(REPOSITORY / "postman", folder / "postman")
+
+    def run(self, *command: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        kept = {
+            name: os.environ[name] for name in ("PATH", "HOME", "TEST_DATABASE_URL") if name in os.environ
+        }
+        database = f"sqlite:///{self.folder / 'scaffold_test.db'}"
+        settings = {"FLASK_APP": "app", "FLASK_ENV": "testing", "DATABASE_URL": database}
+        settings |= {"SECRET_KEY": SECRET_KEY, "PYTHONDONTWRITEBYTECODE": "1"}
+        return subprocess.run(
+            [sys.executable, "-m", *command],
+            cwd=self.api,
+            env=kept | settings | environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    def flask(self, *arguments: str, status: int = 0) -> str:
+        done = self.run("flask", *arguments)
+        assert done.returncode == status, done.stdout + done.stderr
+        return done.stdout + done.stderr
+
+    def files(self) -> dict[str, bytes]:
+        """Return what the tree holds, but for the database."""
+        files = (
+            file for file in self.folder.rglob("*") if file.is_file() and "scaffold_test.db" not in file.name
+        )
+        return {
+            str(file.relative_to(self.folder)): file.read_bytes()
+            for file in files
+            if "__pycache__" not in file.parts
+        }
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Copy:
+    return Copy(tmp_path / "repository")
+
+
+@pytest.fixture(scope="module")
+def with_a_book(tmp_path_factory: pytest.TempPathFactory) -> Copy:
+    copy = Copy(tmp_path_factory.mktemp("book") / "repository")
+    copy.flask("scaffold", *BOOK)
+    return copy
+
+
+def test_the_tests_that_a_resource_brings_pass(with_a_book: Copy) -> None:
+    own = ["tests/integration/test_book.py", "tests/integration/test_migrations.py"]
+
+    done = with_a_book.run("pytest", "-q", "-n", "0", *own)
+
+    assert done.returncode == 0, done.stdout[-5000:]
+
+
+@pytest.mark.any_database
+def test_what_holds_for_every_resource_holds_for_a_new_one(with_a_book: Copy) -> None:
+    whole = ["test_authorization.py", "test_openapi.py", "test_postman.py"]
+
+    done = with_a_book.run("pytest", "-q", "-n", "0", *(f"tests/integration/{name}" for name in whole))
+
+    assert done.returncode == 0, done.stdout[-5000:]
+
+
+@pytest.mark.any_database
+def test_what_is_made_is_formatted_keeps_the_rules_and_is_taken_back_without_a_trace(copy: Copy) -> None:
+    before = copy.files()
+
+    assert "app/blueprint/thing.py" in copy.flask("scaffold", *THING, "--dry-run")
+    assert copy.files() == before
+
+    copy.flask("scaffold", *THING)
+    for check in (["format", "--no-cache", "--check"], ["check", "--no-cache"]):
+        done = copy.run("ruff", *check)
+        assert done.returncode == 0, done.stdout
+
+    assert "Took /things back" in copy.flask("unscaffold", "thing")
+    assert copy.files() == before
+
+
+@pytest.mark.any_database
+def test_a_failure_on_the_way_leaves_the_tree_as_it_was(copy: Copy) -> None:
+    broken = copy.api / "scaffold/templates/blueprint.py.jinja"
+    broken.write_text(broken.read_text() + "\nraise RuntimeError\n")
+    before = copy.files()
+
+    assert copy.run("flask", "scaffold", *BOOK).returncode != 0
+
+    assert copy.files() == before
+
+
+@pytest.mark.any_database
+def test_fields_are_added_and_a_table_that_exists_is_dropped(copy: Copy) -> None:
+    copy.flask("scaffold", *BOOK)
+    copy.flask("db", "upgrade")
+    assert "no value for it" in copy.flask("scaffold-field", "book", "must:int", status=1)
+    for field in ("subtitle:str(50)?~^", "state:enum(new,old)=new"):
+        copy.flask("scaffold-field", "book", field)
+    copy.flask("db", "upgrade")
+    assert "No new upgrade operations" in copy.flask("db", "check")
+    copy.flask("db", "downgrade", "0003")
+    copy.flask("db", "upgrade")
+
+    assert "a new one drops the table" in copy.flask("unscaffold", "book")
+
+    copy.flask("db", "upgrade")
+    assert "No new upgrade operations" in copy.flask("db", "check")
+
+
+@pytest.mark.any_database
+def test_what_somebody_has_changed_or_needs_is_left_to_them(copy: Copy) -> None:
+    copy.flask("scaffold", "author", "name:str(50)")
+    copy.flask("scaffold", "book", "title:str(50)", "author:ref(author)", "--owned")
+    model = copy.api / "app/model/book.py"
+    model.write_text(model.read_text() + "\n# mine\n")
+    before = copy.files()
+
+    for command in (["unscaffold", "book"], ["scaffold-field", "book", "subtitle:str(5)?"]):
+        told = copy.flask(*command, status=1)
+        assert "app/model/book.py" in told
+        assert "what you wrote stays yours" in told
+    assert "book refers to author" in copy.flask("unscaffold", "author", status=1)
+    # A reference would let others find what is one user's own.
+    assert "one user's own" in copy.flask("scaffold", "loan", "book:ref(book)", status=1)
+    assert copy.files() == before
