@@ -1,7 +1,7 @@
 # `make` alone lists these commands. Each is one line; whatever takes more is a script in scripts/.
 .DEFAULT_GOAL := help
 .PHONY: help up down logs dev shell psql doctor backup restore backup-drill deploy deploy-rehearsal stack-deploy \
-  swarm-drill run test test-clients fuzz drill soak coverage heroku-rehearsal lint format audit sbom docs migration lock upgrade
+  swarm-drill scaffold rename run test test-clients fuzz drill soak coverage heroku-rehearsal lint format audit sbom docs migration lock upgrade
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' Makefile
@@ -47,6 +47,12 @@ stack-deploy: ## deploy to many servers (Docker Swarm), or update them: IMAGE=re
 
 swarm-drill: ## update, drain and kill a swarm of three nodes in containers, under load (takes minutes)
 	@scripts/swarm-drill
+
+scaffold: ## a resource of your own: make scaffold r="book 'title:str(200)!' 'price:decimal(10,2)' --owned"
+	@scripts/flask scaffold $(r)
+
+rename: ## give the project your name: make rename NAME=book-shop
+	@scripts/rename "$(NAME)"
 
 run: ## serve without Docker, on SQLite (API_PORT=5001 make run: on another port)
 	@scripts/run
