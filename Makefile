@@ -48,8 +48,8 @@ stack-deploy: ## deploy to many servers (Docker Swarm), or update them: IMAGE=re
 swarm-drill: ## update, drain and kill a swarm of three nodes in containers, under load (takes minutes)
 	@scripts/swarm-drill
 
-scaffold: ## a resource of your own: make scaffold r="book 'title:str(200)!' 'price:decimal(10,2)' --owned"
-	@scripts/flask scaffold $(r)
+scaffold: ## how to make a resource of your own: scripts/flask scaffold book 'title:str(200)' 'price:decimal(10,2)'
+	@scripts/flask scaffold --help
 
 rename: ## give the project your name: make rename NAME=book-shop
 	@scripts/rename "$(NAME)"
