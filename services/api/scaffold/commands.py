@@ -85,9 +85,9 @@ def scaffold(
         f"Made {resource.path}:",
         written,
         "Read first what is yours to change: the model and the views. Then:",
-        "  flask db upgrade        creates the table (docker compose up does so as well)",
-        f"  make test               runs tests/integration/test_{name}.py with the others",
-        f"  flask unscaffold {name}  takes all of it back, as long as you have changed nothing",
+        "  docker compose up --build           creates the table and serves it (without Docker: make run)",
+        f"  make test                           runs tests/integration/test_{name}.py with the others",
+        f"  {f'scripts/flask unscaffold {name}':35} takes all of it back, as long as you have changed nothing",
     )
 
 
@@ -138,7 +138,11 @@ def scaffold_field(name: str, field: str) -> None:
         tree.format(written)
         tree.keep_record(resource, [*record.migrations, revision])
         tree.write_documents()
-    _tell(f"Added {new.column_name} to {resource.path}:", written, "Next: flask db upgrade")
+    _tell(
+        f"Added {new.column_name} to {resource.path}:",
+        written,
+        "Next: docker compose up --build, or make run",
+    )
 
 
 @click.command("unscaffold")
