@@ -47,6 +47,8 @@ class ResourceRepository(Repository[Model]):
 
     def add(self, row: Model) -> Model:
         """Raises AlreadyExists and NoSuchReference."""
+        new = cast("Any", row)
+        new.created_at = new.updated_at = now()
         self.session.add(row)
         self._send()
         return row
