@@ -45,6 +45,11 @@ class Key(NamedTuple):
         return ordered.nulls_last() if self.is_nullable else ordered
 
     def read(self, value: Any) -> Any:
+        """Raises ArithmeticError, AttributeError, TypeError and ValueError, as the types do."""
+        if value is None:
+            if self.is_nullable:
+                return None
+            raise TypeError
         kind = self.column.type.python_type
         return READ.get(kind, kind)(value)
 
@@ -97,8 +102,8 @@ def _read_place(values: Sequence[Any], keys: Sequence[Key]) -> Place:
     """Read what `_write_place` wrote. Raises NoSuchPlace when the columns have changed since."""
     try:
         pairs = zip(values, keys, strict=True)
-        return tuple(None if value is None else key.read(value) for value, key in pairs)
-    except (ArithmeticError, TypeError, ValueError) as error:
+        return tuple(key.read(value) for value, key in pairs)
+    except (ArithmeticError, AttributeError, TypeError, ValueError) as error:
         raise NoSuchPlace from error
 
 

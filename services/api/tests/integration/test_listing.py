@@ -1,0 +1,341 @@
+"""`read_page`: whatever a list is sorted by, its pages make the whole, and the last costs no more."""
+
+import enum
+import json
+from collections.abc import Iterator, Sequence
+from datetime import UTC, date, datetime, timedelta
+from itertools import permutations, product
+from typing import Any
+from uuid import UUID
+
+import pytest
+from flask import Flask
+from sqlalchemy import (
+    Connection,
+    Index,
+    MetaData,
+    String,
+    delete,
+    event,
+    insert,
+    select,
+    text,
+)
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from app.database import db
+from app.exceptions import NoSuchPlace
+from app.model.listing import Page, filtered, read_page
+from app.model.models import NAMING, UtcDateTime
+
+MANY = 20_000
+
+
+class Shelf(DeclarativeBase):
+    """The models of this test alone: the migrations' are compared with the database."""
+
+    metadata = MetaData(naming_convention=NAMING)
+    type_annotation_map = {datetime: UtcDateTime()}
+
+
+class Kind(enum.StrEnum):
+    NOVEL = "novel"
+    POEM = "poem"
+
+
+class Book(Shelf):
+    __tablename__ = "books_of_test_listing"
+    # As the scaffold makes them.
+    __table_args__ = (Index("ix_rank", "rank", "id"), Index("ix_year", "year", "id"))
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    rank: Mapped[int]
+    year: Mapped[int | None]
+    place: Mapped[str | None] = mapped_column(String(200))
+    kind: Mapped[str] = mapped_column(String(20), default=Kind.NOVEL)
+    price: Mapped[float] = mapped_column(default=0)
+    is_lent: Mapped[bool] = mapped_column(default=False)
+    printed: Mapped[date] = mapped_column(default=date(2026, 11, 22))
+    lent_at: Mapped[datetime] = mapped_column(default=datetime(2026, 11, 22, tzinfo=UTC))
+
+
+def book(number: int, rank: int = 0, year: int | None = None, place: str | None = None, **more: Any) -> Book:
+    return Book(id=UUID(int=number), rank=rank, year=year, place=place, **more)
+
+
+@pytest.fixture
+def shelf(app: Flask) -> Iterator[Connection]:
+    """The table, in the transaction that the test's end rolls back."""
+    with app.app_context():
+        connection: Connection = db.session.connection()
+        Shelf.metadata.create_all(connection)
+        yield connection
+
+
+def put(*books: Book) -> None:
+    db.session.add_all(books)
+    db.session.flush()
+
+
+def page(sort: str, limit: int, after: list[Any] | None = None) -> Page[Book]:
+    return read_page(db.session, select(Book), Book, sort, limit, after)
+
+
+def pages(sort: str, limit: int) -> Iterator[list[Book]]:
+    """Yield all pages; the place goes through JSON as that of a cursor does."""
+    after = None
+    while True:
+        found = page(sort, limit, after)
+        yield found.rows
+        if found.next is None:
+            return
+        after = json.loads(json.dumps(found.next))
+
+
+def in_order(books: Sequence[Book], sort: str) -> list[Book]:
+    """Sort in Python: key by key from the last on, for Python's sort is stable. NULLs are the last."""
+    names = sort.split(",")
+    ordered = sorted(books, key=lambda book: book.id, reverse=names[-1].startswith("-"))
+    for name in reversed(names):
+        key = name.removeprefix("-")
+        nulls = [book for book in ordered if getattr(book, key) is None]
+        rest = [book for book in ordered if getattr(book, key) is not None]
+        rest.sort(key=lambda book, key=key: getattr(book, key), reverse=name.startswith("-"))  # type: ignore[misc]
+        ordered = rest + nulls
+    return ordered
+
+
+KEYS = ["rank", "year", "place"]  # never NULL; two that can be
+SORTS = [
+    ",".join(sign + key for sign, key in zip(signs, keys, strict=True))
+    for count in (1, 2, 3)
+    for keys in permutations(KEYS, count)
+    for signs in product(["", "-"], repeat=count)
+]
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_the_pages_make_the_whole_whatever_the_sort(shelf: Connection, key: str) -> None:
+    books = [
+        book(number, rank, year, place)
+        for number, (rank, year, place) in enumerate(
+            [
+                (1, 1813, "a"), (1, None, "b"), (2, 1813, None), (2, None, None), (1, 1813, "b"),
+                (1, 1813, "b"), (2, None, "a"), (3, 1851, "a"), (1, None, None), (2, None, None),
+            ]
+        )
+    ]  # fmt: skip
+    put(*books)
+    sorts = [sort for sort in SORTS if sort.removeprefix("-").startswith(key)]
+    assert len(sorts) == 26
+
+    for sort in sorts:
+        whole = [book.id.int for book in in_order(books, sort)]
+        for limit in (1, 2, 3):
+            found = [[book.id.int for book in rows] for rows in pages(sort, limit)]
+
+            assert [number for rows in found for number in rows] == whole, (sort, limit)
+            assert {len(rows) for rows in found[:-1]} <= {limit}
+            assert 0 < len(found[-1]) <= limit
+
+
+VALUES: dict[str, list[Any]] = {
+    "rank": [-(2**31), -1, 0, 2**31 - 1],
+    "year": [-5, 0, 7, None, None],
+    "place": ["", "a", "a b", "\u00e9", "\u65e5\u672c", "\U0001f600", "%", "'", '"', None],
+    "kind": [Kind.NOVEL, Kind.POEM],
+    "price": [-1.5, 0.1, 0.1 + 0.2, 0.3, 1e-300, 1e300, 5e-324],
+    "is_lent": [False, True, True],
+    "printed": [date(1, 1, 1), date(1813, 1, 28), date(9999, 12, 31)],
+    "lent_at": [
+        datetime(1813, 1, 28, tzinfo=UTC),
+        datetime(2026, 11, 22, 8, 45, 28, 1, tzinfo=UTC),
+        datetime(2026, 11, 22, 8, 45, 28, 2, tzinfo=UTC),
+        datetime(9999, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC),
+    ],
+}
+
+
+@pytest.mark.parametrize("column", VALUES)
+@pytest.mark.parametrize("sign", ["", "-"])
+def test_every_value_is_a_place(shelf: Connection, column: str, sign: str) -> None:
+    put(*[book(number, **{"rank": 0, column: value}) for number, value in enumerate(VALUES[column] * 2)])
+    whole = [row.id for row in page(sign + column, 100).rows]  # the database's order of texts, not Python's
+    db.session.expunge_all()
+
+    found = list(pages(sign + column, 1))
+
+    assert [row.id for rows in found for row in rows] == whole
+    assert len(set(whole)) == 2 * len(VALUES[column])
+    values = [getattr(rows[0], column) for rows in found]
+    if column != "place":
+        assert values == [
+            getattr(row, column) for row in in_order([rows[0] for rows in found], sign + column)
+        ]
+
+
+@pytest.mark.parametrize("sort", ["rank", "-rank", "year", "-year", "year,rank", "-rank,year"])
+def test_rows_that_come_and_go_move_no_other(shelf: Connection, sort: str) -> None:
+    def year(number: int) -> int | None:
+        return None if number % 3 == 0 else number % 7
+
+    books = [book(number, number % 5, year(number)) for number in range(0, 40, 2)]
+    put(*books)
+    staying = [row.id.int for row in in_order(books, sort) if row.id.int % 8]
+    found: list[int] = []
+    after = None
+    for number in range(1, 40, 2):  # at each page one comes, and the row behind which the next begins goes
+        read = page(sort, 2, after)
+        found += [row.id.int for row in read.rows]
+        if read.next is None:
+            break
+        after = read.next
+        if (last := read.rows[-1]).id.int % 8 == 0:
+            db.session.execute(delete(Book).where(Book.id == last.id))
+        put(book(number, number % 5, year(number)))
+
+    assert [number for number in found if number in staying] == staying
+    assert len(set(found)) == len(found)
+
+
+def test_a_row_beyond_the_limit_makes_a_next_page_and_none_does_not(shelf: Connection) -> None:
+    assert page("rank", 3) == ([], "rank", None)
+    put(*[book(number, number) for number in range(3)])
+    assert (len(page("rank", 3).rows), page("rank", 3).next) == (3, None)
+    assert (len(page("rank", 2).rows), page("rank", 2).next) == (2, [1, str(UUID(int=1))])
+    assert page("rank", 2, [2, str(UUID(int=2))]) == ([], "rank", None)
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        ["x", str(UUID(int=0))],
+        [0, "x"],
+        [0],
+        [0, str(UUID(int=0)), 0],
+        [[], str(UUID(int=0))],
+        [{}, str(UUID(int=0))],
+        [0, 0],
+        [None, str(UUID(int=0))],
+    ],
+    ids=str,
+)
+def test_a_place_of_other_columns_is_none(shelf: Connection, place: list[Any]) -> None:
+    """A cursor that was signed before a column got another type."""
+    put(book(1))
+
+    with pytest.raises(NoSuchPlace):
+        page("rank", 1, place)
+
+
+FILTERS: list[tuple[dict[str, Any], list[int]]] = [
+    ({}, [1, 2, 3, 4]),
+    ({"rank": 2}, [2, 3]),
+    ({"rank__gte": 2}, [2, 3, 4]),
+    ({"rank__gt": 2}, [4]),
+    ({"rank__lte": 2}, [1, 2, 3]),
+    ({"rank__lt": 2}, [1]),
+    ({"rank__gte": 2, "rank__lt": 3}, [2, 3]),
+    ({"year__lte": 1900}, [1, 3]),  # NULL is no year
+    ({"rank": 2, "place": "100% b_c"}, [2]),
+    ({"place__contains": "B_C"}, [2]),
+    ({"place__contains": "%"}, [2]),
+    ({"place__contains": "b"}, [2, 3]),
+    ({"place__contains": "\\"}, [4]),
+    ({"place__contains": "/"}, [3]),
+    ({"place__contains": "//"}, []),
+    ({"lent_at__gte": datetime(2026, 11, 22, 1, tzinfo=UTC)}, [4]),
+    ({"is_lent": True}, [4]),
+]
+
+
+def test_a_row_has_to_meet_all_conditions(shelf: Connection) -> None:
+    later = datetime(2026, 11, 22, tzinfo=UTC) + timedelta(hours=1)
+    put(
+        book(1, 1, 1813, None),
+        book(2, 2, None, "100% b_c"),
+        book(3, 2, 1851, "bxc /"),
+        book(4, 3, 2001, "\\", lent_at=later, is_lent=True),
+    )
+
+    found = [
+        [row.id.int for row in db.session.scalars(filtered(select(Book), Book, conditions).order_by(Book.id))]
+        for conditions, _ in FILTERS
+    ]
+
+    assert found == [expected for _, expected in FILTERS]
+
+
+class Reading:
+    """What the database does for a page: its own plan of the statements, with how many rows they read."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self.statements: list[tuple[str, Any]] = []
+        event.listen(connection, "before_cursor_execute", self._remember)
+
+    def _remember(self, _: Any, __: Any, statement: str, parameters: Any, *___: Any) -> None:
+        if statement.startswith("SELECT"):
+            self.statements.append((statement, parameters))
+
+    def of(self, sort: str, limit: int, after: list[Any] | None) -> list[tuple[str, Any]]:
+        self.statements.clear()
+        assert len(page(sort, limit, after).rows) == limit
+        return list(self.statements)
+
+    def rows(self, sort: str, limit: int, after: list[Any] | None) -> int:
+        """PostgreSQL's own count."""
+        return sum(
+            _scanned(
+                self.connection.exec_driver_sql(
+                    f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}", parameters
+                ).scalar_one()[0]["Plan"]
+            )
+            for statement, parameters in self.of(sort, limit, after)
+        )
+
+    def steps(self, sort: str, limit: int, after: list[Any] | None) -> list[str]:
+        """SQLite's own words."""
+        return [
+            str(row[-1])
+            for statement, parameters in self.of(sort, limit, after)
+            for row in self.connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)
+        ]
+
+
+def _scanned(plan: dict[str, Any]) -> int:
+    inner = sum(_scanned(part) for part in plan.get("Plans", ()))
+    if "Plans" in plan:
+        return inner
+    return int(plan["Actual Rows"] * plan["Actual Loops"]) + int(plan.get("Rows Removed by Filter", 0))
+
+
+# A place far in, with as much behind it; of `year`, whose second half is NULL, also one among those.
+DEEP: list[tuple[str, list[Any]]] = [
+    ("rank", [15_000, str(UUID(int=15_000))]),
+    ("-rank", [5_000, str(UUID(int=5_000))]),
+    ("rank,year", [15_000, None, str(UUID(int=15_000))]),
+    ("-rank,place", [5_000, None, str(UUID(int=5_000))]),
+    ("year", [7_500, str(UUID(int=7_500))]),
+    ("-year", [2_500, str(UUID(int=2_500))]),
+    ("year", [None, str(UUID(int=15_000))]),
+    ("-year", [None, str(UUID(int=15_000))]),
+]
+
+
+def test_a_page_costs_the_same_however_far_in(shelf: Connection) -> None:
+    rows = [
+        {"id": UUID(int=number), "rank": number, "year": number if number < MANY // 2 else None}
+        for number in range(MANY)
+    ]
+    shelf.execute(insert(Book), rows)
+    shelf.execute(text(f"ANALYZE {Book.__tablename__}"))
+    reading = Reading(shelf)
+
+    for sort, place in DEEP:
+        if shelf.dialect.name == "postgresql":
+            assert reading.rows(sort, 20, None) < 200, sort
+            assert reading.rows(sort, 20, place) < 200, (sort, place)
+        else:
+            for step in reading.steps(sort, 20, place):
+                assert step.startswith("SEARCH") or "LAST TERM" in step or "RIGHT PART" in step, (sort, step)
