@@ -1,0 +1,512 @@
+"""/users: all accounts, for admins."""
+
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from unittest.mock import patch
+from urllib.parse import parse_qs, urlsplit
+from uuid import UUID, uuid4
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
+
+from app.database import db
+from app.model.models import Role, User
+from app.model.passwords import Argon2id, PasswordHash
+from app.model.user_repository import UserRepository
+from tests.integration.conftest import PASSWORD, People, Person, bearer, errors, problem
+
+LAST = (409, "last_admin")
+REVOKED = (401, "token_revoked")
+ADVERSE: dict[str, dict[str, object]] = {"demoted": {"role": "user"}, "disabled": {"disabled": True}}
+
+
+@pytest.fixture
+def root(people: People) -> Person:
+    return people("root", Role.ADMIN)
+
+
+def names(response: TestResponse) -> list[str]:
+    assert response.status_code == 200, response.text
+    return [item["username"] for item in response.json["items"]]
+
+
+def pages(admin: Person, path: str) -> list[list[str]]:
+    """Follow the Link headers from here to the end; return the names on each page."""
+    found = []
+    while path:
+        response = admin.get(path)
+        found.append(names(response))
+        link = response.headers.get("Link", "")
+        assert bool(link) == bool(response.json["next_cursor"])
+        path = link.removeprefix("<").removesuffix('>; rel="next"')
+    return found
+
+
+def log_in(client: FlaskClient, password: str = PASSWORD) -> TestResponse:
+    return client.post("/auth/login", json={"username": "ann", "password": password})
+
+
+def test_the_list_tells_all_of_an_account_but_its_password(root: Person) -> None:
+    item = root.get("/users").json["items"][0]
+
+    assert set(item) == {"id", "username", "role", "disabled", "created_at", "updated_at"}
+    assert (item["id"], item["username"], item["role"]) == (root.id, "root", "admin")
+    assert item["disabled"] is False
+    assert item["created_at"] == item["updated_at"]
+    assert item["created_at"].endswith("Z")
+
+
+LISTS = {
+    "": ["cat", "bob", "ann", "root"],
+    "sort=created_at": ["root", "ann", "bob", "cat"],
+    "sort=username": ["ann", "bob", "cat", "root"],
+    "sort=-username": ["root", "cat", "bob", "ann"],
+    "sort=username,-created_at": ["ann", "bob", "cat", "root"],
+    "sort=username,username,-username": ["ann", "bob", "cat", "root"],
+    "role=admin": ["root"],
+    "role=user&sort=username": ["ann", "bob", "cat"],
+    "disabled=true": ["bob"],
+    "disabled=false": ["cat", "ann", "root"],
+    "role=user&disabled=false": ["cat", "ann"],
+    "role=admin&disabled=true": [],
+    "username=bob": ["bob"],
+    "username=nobody": [],
+    "username=not%20a%20name": [],
+    "username__contains=o": ["bob", "root"],
+    "username__contains=OO": ["root"],
+    "username__contains=b&disabled=true": ["bob"],
+}
+
+
+def test_the_list_is_sorted_and_filtered(people: People, root: Person) -> None:
+    for name in ("ann", "bob", "cat"):
+        people.register(name)
+    with people.app.app_context():
+        bob = UserRepository(db.session).named("bob")
+        assert bob
+        bob.disabled = True
+        db.session.commit()
+
+    assert {query: names(root.get(f"/users?{query}")) for query in LISTS} == LISTS
+
+
+def test_what_a_name_contains_is_taken_as_it_is(people: People, root: Person) -> None:
+    for name in ("a_b", "axb", "a.b"):
+        people.register(name)
+    wanted = {"_": ["a_b"], "a_": ["a_b"], "%25": [], "a%25b": [], "/": [], "/_": [], "\\_": [], "x": ["axb"]}
+
+    found = {text: names(root.get(f"/users?username__contains={text}")) for text in wanted}
+
+    assert found == wanted
+
+
+@pytest.mark.parametrize(
+    "sort", ["-created_at", "created_at", "username", "-username", "username,-created_at"]
+)
+def test_the_pages_make_the_whole(people: People, root: Person, sort: str) -> None:
+    for name in ("bob", "ann", "cat", "dan", "eve"):
+        people.register(name)
+    whole = names(root.get(f"/users?sort={sort}"))
+
+    for limit in (1, 2, 3, 4, 6):
+        found = pages(root, f"/users?sort={sort}&limit={limit}")
+
+        assert [name for page in found for name in page] == whole
+        assert {len(page) for page in found[:-1]} <= {limit}
+        assert len(found) == -(-6 // limit)
+
+
+@pytest.mark.any_database
+def test_the_way_to_the_next_page_keeps_what_was_asked(people: People, root: Person) -> None:
+    for name in ("a_b", "a_c", "a_d", "abc"):
+        people.register(name)
+
+    response = root.get("/users?username__contains=a_&sort=username&limit=2&role=user")
+
+    target = urlsplit(response.headers["Link"].removeprefix("<").partition(">")[0])
+    assert target.path == "/users"
+    assert parse_qs(target.query) == {
+        "username__contains": ["a_"],
+        "sort": ["username"],
+        "limit": ["2"],
+        "role": ["user"],
+        "cursor": [response.json["next_cursor"]],
+    }
+    assert names(root.get(target.geturl())) == ["a_d"]
+
+
+def test_a_page_that_just_fits_is_the_last(people: People, root: Person) -> None:
+    people.register("ann")
+
+    response = root.get("/users?limit=2")
+
+    assert response.json["next_cursor"] is None
+    assert "Link" not in response.headers
+
+
+def test_the_list_is_stable_while_accounts_come_and_go(people: People, root: Person) -> None:
+    for name in ("ann", "bob", "cat", "dan"):
+        people.register(name)
+    first = root.get("/users?sort=username&limit=2")
+    with people.app.app_context():
+        users = UserRepository(db.session)
+        for name in ("ann", "bob"):  # the latter is where the next page begins
+            user = users.named(name)
+            assert user
+            users.remove(user)
+        db.session.commit()
+    for name in ("abe", "coe"):
+        people.register(name)
+
+    rest = pages(root, f"/users?sort=username&limit=2&cursor={first.json['next_cursor']}")
+
+    assert names(first) == ["ann", "bob"]
+    assert rest == [["cat", "coe"], ["dan", "root"]]
+
+
+REFUSED = {
+    "limit=0": ("limit", "invalid_format"),
+    "limit=101": ("limit", "too_large"),
+    "limit=1&limit=1": ("limit", "invalid_format"),
+    "sort=": ("sort", "invalid_format"),
+    "sort=id": ("sort", "invalid_format"),
+    "sort=password_hash": ("sort", "invalid_format"),
+    "sort=--username": ("sort", "invalid_format"),
+    "sort=%2Busername": ("sort", "invalid_format"),
+    "sort=username,": ("sort", "invalid_format"),
+    "sort=username%0A": ("sort", "invalid_format"),
+    "sort=username,created_at,username,created_at": ("sort", "invalid_format"),
+    "sort=username&sort=username": ("sort", "invalid_format"),
+    "role=root": ("role", "invalid_format"),
+    "role=": ("role", "invalid_format"),
+    "role=user&role=admin": ("role", "invalid_format"),
+    "disabled=1": ("disabled", "invalid_format"),
+    "disabled": ("disabled", "invalid_format"),
+    "username=": ("username", "too_short"),
+    "username=" + "a" * 65: ("username", "too_long"),
+    "username__contains=": ("username__contains", "too_short"),
+    "username__contains=%00": ("username__contains", "invalid_format"),
+    "role__contains=a": ("role__contains", "unknown_field"),
+    "username__gte=a": ("username__gte", "unknown_field"),
+    "password_hash__contains=a": ("password_hash__contains", "unknown_field"),
+    "offset=1": ("offset", "unknown_field"),
+    "cursor=": ("cursor", "invalid_format"),
+    "cursor=AAAA": ("cursor", "invalid_format"),
+    "cursor=a.b": ("cursor", "invalid_format"),
+    "cursor=" + "x" * 8001: ("cursor", "too_long"),
+}
+
+
+@pytest.mark.any_database
+def test_the_list_refuses_a_bad_query(root: Person) -> None:
+    found = {query: errors(root.get(f"/users?{query}")) for query in REFUSED}
+
+    assert found == {query: {error} for query, error in REFUSED.items()}
+
+
+@pytest.mark.any_database
+def test_a_cursor_is_good_for_its_own_list_and_sort_alone(people: People, root: Person) -> None:
+    people.register("ann")
+    people.log_in("root")
+    cursor = root.get("/users?limit=1").json["next_cursor"]
+    of_tokens = root.get("/auth/token?limit=1").json["next_cursor"]
+    payload, _, signature = cursor.rpartition(".")
+    other = "A" if payload[9] != "A" else "B"
+
+    wrong = [
+        f"/users?cursor={of_tokens}",
+        f"/auth/token?cursor={cursor}",
+        f"/users?sort=username&cursor={cursor}",
+        f"/users?sort=created_at&cursor={cursor}",
+        f"/users?cursor={payload[:9]}{other}{payload[10:]}.{signature}",
+        f"/users?cursor={payload}.{signature[:-2]}",
+        f"/users?cursor={payload}",
+    ]
+
+    for path in wrong:
+        assert errors(root.get(path)) == {("cursor", "invalid_format")}, path
+    assert root.get(f"/users?sort=-created_at&cursor={cursor}").status_code == 200
+
+
+def test_an_account_is_read_with_its_version(root: Person, ann: Person) -> None:
+    response = root.get(f"/users/{ann.id}")
+
+    assert response.status_code == 200
+    assert response.json == root.get("/users?username=ann").json["items"][0]
+    etag = response.headers["ETag"]
+    again = root.get(f"/users/{ann.id}", headers={"If-None-Match": etag})
+    assert (again.status_code, again.data, again.headers["ETag"]) == (304, b"", etag)
+    root.patch(f"/users/{ann.id}", {"role": "admin"})
+    changed = root.get(f"/users/{ann.id}", headers={"If-None-Match": etag})
+    assert (changed.status_code, changed.json["role"]) == (200, "admin")
+
+
+@pytest.mark.any_database
+@pytest.mark.parametrize("method", ["GET", "PATCH", "DELETE"])
+@pytest.mark.parametrize(
+    "spell",
+    [
+        str.upper,
+        lambda id_: id_.replace("-", ""),
+        lambda id_: f"{{{id_}}}",
+        lambda _: uuid4(),
+        lambda _: "ann",
+    ],
+    ids=["upper case", "no hyphens", "braces", "nobody's", "no id"],
+)
+def test_nothing_is_found_under_another_id(
+    root: Person, ann: Person, method: str, spell: Callable[[str], object]
+) -> None:
+    body = {"disabled": True} if method == "PATCH" else None
+
+    response = root.client.open(f"/users/{spell(ann.id)}", method=method, headers=root.headers, json=body)
+
+    assert problem(response) == (404, "not_found")
+    assert ann.get("/account").status_code == 200
+
+
+def test_an_admin_makes_admins(root: Person, ann: Person) -> None:
+    before = root.get(f"/users/{ann.id}").json
+    assert problem(ann.get("/users")) == (403, "forbidden")
+
+    response = root.patch(f"/users/{ann.id}", {"role": "admin"})
+
+    assert (response.status_code, response.json["role"]) == (200, "admin")
+    assert response.json["updated_at"] > before["updated_at"]
+    assert response.headers["ETag"] == root.get(f"/users/{ann.id}").headers["ETag"]
+    assert names(ann.get("/users?role=admin&sort=username")) == ["ann", "root"]
+    assert ann.patch(f"/users/{root.id}", {"role": "user"}).json["role"] == "user"
+    assert problem(root.get("/users")) == (403, "forbidden")
+
+
+@pytest.mark.parametrize(
+    "body", [{}, {"role": "user"}, {"disabled": False}, {"role": "user", "disabled": False}]
+)
+def test_what_is_so_already_changes_nothing(root: Person, ann: Person, body: dict[str, object]) -> None:
+    before = root.get(f"/users/{ann.id}")
+
+    response = root.patch(f"/users/{ann.id}", body)
+
+    assert (response.status_code, response.json) == (200, before.json)
+    assert response.headers["ETag"] == before.headers["ETag"]
+    assert ann.get("/account").status_code == 200
+
+
+@pytest.mark.any_database
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        ({"role": None}, ("/role", "wrong_type")),
+        ({"role": "root"}, ("/role", "invalid_format")),
+        ({"role": ["admin"]}, ("/role", "wrong_type")),
+        ({"disabled": None}, ("/disabled", "wrong_type")),
+        ({"disabled": "true"}, ("/disabled", "wrong_type")),
+        ({"disabled": 1}, ("/disabled", "wrong_type")),
+        ({"username": "ann"}, ("/username", "unknown_field")),
+        ({"password": PASSWORD}, ("/password", "unknown_field")),
+        ({"id": str(uuid4())}, ("/id", "unknown_field")),
+    ],
+)
+def test_a_change_of_an_account_is_validated(
+    root: Person, ann: Person, body: object, expected: tuple[str, str]
+) -> None:
+    assert errors(root.patch(f"/users/{ann.id}", body)) == {expected}
+
+
+def test_disabling_ends_all_sessions_at_once(people: People, root: Person, ann: Person) -> None:
+    elsewhere = people.log_in("ann")
+
+    response = root.patch(f"/users/{ann.id}", {"disabled": True})
+
+    assert (response.status_code, response.json["disabled"]) == (200, True)
+    for session in (ann, elsewhere):
+        assert problem(session.get("/account")) == REVOKED
+        assert problem(session.client.post("/auth/refresh", headers=bearer(session.refresh))) == REVOKED
+
+
+def test_a_session_of_a_disabled_account_is_refused_even_if_it_were_alive(
+    app: Flask, people: People, root: Person, ann: Person
+) -> None:
+    root.patch(f"/users/{ann.id}", {"disabled": True})
+
+    late = people.log_in("ann")  # opened past the login that would have refused it
+
+    assert problem(late.get("/account")) == REVOKED
+
+
+def test_a_disabled_account_logs_in_as_with_a_wrong_password(
+    client: FlaskClient, root: Person, ann: Person
+) -> None:
+    wrong = log_in(client, "wrong horse battery staple")
+    root.patch(f"/users/{ann.id}", {"disabled": True})
+
+    with (
+        patch.object(Argon2id, "verify", autospec=True, side_effect=Argon2id.verify) as verify,
+        patch.object(Argon2id, "hash") as hash_,
+    ):
+        right = log_in(client)
+
+    assert (verify.call_count, hash_.call_count) == (1, 0)
+    assert problem(right) == problem(wrong) == (401, "invalid_credentials")
+    own, other = right.headers["X-Request-ID"], wrong.headers["X-Request-ID"]
+    assert right.text.replace(own, other) == wrong.text
+    assert str(right.headers).replace(own, other) == str(wrong.headers)
+
+
+def test_enabling_revives_no_session(client: FlaskClient, root: Person, ann: Person) -> None:
+    root.patch(f"/users/{ann.id}", {"disabled": True})
+
+    response = root.patch(f"/users/{ann.id}", {"disabled": False})
+
+    assert (response.status_code, response.json["disabled"]) == (200, False)
+    assert problem(ann.get("/account")) == REVOKED
+    assert problem(client.post("/auth/refresh", headers=bearer(ann.refresh))) == REVOKED
+    assert log_in(client).status_code == 200
+
+
+@pytest.mark.any_database
+@pytest.mark.parametrize("if_match", ['"another"', "{}, x", "W/{}", "", "0"])
+@pytest.mark.parametrize("method", ["PATCH", "DELETE"])
+def test_another_version_of_an_account_is_not_touched(
+    root: Person, ann: Person, method: str, if_match: str
+) -> None:
+    before = root.get(f"/users/{ann.id}")
+    root.patch(f"/users/{ann.id}", {"role": "admin"})
+    headers = {"If-Match": if_match.format(before.headers["ETag"])}
+    body = {"disabled": True} if method == "PATCH" else None
+
+    response = root.client.open(f"/users/{ann.id}", method=method, headers=root.headers | headers, json=body)
+
+    assert problem(response) == (412, "precondition_failed")
+    assert ann.get("/account").status_code == 200
+
+
+@pytest.mark.parametrize("if_match", ["{}", '"another", {}', "*"])
+def test_the_version_that_is_named_is_changed_and_deleted(root: Person, ann: Person, if_match: str) -> None:
+    def named() -> dict[str, str]:
+        return {"If-Match": if_match.format(root.get(f"/users/{ann.id}").headers["ETag"])}
+
+    assert root.patch(f"/users/{ann.id}", {"role": "admin"}, headers=named()).status_code == 200
+    assert root.delete(f"/users/{ann.id}", headers=named()).status_code == 204
+
+
+def test_an_account_is_deleted_with_all_that_is_its_own(
+    client: FlaskClient, people: People, root: Person, ann: Person
+) -> None:
+    response = root.delete(f"/users/{ann.id}")
+
+    assert (response.status_code, response.data) == (204, b"")
+    assert problem(root.get(f"/users/{ann.id}")) == (404, "not_found")
+    assert problem(root.delete(f"/users/{ann.id}")) == (404, "not_found")
+    assert problem(ann.get("/account")) == REVOKED
+    assert problem(log_in(client)) == (401, "invalid_credentials")
+    assert names(root.get("/users")) == ["root"]
+    assert people("ann").get("/account").status_code == 200
+
+
+WAYS_OUT: dict[str, Callable[[Person], TestResponse]] = {
+    "demoted": lambda root: root.patch(f"/users/{root.id}", ADVERSE["demoted"]),
+    "disabled": lambda root: root.patch(f"/users/{root.id}", ADVERSE["disabled"]),
+    "deleted": lambda root: root.delete(f"/users/{root.id}"),
+    "leaving": lambda root: root.delete("/account"),
+}
+
+
+@pytest.mark.parametrize("way", WAYS_OUT)
+def test_the_last_admin_stays(people: People, root: Person, ann: Person, way: str) -> None:
+    assert problem(WAYS_OUT[way](root)) == LAST
+
+    assert names(root.get("/users?role=admin&disabled=false")) == ["root"]
+
+
+@pytest.mark.parametrize("way", WAYS_OUT)
+def test_an_admin_who_is_not_the_last_may_go(people: People, root: Person, way: str) -> None:
+    people.register("bob", Role.ADMIN)
+
+    assert WAYS_OUT[way](root).status_code in (200, 204)
+
+
+@pytest.mark.parametrize("way", WAYS_OUT)
+def test_a_disabled_admin_does_not_count_as_one(people: People, root: Person, way: str) -> None:
+    bob = people("bob", Role.ADMIN)
+    root.patch(f"/users/{bob.id}", {"disabled": True})
+
+    assert problem(WAYS_OUT[way](root)) == LAST
+
+
+@pytest.mark.parametrize("body", [{"role": "user"}, {"disabled": False}, {"disabled": True}])
+def test_a_disabled_admin_may_be_changed_by_the_last_one(
+    people: People, root: Person, body: dict[str, object]
+) -> None:
+    bob = people("bob", Role.ADMIN)
+    root.patch(f"/users/{bob.id}", {"disabled": True})
+
+    assert root.patch(f"/users/{bob.id}", body).status_code == 200
+    assert root.delete(f"/users/{bob.id}").status_code == 204
+
+
+@pytest.mark.parametrize("adverse", ADVERSE)
+def test_of_two_admins_who_judge_each_other_at_once_one_stays(
+    committed_app: Flask, password_hash: PasswordHash, adverse: str
+) -> None:
+    people = People(committed_app, password_hash)
+    ann, bob = people("ann", Role.ADMIN), people("bob", Role.ADMIN)
+
+    with committed_app.app_context(), ThreadPoolExecutor(1) as pool:
+        users = UserRepository(db.session)
+        users.judge(
+            users.find_to_judge(UUID(bob.id)),
+            role=Role.USER if adverse == "demoted" else None,
+            disabled=adverse == "disabled" or None,
+        )
+        second = pool.submit(bob.patch, f"/users/{ann.id}", ADVERSE[adverse])
+        time.sleep(0.3)  # the second one is waiting by now, or has gone through
+        db.session.commit()
+
+    assert second.result(timeout=10).status_code in (401, 403, 409)
+    with committed_app.app_context():
+        assert admins(db.session.query(User).all()) == ["ann"]
+
+
+def admins(users: Sequence[User]) -> list[str]:
+    return [user.username for user in users if user.role == Role.ADMIN and not user.disabled]
+
+
+@pytest.mark.parametrize("attempt", range(3))
+def test_however_many_admins_judge_each_other_at_once_one_stays(
+    committed_app: Flask, password_hash: PasswordHash, attempt: int
+) -> None:
+    people = People(committed_app, password_hash)
+    ring = [people(name, Role.ADMIN) for name in ("ann", "bob", "cat", "dan")]
+    ways = [*ADVERSE.values(), None, {"role": "user"}]
+
+    def judge(at: int) -> int:
+        path = f"/users/{ring[at - 1].id}"
+        body = ways[at]
+        return (ring[at].patch(path, body) if body else ring[at].delete(path)).status_code
+
+    with ThreadPoolExecutor(4) as pool:
+        answers = list(pool.map(judge, range(4)))
+
+    assert set(answers) <= {200, 204, 401, 403, 404, 409}
+    with committed_app.app_context():
+        assert admins(db.session.query(User).all())
+
+
+@pytest.mark.any_database
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("GET", "/users"), ("GET", "/users/{}"), ("PATCH", "/users/{}"), ("DELETE", "/users/{}")],
+)
+def test_who_is_no_admin_is_told_nothing(
+    root: Person, ann: Person, bob: Person, method: str, path: str
+) -> None:
+    body = {"role": "admin"} if method == "PATCH" else None
+
+    for id_ in (ann.id, bob.id, uuid4()):
+        response = ann.client.open(path.format(id_), method=method, headers=ann.headers, json=body)
+        assert problem(response) == (403, "forbidden")
+    assert names(root.get("/users?sort=username")) == ["ann", "bob", "root"]
