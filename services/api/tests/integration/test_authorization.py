@@ -1,0 +1,105 @@
+"""Who may do what: every route is asked by everybody, and answers as tests/authorization.md says."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+import time_machine
+from flask import Flask
+
+from app.clock import now
+from app.database import db
+from app.model.models import Role, User
+from tests.integration.conftest import People, bearer
+from tests.integration.world import World, routes
+
+pytestmark = pytest.mark.any_database
+
+
+def read_table() -> list[list[str]]:
+    text = (Path(__file__).parent.parent / "authorization.md").read_text(encoding="utf-8")
+    lines = [line for line in text.splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+
+
+HEADER, _, *ROWS = read_table()
+CALLERS = HEADER[1:]
+
+
+def _disabled(world: World) -> str:
+    """Its session goes on: that a disabled account has none any more is another test's."""
+    db.session.get_one(User, UUID(world.owner.id)).disabled = True
+    db.session.commit()
+    return world.owner.access
+
+
+def _revoked(world: World) -> str:
+    session = world.people.log_in("owner")
+    assert session.post("/auth/logout").status_code == 204
+    return session.access
+
+
+def _expired(world: World) -> str:
+    with time_machine.travel(now() - timedelta(hours=1), tick=False):
+        return world.people.log_in("owner").access
+
+
+TOKENS: dict[str, Callable[[World], str]] = {
+    "anonymous": lambda _: "",
+    "owner": lambda world: world.owner.access,
+    "other": lambda world: world.people("other").access,
+    "admin": lambda world: world.people("admin", Role.ADMIN).access,
+    "disabled": _disabled,
+    "revoked": _revoked,
+    "expired": _expired,
+    "refresh": lambda world: world.owner.refresh,
+}
+
+
+@contextmanager
+def undone(app: Flask) -> Iterator[None]:
+    """What one caller does, the next one does not see."""
+    with app.app_context():
+        savepoint = db.engines[None].begin_nested()  # type: ignore[attr-defined]
+        yield
+        db.session.remove()
+        savepoint.rollback()
+
+
+def test_every_route_has_its_row(app: Flask) -> None:
+    rows = [row[0] for row in ROWS]
+
+    without_row, without_route = sorted(routes(app) - set(rows)), sorted(set(rows) - routes(app))
+
+    assert not without_row, "tests/authorization.md has to say who may do this"
+    assert not without_route, "tests/authorization.md tells of what is not there"
+    assert len(set(rows)) == len(rows)
+    assert {len(row) for row in ROWS} == {1 + len(TOKENS)}
+    assert list(TOKENS) == CALLERS
+
+
+@pytest.mark.parametrize(
+    ("route", "expected"), [(row[0], row[1:]) for row in ROWS], ids=[row[0] for row in ROWS]
+)
+def test_everybody_is_answered_as_the_table_says(
+    app: Flask, people: People, route: str, expected: list[str]
+) -> None:
+    answered = {}
+
+    for caller in CALLERS:
+        with undone(app):
+            world = World(people)
+            path, body, headers = world.path(route), world.body(route), world.headers(route)
+            token = TOKENS[caller](world)
+            response = app.test_client().open(
+                path,
+                method=route.partition(" ")[0],
+                json=body,
+                headers=headers | (bearer(token) if token else {}),
+            )
+            answered[caller] = str(response.status_code)
+
+    assert answered == dict(zip(CALLERS, expected, strict=True))
