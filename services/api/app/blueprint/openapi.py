@@ -73,6 +73,7 @@ REQUEST_HEADERS = {
     "Idempotency-Key": "A name for this request, such as a UUID. Repeated within a day, it is answered "
     "as the first one was, and nothing is made twice.",
 }
+KEY = {"minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"}
 HEADERS = {
     "Link": ("The way to the next page (RFC 8288).", '</users?cursor=abc>; rel="next"'),
     "ETag": (
@@ -201,7 +202,7 @@ def _header_parameters(declaration: Declaration) -> Iterator[dict[str, Any]]:
             "in": "header",
             "required": name == "If-Match" and PreconditionRequired in declaration.raises,
             "description": REQUEST_HEADERS[name],
-            "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
+            "schema": {"type": "string", "maxLength": 8000} | (KEY if name == "Idempotency-Key" else {}),
         }
 
 

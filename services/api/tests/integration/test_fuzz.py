@@ -9,6 +9,7 @@ import schemathesis
 from flask import Flask
 
 from app import create_app
+from app.model.models import Role
 from app.model.passwords import PasswordHash
 from tests import fuzzing
 from tests.conftest import NEVER_OPENED, settings_for
@@ -42,7 +43,7 @@ def fuzzed_people(committed_app: Flask, password_hash: PasswordHash) -> Iterator
 @schema.parametrize()
 @fuzzing.SETTINGS
 def test_every_answer_is_as_documented(case: Any, fuzzed_people: People) -> None:
-    caller = fuzzed_people(next(names))
+    caller = fuzzed_people(next(names), Role.ADMIN if fuzzing.is_for_admins(case.operation) else Role.USER)
     tokens = {"access_token": caller.access, "refresh_token": caller.refresh}
 
     case.call_and_validate(headers=fuzzing.authorization(case.operation, tokens))
