@@ -77,8 +77,8 @@ class Desk:
         self.go_on.clear()
 
     def blueprint(self) -> Blueprint:
-        blueprint = Blueprint("notes", __name__)
-        for path in ("/notes", "/drafts"):
+        blueprint = Blueprint("slips", __name__)
+        for path in ("/slips", "/other-slips"):
             view = endpoint(needs=ACCESS_TOKEN, body=NewNote, returns=ShownNote, status=201, raises=RAISES)
             blueprint.add_url_rule(path, path[1:], view(self.add), methods=["POST"])
         return blueprint
@@ -97,7 +97,7 @@ class Desk:
         assert self.go_on.wait(20)
         if is_full:
             raise LastAdmin  # whatever fact
-        return tagged(ShownNote(id=note.id, text=note.text), Location=f"/notes/{note.id}")
+        return tagged(ShownNote(id=note.id, text=note.text), Location=f"/slips/{note.id}")
 
 
 @pytest.fixture(scope="module")
@@ -128,7 +128,7 @@ def people(notes_app: Flask, desk: Desk, password_hash: PasswordHash) -> Iterato
         db.session.commit()
 
 
-def add(person: Person, text: str = "buy milk", key: str | None = KEY, path: str = "/notes") -> TestResponse:
+def add(person: Person, text: str = "buy milk", key: str | None = KEY, path: str = "/slips") -> TestResponse:
     return person.post(path, {"text": text}, headers={"Idempotency-Key": key} if key else {})
 
 
@@ -152,7 +152,7 @@ def test_a_repeated_request_is_answered_alike_and_creates_once(people: People, a
     again = [add(ann) for _ in range(3)]
 
     assert first.status_code == 201
-    assert first.headers["Location"] == f"/notes/{first.json['id']}"
+    assert first.headers["Location"] == f"/slips/{first.json['id']}"
     assert "ETag" in first.headers
     assert {str(told(answer)) for answer in again} == {str(told(first))}
     assert (count(people), count(people, Answer)) == (1, 1)
@@ -181,7 +181,7 @@ def test_the_same_request_is_the_same_however_it_is_written(people: People, ann:
         ' {\n"colour": "red",\t"text": "buy milk"}',
     ]
 
-    answers = [ann.client.post("/notes", data=text, headers=headers) for text in spellings]
+    answers = [ann.client.post("/slips", data=text, headers=headers) for text in spellings]
 
     assert [answer.status_code for answer in answers] == [201, 201, 201]
     assert count(people) == 1
@@ -191,7 +191,7 @@ def test_the_same_request_is_the_same_however_it_is_written(people: People, ann:
 def test_another_body_is_another_request(people: People, ann: Person, other: dict[str, str]) -> None:
     first = add(ann)
 
-    response = ann.post("/notes", other, headers={"Idempotency-Key": KEY})
+    response = ann.post("/slips", other, headers={"Idempotency-Key": KEY})
 
     assert problem(response) == REUSED
     assert told(add(ann)) == told(first)
@@ -201,7 +201,7 @@ def test_another_body_is_another_request(people: People, ann: Person, other: dic
 def test_another_path_is_another_request(people: People, ann: Person) -> None:
     add(ann)
 
-    assert problem(add(ann, path="/drafts")) == REUSED
+    assert problem(add(ann, path="/other-slips")) == REUSED
     assert count(people) == 1
 
 
@@ -223,8 +223,8 @@ def test_all_of_a_persons_sessions_share_a_key(people: People, ann: Person) -> N
 
 
 def test_what_is_refused_leaves_the_key_free(people: People, ann: Person) -> None:
-    assert problem(ann.post("/notes", {"text": 1}, headers={"Idempotency-Key": KEY}))[0] == 422
-    assert problem(ann.client.post("/notes", json={}, headers={"Idempotency-Key": KEY}))[0] == 401
+    assert problem(ann.post("/slips", {"text": 1}, headers={"Idempotency-Key": KEY}))[0] == 422
+    assert problem(ann.client.post("/slips", json={}, headers={"Idempotency-Key": KEY}))[0] == 401
 
     assert add(ann).status_code == 201
 
@@ -242,7 +242,7 @@ def test_a_creation_that_fails_keeps_nothing(people: People, ann: Person, desk: 
 @pytest.mark.any_database
 @pytest.mark.parametrize("key", ["", " ", "two words", "a\tb", "k" * 256, "\u00e9", "a\x7f"])
 def test_a_key_that_is_none_is_refused(people: People, ann: Person, key: str) -> None:
-    response = ann.post("/notes", {"text": "buy milk"}, headers={"Idempotency-Key": key})
+    response = ann.post("/slips", {"text": "buy milk"}, headers={"Idempotency-Key": key})
 
     assert errors(response) == {("Idempotency-Key", "invalid_format")}
     assert count(people) == 0

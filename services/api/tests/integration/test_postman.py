@@ -40,7 +40,7 @@ def make_app() -> Flask:
 
 def app_with_notes() -> Flask:
     """What a stranger does: a blueprint with views, registered, and nothing else."""
-    blueprint = Blueprint("notes", __name__, url_prefix="/notes")
+    blueprint = Blueprint("slips", __name__, url_prefix="/slips")
 
     @blueprint.post("")
     @endpoint(needs=ACCESS_TOKEN, body=NewNote, returns=Note, status=201)
@@ -48,11 +48,11 @@ def app_with_notes() -> Flask:
         """Add a note."""
         return Note(text=body.text)
 
-    @blueprint.get("/<note_id>")
+    @blueprint.get("/<slip_id>")
     @endpoint(returns=Note)
-    def read(note_id: str) -> Note:
+    def read(slip_id: str) -> Note:
         """Read a note."""
-        return Note(text=note_id)
+        return Note(text=slip_id)
 
     app = make_app()
     app.register_blueprint(blueprint)
@@ -185,17 +185,17 @@ def test_a_view_added_by_hand_appears_everywhere() -> None:
     document = openapi.build(app_with_notes())
     collection = postman.collection(document)
 
-    assert {("notes", "POST", "/notes"), ("notes", "GET", "/notes/{note_id}")} <= in_folders(collection)
-    notes = next(folder for folder in collection["item"] if folder["name"] == "notes")
+    assert {("slips", "POST", "/slips"), ("slips", "GET", "/slips/{slip_id}")} <= in_folders(collection)
+    notes = next(folder for folder in collection["item"] if folder["name"] == "slips")
     assert [item["name"] for item in requests(notes)][:3] == [
-        "POST /notes",
-        "GET /notes/{note_id}",
-        "POST /notes: an unknown parameter",
+        "POST /slips",
+        "GET /slips/{slip_id}",
+        "POST /slips: an unknown parameter",
     ]
     assert json.loads(notes["item"][0]["request"]["body"]["raw"]) == {"text": "buy milk"}
     assert notes["item"][0]["request"]["auth"]["bearer"][0]["value"] == "{{access_token}}"
     for jetbrains in (False, True):
-        assert "### POST /notes\n" in http_file.write(document, jetbrains=jetbrains)
+        assert "### POST /slips\n" in http_file.write(document, jetbrains=jetbrains)
 
 
 def test_a_step_without_its_operation_is_told() -> None:
