@@ -121,8 +121,13 @@ def errors(response: TestResponse) -> set[tuple[str, str]]:
 
 
 @cache
+def documented() -> dict[str, Any]:
+    """Return the OpenAPI document."""
+    return openapi.build(create_app(settings_for(NEVER_OPENED)))
+
+
 def documented_paths() -> dict[str, Any]:
-    return dict(openapi.build(create_app(settings_for(NEVER_OPENED)))["paths"])
+    return dict(documented()["paths"])
 
 
 def refuse_undocumented(response: Response) -> Response:

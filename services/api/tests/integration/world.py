@@ -13,7 +13,7 @@ from typing import Any
 from flask import Flask
 
 from app.model.models import Role
-from tests.integration.conftest import People, Person, documented_paths
+from tests.integration.conftest import People, Person, documented
 
 VARIABLE = re.compile(r"<(?:\w+:)?(\w+)>")
 NAMES = {"/docs/": "swagger-ui.css", "/problems/": "not-found"}
@@ -31,7 +31,12 @@ def routes(app: Flask) -> set[str]:
 def operation_of(route: str) -> dict[str, Any]:
     """Return what the document says of a route; nothing of the pages for people."""
     method, _, rule = route.partition(" ")
-    return dict(documented_paths().get(VARIABLE.sub(r"{\1}", rule), {}).get(method.lower(), {}))
+    return dict(documented()["paths"].get(VARIABLE.sub(r"{\1}", rule), {}).get(method.lower(), {}))
+
+
+def documented_schema(reference: dict[str, str]) -> dict[str, Any]:
+    """Return what a `$ref` of the document names."""
+    return dict(documented()["components"]["schemas"][reference["$ref"].rpartition("/")[2]])
 
 
 @cache
@@ -71,6 +76,12 @@ class World:
         if route == "POST /auth/login":
             self.people.register(body["username"])
         return body
+
+    def caller(self, route: str) -> Person:
+        """Return who may: an admin where others are told no more than that they may not."""
+        refusals = operation_of(route)["responses"].get("403", {}).get("content", {})
+        is_for_admins = any("forbidden" in each["examples"] for each in refusals.values())
+        return self.chief if is_for_admins else self.owner
 
     def headers(self, route: str) -> dict[str, str]:
         return {"If-Match": "*"} if "428" in operation_of(route).get("responses", {}) else {}
