@@ -12,7 +12,10 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
+from app.blueprint.paging import listed
+from app.blueprint.schemas import UserAccount, UserAccountList
 from app.database import db
+from app.model.listing import Page
 from app.model.models import Role, User
 from app.model.passwords import Argon2id, PasswordHash
 from app.model.user_repository import UserRepository
@@ -207,6 +210,15 @@ def test_the_list_refuses_a_bad_query(root: Person) -> None:
     assert found == {query: {error} for query, error in REFUSED.items()}
 
 
+def of_another_list(app: Flask) -> str:
+    """Return a cursor that differs from one of the accounts' by the list alone."""
+    page = Page[User]([], "-created_at", ["2026-11-22T08:45:28+00:00", str(uuid4())])
+    with app.test_request_context("/auth/token"):
+        answer, _ = listed(UserAccountList, page, UserAccount.of)
+    assert answer.next_cursor
+    return answer.next_cursor
+
+
 @pytest.mark.any_database
 def test_a_cursor_is_good_for_its_own_list_and_sort_alone(people: People, root: Person) -> None:
     people.register("ann")
@@ -218,6 +230,7 @@ def test_a_cursor_is_good_for_its_own_list_and_sort_alone(people: People, root: 
 
     wrong = [
         f"/users?cursor={of_tokens}",
+        f"/users?cursor={of_another_list(people.app)}",
         f"/auth/token?cursor={cursor}",
         f"/users?sort=username&cursor={cursor}",
         f"/users?sort=created_at&cursor={cursor}",
