@@ -133,7 +133,7 @@ class Taken:
         return "{" + ", ".join(f"{json.dumps(name)}: {value}" for name, value in pairs.items()) + "}"
 
     def beside(self, text: str) -> str:
-        """Write it with something more behind its last field."""
+        """Write it with something more behind its last field. A name such as `x y` is no field's."""
         return self.text()[:-1] + text + "}"
 
 
@@ -170,10 +170,10 @@ def _encodings(taken: Taken) -> Iterator[Hostile]:
 
 def _strings(taken: Taken) -> Iterator[Hostile]:
     for escape in NO_ESCAPE + LONE_SURROGATE:
-        yield _hostile(f"{escape!r} in a value", taken.beside(f', "x": "{escape}"'), 400)
+        yield _hostile(f"{escape!r} in a value", taken.beside(f', "x y": "{escape}"'), 400)
         yield _hostile(f"{escape!r} in a name", taken.beside(f', "{escape}": 1'), 400)
     for control in map(chr, range(32)):
-        yield _hostile(f"{control!r} in a value", taken.beside(f', "x": "a{control}b"'), 400)
+        yield _hostile(f"{control!r} in a value", taken.beside(f', "x y": "a{control}b"'), 400)
         yield _hostile(f"{control!r} in a name", taken.beside(f', "a{control}b": 1'), 400)
         if control not in " \t\r\n":
             yield _hostile(f"{control!r} as a space", taken.beside(f", {control}"), 400)
@@ -182,7 +182,7 @@ def _strings(taken: Taken) -> Iterator[Hostile]:
 
 def _values(taken: Taken) -> Iterator[Hostile]:
     for text in NO_NUMBER + NO_LITERAL + NO_STRING:
-        yield _hostile(f"the value {text}", taken.beside(f', "x": {text}'), 400)
+        yield _hostile(f"the value {text}", taken.beside(f', "x y": {text}'), 400)
     for name, value in taken.body.items():
         kinds = (
             ["null", "true", "false"]
@@ -200,7 +200,7 @@ def _values(taken: Taken) -> Iterator[Hostile]:
         for refused in taken.refused.get(name, ()):
             yield _hostile(f"{name} is {refused!r}", taken.text(**{name: json.dumps(refused)}), 422)
     for text in NUMBERS:
-        yield _hostile(f"an unknown number {text}", taken.beside(f', "x": {text}'), 422)
+        yield _hostile(f"an unknown number {text}", taken.beside(f', "x y": {text}'), 422)
 
 
 def _structure(taken: Taken) -> Iterator[Hostile]:
@@ -234,7 +234,9 @@ def _names(taken: Taken) -> Iterator[Hostile]:
     for name, value in taken.body.items():
         again = json.dumps(value)
         spellings = {name} | {
-            name[:at] + f"\\u{ord(name[at]):04{x}}" + name[at + 1 :] for at in (0, 3) for x in "xX"
+            name[:at] + f"\\u{ord(name[at]):04{x}}" + name[at + 1 :]
+            for at in {0, min(3, len(name) - 1)}
+            for x in "xX"
         }
         spellings.add("".join(f"\\u{ord(character):04x}" for character in name))
         for spelling in sorted(spellings):
@@ -252,17 +254,18 @@ def _names(taken: Taken) -> Iterator[Hostile]:
         ):
             yield _hostile(f"the name {other!r}", taken.beside(f", {json.dumps(other)}: {again}"), 422)
     for twice in (
-        ', "x": {"a": 1, "a": 1}', ', "x": [{"a": 1, "a": 1}]', r', "x": {"a": 1, "\u0061": 1}',
-        ', "": 1, "": 1', ', "x": {"a": {"b": 1, "b": 2}}', r', "\u0000": 1, "\u0000": 2',
+        ', "x y": {"a": 1, "a": 1}', ', "x y": [{"a": 1, "a": 1}]', r', "x y": {"a": 1, "\u0061": 1}',
+        ', "": 1, "": 1', ', "x y": {"a": {"b": 1, "b": 2}}', r', "\u0000": 1, "\u0000": 2',
         r', "😀": 1, "\ud83d\ude00": 2', r', "/": 1, "\/": 2', r', "\n": 1, "\u000a": 2',
-        ', "x": {"": {}, "": {}}', ', "__proto__": 1, "__proto__": 2',
+        ', "x y": {"": {}, "": {}}', ', "__proto__": 1, "__proto__": 2',
     ):  # fmt: skip
         yield _hostile(f"twice {twice}", taken.beside(twice), 400)
-    for name in NAMES:
+    for name in (name for name in NAMES if name not in taken.body):
         yield _hostile(f"the name {name!r}", taken.beside(f", {json.dumps(name)}: 1"), 422)
     for alike in ("é", "e\u0301"), ("a", "A"), ("a", "\u0430"), ("K", "\u212a"), ("x", "x "):
         first, second = map(json.dumps, alike)
-        yield _hostile(f"alike {alike}", taken.beside(f", {first}: 1, {second}: 1"), 422)
+        if not set(alike) & set(taken.body):
+            yield _hostile(f"alike {alike}", taken.beside(f", {first}: 1, {second}: 1"), 422)
 
 
 def _depths(taken: Taken) -> Iterator[Hostile]:
@@ -277,9 +280,9 @@ def _depths(taken: Taken) -> Iterator[Hostile]:
         at_most = (MAX_DEPTH - 1) // levels  # the body itself is one
         for count, status in ((at_most, 422), (at_most + 1, 400), (100, 400), (1000, 400), (4000, 400)):
             nested = opening * count + "1" + closing * count
-            yield _hostile(f"{count} times {opening}", taken.beside(f', "x": {nested}'), status)
+            yield _hostile(f"{count} times {opening}", taken.beside(f', "x y": {nested}'), status)
             yield _hostile(
-                f"{count} times {opening}, unclosed", taken.beside(f', "x": {opening * count}1'), 400
+                f"{count} times {opening}, unclosed", taken.beside(f', "x y": {opening * count}1'), 400
             )
     for more, status in ((0, 422), (1, 400)):
         yield _hostile(
@@ -297,9 +300,11 @@ def _depths(taken: Taken) -> Iterator[Hostile]:
     ):
         yield _hostile(f"{len(text)} of {text[:4]}", text, 400)
     in_a_string = "[" * 1000 + "{" * 1000
-    yield _hostile("brackets in a string", taken.beside(f', "x": "{in_a_string}"'), 422)
-    yield _hostile("brackets behind an escaped quote", taken.beside(rf', "x": "\"{in_a_string}"'), 422)
-    yield _hostile("brackets behind an escaped backslash", taken.beside(rf', "x": "\\",{in_a_string}"'), 400)
+    yield _hostile("brackets in a string", taken.beside(f', "x y": "{in_a_string}"'), 422)
+    yield _hostile("brackets behind an escaped quote", taken.beside(rf', "x y": "\"{in_a_string}"'), 422)
+    yield _hostile(
+        "brackets behind an escaped backslash", taken.beside(rf', "x y": "\\",{in_a_string}"'), 400
+    )
 
 
 def _shapes(taken: Taken) -> Iterator[Hostile]:
@@ -343,8 +348,8 @@ def _sizes(taken: Taken) -> Iterator[Hostile]:
         ("many numbers of 4,000 digits", "[" + ("9" * 4000 + ",") * 15 + "0]"), ("much space",
         " " * 60_000 + "1"),
     ):  # fmt: skip
-        yield _hostile(what, taken.beside(f', "x": {value}'), 422)
-        yield _hostile(f"{what}, then an end too soon", taken.beside(f', "x": {value}')[:-1], 400)
+        yield _hostile(what, taken.beside(f', "x y": {value}'), 422)
+        yield _hostile(f"{what}, then an end too soon", taken.beside(f', "x y": {value}')[:-1], 400)
     for what, text in (
         ("spaces", " " * 60_000),
         ("commas", "," * 60_000),
