@@ -87,7 +87,7 @@ def scaffold(
         "Read first what is yours to change: the model and the views. Then:",
         "  docker compose up --build           creates the table and serves it (without Docker: make run)",
         f"  make test                           runs tests/integration/test_{name}.py with the others",
-        f"  {f'scripts/flask unscaffold {name}':35} takes all of it back, as long as you have changed nothing",
+        f"  {f'scripts/flask unscaffold {name}':35} takes it all back, as long as you have changed nothing",
     )
 
 

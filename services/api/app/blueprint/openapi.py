@@ -253,7 +253,8 @@ def _problems(declaration: Declaration, *, is_limited: bool) -> list[Problem]:
 
 
 def _problem_response(problems: list[Problem]) -> dict[str, Any]:
-    names = {"X-Request-ID"} | {name for problem in problems for name in problem.headers or {}}
+    # Documented headers are sure to come, so of several problems only those that all of them have.
+    names = {"X-Request-ID"} | set.intersection(*(set(problem.headers or {}) for problem in problems))
     return {
         "description": " ".join(problem.meaning for problem in problems),
         "headers": _headers(sorted(names)),
