@@ -89,7 +89,7 @@ class UserRepository(ResourceRepository[User]):
         self.update(user, {name: value for name, value in fields.items() if value is not None})
 
     def _keep_an_admin_besides(self, user: User) -> None:
-        if user.role == Role.ADMIN and self._lock_admins() == [user.id]:
+        if self._lock_admins() == [user.id]:  # whatever role was read before the lock
             raise LastAdmin
 
     def _lock_admins(self) -> list[UUID]:
