@@ -2,6 +2,7 @@
 
 import enum
 import json
+import re
 from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 from itertools import permutations, product
@@ -338,4 +339,5 @@ def test_a_page_costs_the_same_however_far_in(shelf: Connection) -> None:
             assert reading.rows(sort, 20, place) < 200, (sort, place)
         else:
             for step in reading.steps(sort, 20, place):
-                assert step.startswith("SEARCH") or "LAST TERM" in step or "RIGHT PART" in step, (sort, step)
+                # It sorts at most what an index has as alike; each version of SQLite says so in other words.
+                assert re.search("^SEARCH|B-TREE FOR (LAST|RIGHT)", step), (sort, step)

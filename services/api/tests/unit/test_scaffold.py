@@ -115,9 +115,9 @@ def test_a_plural_is_made_as_english_does(name: str, plural: str) -> None:
     [
         ("user", "name:int", None, "There is a model User"),
         ("account", "name:int", None, "account.py exists"),
-        ("book", "name:int", "users", "There is a table 'users'"),
+        ("trial", "name:int", "users", "There is a table 'users'"),
         ("sheep", "name:int", "sheep", "is the same in the plural"),
-        ("book", "author:ref(author)", None, "there is no resource 'author'"),
+        ("trial", "author:ref(nobody)", None, "there is no resource 'nobody'"),
     ],
 )
 def test_what_cannot_be_made_is_refused(name: str, field: str, plural: str | None, reason: str) -> None:
