@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import psycopg2
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from flask import Flask, g, has_request_context, request
+from flask import Flask, g, has_request_context
 from flask_migrate import Migrate
 from flask_sqlalchemy import SQLAlchemy
 from flask_sqlalchemy.session import Session as FlaskSession
@@ -23,13 +23,22 @@ from app.config import Settings
 from app.model.list import METADATA
 
 logger = logging.getLogger("app.database")
+READ = "read"
 SILENT_SECONDS = 1
 POLL_EVENTS = {extensions.POLL_READ: select.POLLIN, extensions.POLL_WRITE: select.POLLOUT}
 MIGRATIONS = Path(__file__).parent.parent / "migrations"
 
 
 class Session(FlaskSession):
-    """The session of a request. Its end cannot fail: an answer is ready by then."""
+    """The session of a request. Its end cannot fail: an answer is ready by then.
+
+    A view that only reads has it on the engine `read`, which knows no transactions: a statement there is one
+    round trip, where BEGIN and ROLLBACK are two more, and one that writes is refused.
+    """
+
+    def get_bind(self, *args: Any, **kwargs: Any) -> Engine | Connection:
+        engines = self._db.engines
+        return engines[READ] if READ in engines and only_reads() else super().get_bind(*args, **kwargs)
 
     def close(self) -> None:
         try:
@@ -50,11 +59,23 @@ def init_app(app: Flask, settings: Settings) -> None:
             "hide_parameters": True,
         }
     else:
-        app.config["SQLALCHEMY_ENGINE_OPTIONS"] = _postgresql_options(settings)
+        size = settings.database_pool_size or settings.threads
+        limited = _limited(settings.database_timeout_ms)
+        # Those who write also hash, or wait for each other: half as many connections do.
+        app.config["SQLALCHEMY_ENGINE_OPTIONS"] = _postgresql_options(settings, limited, (size + 1) // 2)
+        read_only = _postgresql_options(settings, limited, size, default_transaction_read_only="on")
+        read_only |= {"url": settings.database_url, "isolation_level": "AUTOCOMMIT"}
+        app.config["SQLALCHEMY_BINDS"] = {READ: read_only}
     db.init_app(app)
     migrate.init_app(app)
     with app.app_context():
-        listen(db.engine)
+        for engine in db.engines.values():
+            listen(engine)
+
+
+def only_reads() -> bool:
+    """Whether a view is at work that changes nothing. Limits are counted before."""
+    return has_request_context() and bool(g.get("only_reads"))
 
 
 def listen(engine: Engine) -> None:
@@ -113,22 +134,30 @@ def _revisions() -> tuple[set[str], set[str]]:
     return set(scripts.get_heads()), {script.revision for script in scripts.walk_revisions()}
 
 
-def _postgresql_options(settings: Settings) -> dict[str, Any]:
+def _limited(milliseconds: int) -> type["LimitedConnection"]:
+    """Return the class of an app's connections. The server ends a slow statement in that time; half a
+    second later the client gives up on a silent server."""
+    return type("Limited", (LimitedConnection,), {"seconds": milliseconds / 1000 + 0.5})
+
+
+def _postgresql_options(
+    settings: Settings, limited: type["LimitedConnection"], pool_size: int, **more: str
+) -> dict[str, Any]:
     milliseconds = settings.database_timeout_ms
     limits = {
         "statement_timeout": milliseconds,
         "lock_timeout": milliseconds * 3 // 4,
         "idle_in_transaction_session_timeout": milliseconds * 5,
         "timezone": "UTC",
+        **more,
     }
     given = settings.database_url.query.get("options", "")
     options = " ".join([str(given), *(f"-c {name}={value}" for name, value in limits.items())])
-    # The server ends a slow statement; half a second later the client gives up on a silent server.
-    limited = type("Limited", (LimitedConnection,), {"seconds": milliseconds / 1000 + 0.5})
     return {
         "connect_args": {"options": options.strip(), "connection_factory": limited},
         "hide_parameters": True,  # what an error says goes into the log
-        "pool_size": settings.database_pool_size or settings.threads,
+        "use_native_hstore": False,  # or each new connection would be asked for the type's number
+        "pool_size": pool_size,
         "max_overflow": 0,
         "pool_timeout": milliseconds / 2000,
     }
@@ -216,5 +245,4 @@ def _set_up_sqlite(connection: Any, _: object) -> None:
 def _begin_sqlite(connection: Connection) -> None:
     """Take SQLite's one write lock at once, unless the request only reads: a transaction that reads first
     and writes later fails when another one wrote in between, without waiting."""
-    only_reads = has_request_context() and request.method in ("GET", "HEAD")
-    connection.exec_driver_sql("BEGIN" if only_reads else "BEGIN IMMEDIATE")
+    connection.exec_driver_sql("BEGIN" if only_reads() else "BEGIN IMMEDIATE")

@@ -13,6 +13,7 @@ from app.config import Settings
 from app.request_id import request_id
 
 logger = logging.getLogger("app.request")
+ENCODER = json.JSONEncoder(default=str)
 METHODS = {
     "GET",
     "HEAD",
@@ -60,7 +61,7 @@ class JsonFormatter(logging.Formatter):
         }
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
-        return json.dumps(line, default=str)
+        return ENCODER.encode(line)
 
 
 class TextFormatter(logging.Formatter):
@@ -100,6 +101,9 @@ def _start() -> None:
 def _tell(response: Response) -> Response:
     """Tell of the request by its route, not by its path, which a stranger chose."""
     route = str(request.url_rule or "-")
+    level = logging.DEBUG if route.startswith("/health/") else logging.INFO
+    if not logger.isEnabledFor(level):
+        return response
     method = request.method if request.method in METHODS else "-"
     fields = {
         "method": method,
@@ -110,7 +114,6 @@ def _tell(response: Response) -> Response:
         "sql_ms": _milliseconds(g.get("sql_seconds", 0)),
         "user_id": g.get("user_id"),
     }
-    level = logging.DEBUG if route.startswith("/health/") else logging.INFO
     logger.log(level, "%s %s %d", method, route, response.status_code, extra={"fields": fields})
     return response
 

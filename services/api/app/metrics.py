@@ -2,7 +2,7 @@
 
 import os
 from time import perf_counter
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from flask import Flask, Response, g, request
 from prometheus_client import (
@@ -31,7 +31,7 @@ class Metrics:
     def __init__(self, app: Flask) -> None:
         self.app = app
         with app.app_context():
-            self.engine = db.engine
+            self.engines = list(db.engines.values())
         self.registry = registry = CollectorRegistry()
         of_request = ["method", "route", "status"]
         self.requests = Counter(
@@ -65,9 +65,9 @@ class Metrics:
 
     def sample(self) -> None:
         """Measure what this process has now."""
-        pool = self.engine.pool
-        self.pool_size.set(pool.size())  # type: ignore[attr-defined]
-        self.pool_in_use.set(pool.checkedout())  # type: ignore[attr-defined]
+        pools: list[Any] = [engine.pool for engine in self.engines]
+        self.pool_size.set(sum(pool.size() for pool in pools))
+        self.pool_in_use.set(sum(pool.checkedout() for pool in pools))
         self.queue.set(queue_length(self.app))
 
     def text(self) -> bytes:

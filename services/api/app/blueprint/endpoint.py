@@ -6,7 +6,7 @@ from functools import wraps
 from inspect import signature
 from typing import Any, TypeVar
 
-from flask import Response
+from flask import Response, g, request
 from flask.typing import ResponseReturnValue
 from pydantic import BaseModel
 
@@ -62,6 +62,7 @@ def endpoint(
 
         @wraps(view)
         def answer(**path: Any) -> ResponseReturnValue:
+            g.only_reads = request.method in ("GET", "HEAD")  # and so the database is asked: database.py
             caller = needs.verify() if needs else None
             arguments = _read(declaration) | ({"caller": caller} if asks else {})
             return _write(view(**arguments, **path), status)

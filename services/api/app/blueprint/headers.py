@@ -69,9 +69,10 @@ def _is_ipv6(text: str) -> bool:
 
 
 def _secure(response: Response) -> Response:
-    response.headers["X-Request-ID"] = request_id()
-    for name, value in SECURITY.items():
-        response.headers.setdefault(name, value)
+    headers = response.headers
+    headers["X-Request-ID"] = request_id()
+    given = {name for name, _ in headers}
+    headers.extend((name, value) for name, value in SECURITY.items() if name not in given)
     if "Authorization" in request.headers or AUTH.match(request.path):
         response.headers["Cache-Control"] = "no-store"
     if request.is_secure:

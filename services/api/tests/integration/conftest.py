@@ -150,7 +150,8 @@ def migrated_app(database_url: URL) -> Iterator[Flask]:
         flask_migrate.upgrade()
     yield app
     with app.app_context():
-        db.engine.dispose()
+        for engine in db.engines.values():
+            engine.dispose()
 
 
 @pytest.fixture(scope="session")
@@ -165,12 +166,12 @@ def app(migrated_app: Flask) -> Iterator[Flask]:
     db.session.session_factory.configure(join_transaction_mode="create_savepoint")
     with migrated_app.app_context():
         engines: Any = db.engines
-        engine = engines[None]
-        connection = engine.connect()
+        own = dict(engines)
+        connection = db.engine.connect()
         transaction = connection.begin()
-        engines[None] = connection
+        engines.update(dict.fromkeys(own, connection))
     yield migrated_app
-    engines[None] = engine
+    engines.update(own)
     transaction.rollback()
     connection.close()
 

@@ -4,13 +4,17 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from flask import Flask
+from psycopg2.extensions import TRANSACTION_STATUS_IDLE
 from sqlalchemy import text
+from sqlalchemy.exc import InternalError
 
 from app import create_app
-from app.database import db
+from app.blueprint.endpoint import endpoint
+from app.database import READ, db
 from tests.conftest import settings_for
 from tests.integration.conftest import PASSWORD, problem
 
@@ -43,6 +47,41 @@ def test_an_idle_connection_that_the_server_closed_is_replaced(committed_app: Fl
         for _ in range(3):
             assert db.session.scalar(text("SELECT 1")) == 1
             db.session.remove()
+
+
+def test_a_view_that_only_reads_cannot_write(committed_app: Flask) -> None:
+    @endpoint()
+    def stray() -> None:
+        db.session.execute(text("DELETE FROM users"))
+
+    if READ not in db_engines(committed_app):
+        pytest.skip("SQLite has one engine for all")
+    for method in ("GET", "HEAD"):
+        with (
+            committed_app.test_request_context(method=method),
+            pytest.raises(InternalError, match="read-only transaction"),
+        ):
+            stray()
+    with committed_app.test_request_context(method="POST"):
+        stray()
+
+
+def test_what_only_reads_begins_no_transaction(committed_app: Flask) -> None:
+    @endpoint()
+    def look() -> None:
+        db.session.execute(text("SELECT 1"))
+        connection: Any = db.session.connection().connection.dbapi_connection
+        assert connection.info.transaction_status == TRANSACTION_STATUS_IDLE
+
+    if READ not in db_engines(committed_app):
+        pytest.skip("SQLite has one engine for all")
+    with committed_app.test_request_context(method="GET"):
+        look()
+
+
+def db_engines(app: Flask) -> set[str | None]:
+    with app.app_context():
+        return set(db.engines)
 
 
 class SilentServer:
