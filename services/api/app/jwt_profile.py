@@ -4,7 +4,7 @@ from contextlib import suppress
 from typing import Any, cast
 from uuid import UUID
 
-from flask import Flask
+from flask import Flask, g
 from flask_jwt_extended import JWTManager, create_access_token, create_refresh_token
 from jwt import InvalidSignatureError, PyJWS, PyJWTError
 from jwt.utils import base64url_decode
@@ -26,13 +26,23 @@ CLAIMS: dict[str, type] = {
 
 class Profile(JWTManager):
     """Flask-JWT-Extended with our reading and our errors in place of its own, so that its `@jwt_required()`
-    keeps the profile and the one shape of errors too. Two private names of it, hence the pinned version."""
+    keeps the profile and the one shape of errors too. What is private of it is in this class and in
+    `remember` alone, hence the pinned version."""
 
     def _set_error_handler_callbacks(self, app: Flask) -> None:
         """Leave its errors to blueprint/handlers.py."""
 
     def _decode_jwt_from_config(self, encoded_token: str, *_: object, **__: object) -> dict[str, Any]:
         return decode(encoded_token)
+
+
+def remember(claims: dict[str, Any], caller: object) -> None:
+    """Let the library's `get_jwt`, `get_jwt_identity` and `current_user` tell of a token that we have read.
+    Its own `verify_jwt_in_request` would read each twice."""
+    g._jwt_extended_jwt = claims
+    g._jwt_extended_jwt_header = {"alg": ALGORITHM, "typ": HEADER_TYPE[TokenType(claims["type"])]}
+    g._jwt_extended_jwt_user = {"loaded_user": caller}
+    g._jwt_extended_jwt_location = "headers"
 
 
 def encode(token: Token) -> str:

@@ -13,11 +13,20 @@ import pytest
 import time_machine
 from flask import Flask
 from flask.testing import FlaskClient
-from flask_jwt_extended import jwt_required
+from flask_jwt_extended import (
+    current_user,
+    get_jwt,
+    get_jwt_header,
+    get_jwt_identity,
+    jwt_required,
+    verify_jwt_in_request,
+)
 from jwt import PyJWS
 from pydantic import SecretStr
 from sqlalchemy import event
 
+from app.authentication import ACCESS_TOKEN, Caller
+from app.blueprint.endpoint import endpoint
 from app.clock import now
 from app.database import db
 from tests.conftest import SECRET_KEY
@@ -287,6 +296,19 @@ def test_the_caller_is_read_in_one_statement(app: Flask, ann: Person) -> None:
     event.remove(connection, "before_cursor_execute", count)
 
     assert len(statements) == 1
+
+
+def test_what_the_library_tells_of_the_token_is_true(app: Flask, ann: Person) -> None:
+    @endpoint(needs=ACCESS_TOKEN)
+    def look(caller: Caller) -> None:
+        assert get_jwt_identity() == ann.id
+        assert get_jwt()["sid"] == ann.session_id
+        assert get_jwt_header() == {"alg": "HS256", "typ": "at+jwt"}
+        assert current_user == caller
+        assert verify_jwt_in_request() == (get_jwt_header(), get_jwt())
+
+    with app.test_request_context(headers=ann.headers):
+        look()
 
 
 def test_plain_jwt_required_of_the_library_keeps_the_profile_too(app: Flask, ann: Person) -> None:
