@@ -83,7 +83,6 @@ def login(body: Login) -> TokenPair:
             raise InvalidCredentials
         user.password_hash = upgraded or user.password_hash
         pair = sessions.open(user.id, origin(), lifetimes())
-        sessions.prune(user.id)
         succeed()
         db.session.commit()
     tell(Event.LOGGED_IN, user.id)

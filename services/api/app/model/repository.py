@@ -54,15 +54,13 @@ class ExpiringRepository(Repository[Model]):
     """A collection of a user's rows that expire and are swept away as the collection is used."""
 
     def prune(self, user_id: UUID | None = None, limit: int = 100) -> int:
-        """Delete some rows that expired, of one user or of all; return how many."""
-        return self._prune(user_id, limit)
-
-    def _prune(self, user_id: UUID | None, limit: int, *which: ColumnElement[bool]) -> int:
-        """They outlive their expiry by more than the clock's leeway and the grace of a refresh. What others
-        have locked is left to them: two who wait for each other's rows would deadlock.
-        """
-        doomed = select(self.model.id).where(self.model.expires_at < now() - KEPT_EXPIRED, *which)
-        if user_id:
-            doomed = doomed.where(self.model.user_id == user_id)
-        doomed = doomed.limit(limit).with_for_update(skip_locked=True)
+        """Delete some rows that expired, of one user or of all; return how many. What others have locked is
+        left to them: two who wait for each other's rows would deadlock."""
+        doomed = select(self.model.id).where(*self._prunable(user_id)).limit(limit)
+        doomed = doomed.with_for_update(skip_locked=True)
         return self.change(delete(self.model).where(self.model.id.in_(doomed)))
+
+    def _prunable(self, user_id: UUID | None) -> list[ColumnElement[bool]]:
+        """They outlive their expiry by more than the clock's leeway and the grace of a refresh."""
+        expired = self.model.expires_at < now() - KEPT_EXPIRED
+        return [expired, self.model.user_id == user_id] if user_id else [expired]

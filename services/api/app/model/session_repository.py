@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID, uuid4
 
-from sqlalchemy import ColumnElement, Exists, Select, case, exists, select, update
+from sqlalchemy import ColumnElement, Exists, Select, case, exists, func, insert, select, update
 
 from app.clock import now
 from app.exceptions import TokenExpired, TokenRevoked
@@ -59,22 +59,30 @@ class SessionRepository(ExpiringRepository[Session]):
     def open(self, user_id: UUID, origin: Origin, lifetimes: Lifetimes) -> Pair:
         """Open a session with its first pair; beyond 50 live ones the least recently refreshed ends.
 
-        The caller has locked the user, so that nobody else counts at the same time.
+        The caller has locked the user, so that nobody else counts at the same time. The insertion tells
+        whether there is anything to end or to delete: mostly there is not.
         """
         time = now()
-        session = Session(
-            id=uuid4(),
-            user_id=user_id,
-            network=origin.network,
-            refresh_id=uuid4(),
-            created_at=time,
-            refreshed_at=time,
-            ends_at=_second(time) + lifetimes.session,
-            expires_at=_second(time) + min(lifetimes.session, max(lifetimes.access, lifetimes.refresh)),
-        )
-        self.add(session)
-        self._end(Reason.SESSION_LIMIT, Session.id.in_(_beyond_limit(user_id, time)))
-        return self._issue(session, None, time, origin, lifetimes)
+        fields: dict[str, Any] = {
+            "id": uuid4(),
+            "user_id": user_id,
+            "network": origin.network,
+            "refresh_id": uuid4(),
+            "created_at": time,
+            "refreshed_at": time,
+            "ends_at": _second(time) + lifetimes.session,
+            "expires_at": _second(time) + min(lifetimes.session, max(lifetimes.access, lifetimes.refresh)),
+        }
+        own = select(func.count()).where(Session.user_id == user_id).correlate(None)
+        live = own.where(Session.ended_at.is_(None), Session.expires_at > time).scalar_subquery()
+        prunable = own.where(*self._prunable(user_id)).scalar_subquery()
+        insertion = insert(Session).values(fields).returning(live, prunable)
+        others, prunable_ones = self.session.execute(insertion).one()
+        if others >= MAX_LIVE:
+            self._end(Reason.SESSION_LIMIT, Session.id.in_(_beyond_limit(user_id, time)))
+        if prunable_ones:
+            self.prune(user_id)
+        return self._issue(Session(**fields), None, time, origin, lifetimes)
 
     def refresh(self, presented: Presented, origin: Origin, lifetimes: Lifetimes) -> Pair | None:
         """Spend a refresh token and return its successors, or None if it was spent long ago.
@@ -101,7 +109,10 @@ class SessionRepository(ExpiringRepository[Session]):
             )
             .returning(Session)
         )
-        session = self.session.scalar(swap.execution_options(populate_existing=True))
+        # The session holds nothing yet that would have to be changed as the rows are.
+        session = self.session.scalar(
+            swap.execution_options(populate_existing=True, synchronize_session=False)
+        )
         if session is None:
             return self._repair(presented, time, lifetimes.grace)
         spend = update(Token).where(Token.id == presented.token_id, Token.revoked_at.is_(None))
@@ -109,9 +120,9 @@ class SessionRepository(ExpiringRepository[Session]):
             raise TokenRevoked
         return self._issue(session, presented.token_id, time, origin, lifetimes)
 
-    def prune(self, user_id: UUID | None = None, limit: int = 100) -> int:
-        """Delete some rows that expired, but none by which a client is still known."""
-        return self._prune(user_id, limit, Session.created_at < now() - KNOWN_FOR)
+    def _prunable(self, user_id: UUID | None) -> list[ColumnElement[bool]]:
+        """None by which a client is still known."""
+        return [*super()._prunable(user_id), Session.created_at < now() - KNOWN_FOR]
 
     def is_known(self, user_id: UUID, network: str) -> bool:
         return bool(self.session.scalar(select(is_known(user_id, network))))
