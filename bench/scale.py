@@ -59,7 +59,7 @@ def main(project: str) -> None:
 
 
 def _driver(stack: Stack) -> Callable[[Subject, int], Round]:
-    """Drive a subject with tokens of random users of its own database, a refresh with other ones each time."""
+    """Drive a subject with tokens of random users of its own database, a refresh with others each time."""
     pairs = {service: stack.pairs(service, users, 1000) for service, users in USERS.items()}
 
     def drive(subject: Subject, number: int) -> Round:
