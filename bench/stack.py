@@ -129,10 +129,6 @@ class Stack:
         """Return what a service has written, without what Compose adorns it with."""
         return run("docker", "logs", self.container(service)).splitlines()
 
-    def fetch(self, service: str, path: str, to: Path) -> None:
-        """Copy a file out of a container."""
-        self.compose("cp", f"{service}:{path}", str(to))
-
     def container(self, service: str) -> str:
         return self.compose("ps", "--quiet", "--no-trunc", service).strip()
 
