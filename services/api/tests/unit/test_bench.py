@@ -85,7 +85,10 @@ def test_transactions_are_no_statements_and_round_trips_are_all() -> None:
     assert (heard.statements, heard.transactions, heard.round_trips) == (2, 1, 4)
 
 
-@pytest.mark.parametrize(("times", "is_open"), [([0, 1, 2, 30, 31, 32], False), ([0, 1, 2, 3, 30, 31], True)])
+@pytest.mark.parametrize(
+    ("times", "is_open"),
+    [([0, 1, 2, 30, 31, 32], False), ([0, 1, 2, 3, 30, 31], True), ([0, 1, 2, 3, 4, 30], True)],
+)
 def test_a_transaction_that_is_open_while_something_else_takes_long_is_noticed(
     times: list[float], is_open: bool
 ) -> None:
