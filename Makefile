@@ -1,7 +1,8 @@
 # `make` alone lists these commands. Each is one line; whatever takes more is a script in scripts/.
 .DEFAULT_GOAL := help
 .PHONY: help up down logs dev shell psql doctor backup restore backup-drill deploy deploy-rehearsal stack-deploy \
-  swarm-drill scaffold rename run test test-clients fuzz drill soak coverage heroku-rehearsal lint format audit sbom docs migration lock upgrade
+  swarm-drill scaffold rename run test test-clients fuzz drill soak coverage bench bench-scale bench-memory \
+  heroku-rehearsal lint format audit sbom docs migration lock upgrade
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' Makefile
@@ -76,6 +77,15 @@ soak: ## keep a throwaway stack under load: make soak rate=170 minutes=30
 coverage: ## run the tests on PostgreSQL, show what they do not reach, fail under 95 %
 	@scripts/test --coverage
 
+bench: ## measure what a request costs beside the least it can cost (in minutes), to bench/results/
+	@scripts/bench
+
+bench-scale: ## measure what a million users cost beside a thousand
+	@scripts/bench scale
+
+bench-memory: ## measure the memory after 100,000 requests and after 200,000
+	@scripts/bench memory
+
 heroku-rehearsal: ## build and run what is committed as Heroku does, against a database with TLS
 	@scripts/heroku-rehearsal
 
@@ -83,7 +93,7 @@ lint: ## check format, rules, types, Dockerfiles, shell scripts, Compose files a
 	@scripts/lint
 
 format: ## format the code, and repair what the rules can
-	@scripts/venv dev && cd services/api && ../../.venv/bin/ruff format && ../../.venv/bin/ruff check --fix
+	@scripts/venv dev && cd services/api && ../../.venv/bin/ruff format . ../../bench && ../../.venv/bin/ruff check --fix . ../../bench
 
 audit: ## look for known vulnerabilities in what is locked, and for unsafe code
 	@scripts/audit

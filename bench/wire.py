@@ -1,0 +1,67 @@
+"""Stands between the API and PostgreSQL and prints what goes over the wire: a JSON line for each round trip,
+with its time in seconds and its SQL. It reads the client's messages (protocol 3.0) and changes none."""
+
+import json
+import socket
+import sys
+from struct import unpack
+from threading import Thread
+from time import monotonic
+from typing import BinaryIO
+
+SSL_REQUEST, GSS_REQUEST = 80877103, 80877104  # asked before the start-up message, and answered with one byte
+
+
+def listen_in(client: BinaryIO, server: BinaryIO) -> None:
+    """Pass on what the client sends. A query, or a Sync behind what was prepared, is what it waits for."""
+    code = SSL_REQUEST
+    while code in (SSL_REQUEST, GSS_REQUEST):
+        length = client.read(4)
+        rest = client.read(unpack("!I", length)[0] - 4)
+        (code,) = unpack("!I", rest[:4])
+        send(server, length + rest)
+    parsed: list[str] = []
+    while head := client.read(5):
+        kind, length = unpack("!cI", head)
+        body = client.read(length - 4)
+        if kind == b"P":  # Parse: a name, the SQL, types
+            parsed.append(body.split(b"\0")[1].decode())
+        elif kind == b"Q":
+            tell(body.rstrip(b"\0").decode())
+        elif kind == b"S":
+            tell("; ".join(parsed))
+            parsed.clear()
+        send(server, head + body)
+    server.close()
+
+
+def tell(sql: str) -> None:
+    # In one piece: connections speak at the same time.
+    sys.stdout.write(f"{json.dumps([monotonic(), sql])}\n")
+    sys.stdout.flush()
+
+
+def send(to: BinaryIO, data: bytes) -> None:
+    to.write(data)
+    to.flush()
+
+
+def pass_back(server: socket.socket, client: socket.socket) -> None:
+    while data := server.recv(65536):
+        client.sendall(data)
+    client.close()
+
+
+def serve() -> None:
+    listener = socket.create_server(("", 5432))
+    while True:
+        client, _ = listener.accept()
+        server = socket.create_connection(("database", 5432))
+        for each in (client, server):
+            each.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        Thread(target=listen_in, args=(client.makefile("rb"), server.makefile("wb")), daemon=True).start()
+        Thread(target=pass_back, args=(server, client), daemon=True).start()
+
+
+if __name__ == "__main__":
+    serve()
