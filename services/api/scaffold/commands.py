@@ -153,7 +153,7 @@ def unscaffold(name: str) -> None:
     tree = Tree(API)
     try:
         record = tree.record(name)
-        _refuse_referred(tree, name)
+        tree.refuse_referred(name)
         head = tree.head()
     except Refused as refused:
         raise click.ClickException(str(refused)) from refused
@@ -208,12 +208,6 @@ def new_resource(
     tree.refuse_taken(resource, METADATA.tables)
     tree.refuse_references(resource)
     return resource
-
-
-def _refuse_referred(tree: Tree, name: str) -> None:
-    for other in tree.made():
-        if any(field.target == name for field in tree.record(other).resource.fields):
-            raise Refused(f"{other} refers to {name}. Take {other} back first.")
 
 
 def _follow_each_other(tree: Tree, revisions: list[str]) -> bool:

@@ -108,6 +108,11 @@ class Tree:
                     "Write such a field by hand, with a check of the owner."
                 )
 
+    def refuse_referred(self, name: str) -> None:
+        for other in self.made():
+            if any(field.target == name for field in self.record(other).resource.fields):
+                raise Refused(f"{other} refers to {name}. Take {other} back first.")
+
     def changed(self, record: Record) -> list[str]:
         """Return the files that are not as they were made."""
         return [path for path, digest in record.files.items() if _digest(self.api / path) != digest]

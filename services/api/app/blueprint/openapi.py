@@ -75,7 +75,6 @@ REQUEST_HEADERS = {
 }
 KEY = {"minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"}
 HEADERS = {
-    "Link": ("The way to the next page (RFC 8288).", '</users?cursor=abc>; rel="next"'),
     "ETag": (
         "The version of the resource, for If-None-Match and If-Match.",
         '"04df85b301a4b7482554a823102665ce"',

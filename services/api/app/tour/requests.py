@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from app.tour.steps import FAREWELL, OWN, TOUR, Step
+from app.tour.steps import FAREWELL, NOBODYS, OWN, TOUR, Step
 
 Document = dict[str, Any]
 Operation = dict[str, Any]
@@ -98,13 +98,19 @@ def _call(operation: Operation) -> Request:
         body=_body(operation),
         query={name: str(each["schema"].get("examples", ["1"])[0]) for name, each in needed.items()},
         headers=_headers(operation),
+        path=_path(operation),
         token=_token(operation),
     )
 
 
 def _refusals(operation: Operation) -> Iterator[Request]:
     """Return a request for each way in which every operation of its kind can be used wrongly."""
-    sound = {"token": _token(operation), "body": _body(operation), "headers": _headers(operation)}
+    sound = {
+        "token": _token(operation),
+        "body": _body(operation),
+        "headers": _headers(operation),
+        "path": _path(operation),
+    }
     ways: list[tuple[str, str, str, dict[str, Any]]] = [
         ("an unknown parameter", "422", "validation_failed", {"query": {"colour": "red"}}),
     ]
@@ -122,6 +128,18 @@ def _refusals(operation: Operation) -> Iterator[Request]:
         is_first = status != "401" and _is_for_admins(operation)
         statuses, word = (["403"], "forbidden") if is_first else ([status], code)
         yield Request(f"{title(operation)}: {name}", operation, statuses, word, **(sound | wrong))
+
+
+def _path(operation: Operation) -> dict[str, str]:
+    """Return an id of the right form where only such a one leads anywhere. Nobody has it."""
+    ids = (
+        each["name"] for each in operation["parameters"] if each["in"] == "path" and _is_id(each["schema"])
+    )
+    return dict.fromkeys(ids, NOBODYS)
+
+
+def _is_id(schema: dict[str, Any]) -> bool:
+    return schema.get("format") == "uuid"
 
 
 def _headers(operation: Operation) -> dict[str, str]:

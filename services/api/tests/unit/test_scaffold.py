@@ -1,5 +1,8 @@
 """What the scaffolder makes of the words of its commands, and what it refuses."""
 
+import json
+from pathlib import Path
+
 import pytest
 
 from scaffold.commands import API, new_resource
@@ -123,6 +126,30 @@ def test_a_plural_is_made_as_english_does(name: str, plural: str) -> None:
 def test_what_cannot_be_made_is_refused(name: str, field: str, plural: str | None, reason: str) -> None:
     with pytest.raises(Refused, match=reason):
         new_resource(Tree(API), name, (field,), "public", plural, require_match=False)
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Tree:
+    """A tree in which an author, and books that refer to authors and belong to somebody, have been made."""
+    made = {"author": ("authors", "public", ["name:str(50)"]), "book": ("books", "owned", ["by:ref(author)"])}
+    (tmp_path / "scaffold/made").mkdir(parents=True)
+    for name, (plural, access, fields) in made.items():
+        kept = {"plural": plural, "access": access, "requires_match": False, "fields": fields}
+        text = json.dumps(kept | {"migrations": [], "files": {}})
+        (tmp_path / f"scaffold/made/{name}.json").write_text(text)
+    return Tree(tmp_path)
+
+
+def test_what_is_referred_to_is_not_taken_back(tree: Tree) -> None:
+    with pytest.raises(Refused, match="book refers to author"):
+        tree.refuse_referred("author")
+    tree.refuse_referred("book")
+
+
+def test_a_reference_never_leads_to_what_is_anothers(tree: Tree) -> None:
+    with pytest.raises(Refused, match="one user's own"):
+        new_resource(tree, "loan", ("book:ref(book)",), "public", None, require_match=False)
+    assert new_resource(tree, "prize", ("author:ref(author)",), "public", None, require_match=False)
 
 
 def test_there_are_the_types_that_the_documentation_names() -> None:
