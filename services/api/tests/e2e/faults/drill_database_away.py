@@ -66,7 +66,6 @@ def test_a_database_that_went_away_is_served_again_as_soon_as_it_is_back(
     assert load.recovery(returned) < 2 * PATIENCE
 
 
-@pytest.mark.quick
 def test_without_a_connection_to_be_had_requests_are_refused_in_time(
     stack: Stack, measured: Measured
 ) -> None:
