@@ -210,6 +210,11 @@ class Settings(BaseSettings):
     metrics_enabled: Switch = False
     docs_enabled: Switch = True
 
+    @property
+    def signing_keys(self) -> list[str]:
+        """The key that signs, and then those of before it, which are still accepted."""
+        return [key.get_secret_value() for key in (self.secret_key, *self.secret_key_fallbacks)]
+
 
 def load() -> Settings:
     """Read the environment. Raises InvalidSettings, which never tells a secret."""

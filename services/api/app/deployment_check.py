@@ -39,7 +39,7 @@ def check(settings: Settings) -> Iterator[Finding]:
 
 
 def _check_keys(settings: Settings) -> Iterator[Finding]:
-    keys = [key.get_secret_value() for key in (settings.secret_key, *settings.secret_key_fallbacks)]
+    keys = settings.signing_keys
     for number, key in enumerate(keys):
         if len(set(key)) < 12 or " " in key:
             name = "SECRET_KEY_FALLBACKS" if number else "SECRET_KEY"

@@ -64,8 +64,7 @@ def encode(token: Token) -> str:
 def decode(encoded: str) -> dict[str, Any]:
     """Return the claims of a JWT that keeps to the profile. Raises TokenExpired and InvalidToken."""
     settings = current()
-    keys = [key.get_secret_value() for key in (settings.secret_key, *settings.secret_key_fallbacks)]
-    claims = _verified(encoded, keys)
+    claims = _verified(encoded, settings.signing_keys)
     if (claims["iss"], claims["aud"]) != (settings.jwt_issuer, settings.jwt_audience):
         raise InvalidToken
     time, leeway = now().timestamp(), settings.clock_leeway_seconds

@@ -1,6 +1,7 @@
 """`flask scaffold`, `flask scaffold-field` and `flask unscaffold`."""
 
 import re
+from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
@@ -64,11 +65,8 @@ def scaffold(
 ) -> None:
     """Make the resource NAME: model, repository, schemas, views, migration, documents and tests."""
     tree = Tree(API)
-    try:
-        resource = new_resource(tree, name, fields, access, plural, require_match=require_match)
-        down, revision = tree.head(), tree.next_revision()
-    except Refused as refused:
-        raise click.ClickException(str(refused)) from refused
+    resource = new_resource(tree, name, fields, access, plural, require_match=require_match)
+    down, revision = tree.head(), tree.next_revision()
     script = _migration_path(revision, f"add {resource.plural}")
     written = [*tree.paths(resource), script]
     if dry_run:
@@ -98,22 +96,17 @@ def scaffold(
 def scaffold_field(name: str, field: str) -> None:
     """Add FIELD to the scaffolded resource NAME everywhere, with its migration."""
     tree = Tree(API)
-    try:
-        record = tree.record(name)
-        new = parse_field(field, record.resource.plural)
-        if new.is_required:
-            raise Refused(
-                f"{field!r}: rows that exist have no value for it. Let it be null (?) or give a default (=)."
-            )
-        fields = parse_fields(
-            [*(each.spec for each in record.resource.fields), field], record.resource.plural
+    record = tree.record(name)
+    old = record.resource
+    new = parse_field(field, old.plural)
+    if new.is_required:
+        raise Refused(
+            f"{field!r}: rows that exist have no value for it. Let it be null (?) or give a default (=)."
         )
-        old = record.resource
-        resource = Resource(old.name, old.plural, old.access, old.requires_match, fields)
-        tree.refuse_references(resource)
-        down, revision = tree.head(), tree.next_revision()
-    except Refused as refused:
-        raise click.ClickException(str(refused)) from refused
+    fields = parse_fields([*(each.spec for each in old.fields), field], old.plural)
+    resource = replace(old, fields=fields)
+    tree.refuse_references(resource)
+    down, revision = tree.head(), tree.next_revision()
     view = tree.view(resource)
     script = _migration_path(revision, f"add {new.column_name} to {resource.plural}")
     text = migration(
@@ -151,12 +144,9 @@ def scaffold_field(name: str, field: str) -> None:
 def unscaffold(name: str) -> None:
     """Take the scaffolded resource NAME back. A table that exists is dropped by a new migration."""
     tree = Tree(API)
-    try:
-        record = tree.record(name)
-        tree.refuse_referred(name)
-        head = tree.head()
-    except Refused as refused:
-        raise click.ClickException(str(refused)) from refused
+    record = tree.record(name)
+    tree.refuse_referred(name)
+    head = tree.head()
     resource = record.resource
     if changed := tree.changed(record):
         _tell(
@@ -169,7 +159,7 @@ def unscaffold(name: str) -> None:
         raise SystemExit(1)
     scripts = [tree.migration_path(revision) for revision in record.migrations]
     is_newest = head == record.migrations[-1] and _follow_each_other(tree, record.migrations)
-    is_applied = bool(_applied() & set(record.migrations))
+    is_applied = bool(_applied(tree) & set(record.migrations))
     removed = [*tree.paths(resource), MADE.format(name=name)]
     added, said = {}, []
     if is_newest and not is_applied:
@@ -215,14 +205,14 @@ def _follow_each_other(tree: Tree, revisions: list[str]) -> bool:
     return all(later.down_revision == earlier.revision for earlier, later in pairwise(scripts))
 
 
-def _applied() -> set[str]:
+def _applied(tree: Tree) -> set[str]:
     """Return what the database of the settings has applied: all revisions up to its own."""
     try:
         current = MigrationContext.configure(db.session.connection()).get_current_heads()
     except SQLAlchemyError:
         click.echo("The database cannot be asked, so its migrations are taken for not applied.", err=True)
         return set()
-    scripts = Tree(API).scripts()
+    scripts = tree.scripts()
     return {each.revision for head in current for each in scripts.iterate_revisions(head, "base")}
 
 

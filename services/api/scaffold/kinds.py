@@ -7,6 +7,8 @@ from datetime import date
 from decimal import Decimal
 from math import isfinite
 
+from app.blueprint.fields import decimal_form
+
 
 @dataclass(frozen=True)
 class Kind:
@@ -16,7 +18,7 @@ class Kind:
     column: str  # SQLAlchemy's type, as the model names it
     stored: str  # and as a migration does
     schema: str  # what bodies and queries take
-    default_of: Callable[[str], object]  # reads a default; raises ValueError
+    default_of: Callable[..., object]  # reads a default, with what is in brackets; raises ValueError
     value: str  # an expression: the JSON of a value, another one for each `number`
     example: object
     wrong: tuple[tuple[object, str], ...]  # JSON that is refused, and the code of the error
@@ -26,10 +28,6 @@ class Kind:
     can_have_default: bool = True
     query: str = ""  # what queries take, if not the same
     parameters: tuple[tuple[int, int], ...] = ()  # the least and the largest for each in brackets
-
-    @property
-    def is_ordered(self) -> bool:
-        return "gte" in self.compared
 
 
 ORDERED = ("", "gte", "lte")
@@ -42,13 +40,17 @@ def _truth(text: str) -> bool:
     return text == "true"
 
 
-def _matching(pattern: str) -> Callable[[str], str]:
-    def read(text: str) -> str:
+def _matching(pattern: str) -> Callable[..., str]:
+    def read(text: str, *_: object) -> str:
         if not re.fullmatch(pattern, text):
             raise ValueError
         return text
 
     return read
+
+
+def _as_it_is(text: str, *_: object) -> str:
+    return text
 
 
 def _date(text: str) -> str:
@@ -67,8 +69,10 @@ def _float(text: str) -> float:
     return float(text)
 
 
-def _decimal(text: str) -> str:
-    return str(Decimal(text))
+def _decimal(text: str, digits: int, places: int) -> str:
+    if not re.fullmatch(decimal_form(digits, places), text, re.ASCII):
+        raise ValueError
+    return f"{Decimal(text):.{places}f}"
 
 
 KINDS = {
@@ -199,7 +203,7 @@ KINDS = {
         "String({longest})",
         "sa.String(length={longest})",
         "Literal[{choices}]",
-        str,
+        _as_it_is,
         "[{choices}][number % {count}]",
         "{choice}",
         ((5, "wrong_type"), ("no such choice", "invalid_format")),

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
+from click import ClickException
 from pydantic import BaseModel
 
 from scaffold.kinds import KINDS, Kind
@@ -25,11 +26,10 @@ RESERVED = {
     "owner_id", "created_at", "updated_at", "metadata", "registry", "limit", "cursor", "sort", "items",
     "next_cursor", "of", "example", "conditions", "query", "answer", "change", "list",
 }  # fmt: skip
-ACCESSES = ("public", "owned", "admin")
 
 
-class Refused(Exception):
-    """What was asked for cannot be made; the text says why and what to do."""
+class Refused(ClickException):
+    """What was asked for cannot be made; the text says why and what to do, and ends the command."""
 
 
 @dataclass(frozen=True)
@@ -268,16 +268,7 @@ def _default(text: str | None, type_: str, arguments: tuple[Any, ...], spec: str
         raise Refused(f"{spec!r}: the default is none of the choices.")
     if type_ == "str" and len(text) > arguments[0]:
         raise Refused(f"{spec!r}: the default is too long.")
-    if type_ == "decimal" and not _fits(text, *arguments):
-        raise Refused(f"{spec!r}: the default does not fit its type.")
     try:
-        if type_ == "decimal":
-            return f"{Decimal(text):.{arguments[1]}f}"
-        return KINDS[type_].default_of(text)
+        return KINDS[type_].default_of(text, *arguments)
     except (ArithmeticError, ValueError):
         raise Refused(f"{spec!r}: the default does not fit its type.") from None
-
-
-def _fits(text: str, digits: int, places: int) -> bool:
-    form = rf"-?[0-9]{{1,{digits - places}}}" + (rf"(\.[0-9]{{1,{places}}})?" if places else "")
-    return re.fullmatch(form, text) is not None

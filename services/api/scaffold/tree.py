@@ -1,7 +1,6 @@
 """The tree that the scaffolder works on: the files of a resource, the lists that name it, the migrations."""
 
 import json
-import os
 import re
 import subprocess
 import sys
@@ -10,7 +9,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from secrets import token_hex
 
 from alembic.script import ScriptDirectory
 
@@ -48,12 +46,14 @@ class Tree:
     @contextmanager
     def whole(self) -> Iterator[None]:
         """Do all of it or nothing: after a failure every file is as it was."""
-        watched = [self.api / folder for folder in ("app", "migrations", "scaffold/made", "tests")]
-        before = {file: file.read_bytes() for folder in [*watched, self.postman] for file in _files(folder)}
+        folders = [self.api / name for name in ("app", "migrations", "scaffold/made", "tests")] + [
+            self.postman
+        ]
+        before = {file: file.read_bytes() for file in _files(*folders)}
         try:
             yield
         except BaseException:
-            for file in [file for folder in [*watched, self.postman] for file in _files(folder)]:
+            for file in _files(*folders):
                 if file not in before:
                     file.unlink()
             for file, content in before.items():
@@ -160,7 +160,7 @@ class Tree:
         for path, lines in without.items():
             self._edit(path, lambda text, lines=lines: re.sub(lines, "", text, flags=re.MULTILINE))  # type: ignore[misc]
 
-    def keep_record(self, resource: Resource, migrations: list[str]) -> str:
+    def keep_record(self, resource: Resource, migrations: list[str]) -> None:
         path = MADE.format(name=resource.name)
         scripts = [self.migration_path(revision) for revision in migrations]
         kept = {
@@ -172,8 +172,7 @@ class Tree:
             "files": {path: _digest(self.api / path) for path in [*self.paths(resource), *scripts]},
         }
         (self.api / path).parent.mkdir(exist_ok=True)
-        (self.api / path).write_text(json.dumps(kept, indent=2) + "\n", encoding="utf-8", newline="\n")
-        return path
+        self.write({path: json.dumps(kept, indent=2) + "\n"})
 
     def remove(self, paths: Iterable[str]) -> None:
         for path in paths:
@@ -190,15 +189,9 @@ class Tree:
             subprocess.run([sys.executable, "-m", "ruff", *arguments, *files], cwd=self.api, check=True)  # noqa: S603
 
     def write_documents(self) -> None:
-        """Write postman/ anew, by a process of its own, for this one has the old views. It starts as in
-        scripts/docs, whatever the settings here are."""
-        environment = {
-            name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "TMPDIR")
-        }
-        environment |= {"FLASK_APP": "app", "FLASK_ENV": "testing", "SECRET_KEY": token_hex(32)}
-        environment["DATABASE_URL"] = "postgresql://nobody@localhost/docs_test"
-        command = [sys.executable, "-m", "flask", "postman", "--output", str(self.postman)]
-        subprocess.run(command, cwd=self.api, env=environment, check=True)  # noqa: S603
+        """Write postman/ anew, by a process of its own, for this one has the old views."""
+        command = [sys.executable, "-m", "scaffold.documents", str(self.postman)]
+        subprocess.run(command, cwd=self.api, check=True)  # noqa: S603
 
     # The migrations
 
@@ -223,12 +216,12 @@ class Tree:
         return str(Path(script.path).relative_to(self.api)) if script else ""
 
     def _edit(self, path: str, change: Callable[[str], str]) -> None:
-        file = self.api / path
-        file.write_text(change(file.read_text(encoding="utf-8")), encoding="utf-8", newline="\n")
+        self.write({path: change((self.api / path).read_text(encoding="utf-8"))})
 
 
-def _files(folder: Path) -> list[Path]:
-    return [file for file in folder.rglob("*") if file.is_file() and "__pycache__" not in file.parts]
+def _files(*folders: Path) -> list[Path]:
+    files = (file for folder in folders for file in folder.rglob("*"))
+    return [file for file in files if file.is_file() and "__pycache__" not in file.parts]
 
 
 def _digest(file: Path) -> str:

@@ -17,7 +17,7 @@ DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
 MOMENT = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?(Z|[+-][0-9]{2}:[0-9]{2})", re.ASCII
 )
-CANONICAL = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+CANONICAL = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 # As browsers check it (WHATWG HTML, "valid e-mail address"), with a dot in the domain.
 EMAIL = r"^[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+$"
 URL = r"^https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?([/?#][!-~]*)?$"
@@ -85,9 +85,14 @@ def _text(form: str, shortest: int, longest: int, **more: Any) -> WithJsonSchema
     )
 
 
+def decimal_form(digits: int, places: int) -> str:
+    """Return the pattern of a decimal number of so many digits, of which so many are behind the point."""
+    return rf"-?[0-9]{{1,{digits - places}}}" + (rf"(\.[0-9]{{1,{places}}})?" if places else "")
+
+
 def amount(digits: int, places: int) -> tuple[BeforeValidator, WithJsonSchema]:
     """Return what makes a Decimal of so many digits. It is text in JSON too: a number there may lose some."""
-    form = rf"-?[0-9]{{1,{digits - places}}}" + (rf"(\.[0-9]{{1,{places}}})?" if places else "")
+    form = decimal_form(digits, places)
     step = Decimal(1).scaleb(-places)  # 5 is 5.00, as the database answers it
 
     def exact(text: str) -> Decimal:

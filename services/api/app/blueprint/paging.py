@@ -45,6 +45,5 @@ def listed(
 
 def _signer() -> URLSafeSerializer:
     """Sign cursors: a place is whatever we wrote, for this list, and nothing that a client made up."""
-    settings = current()
-    keys = [key.get_secret_value() for key in (*settings.secret_key_fallbacks, settings.secret_key)]
+    keys = current().signing_keys[::-1]  # it signs with the last
     return URLSafeSerializer(keys, f"cursor of {request.endpoint}", signer_kwargs={"digest_method": sha256})

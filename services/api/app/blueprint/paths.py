@@ -3,11 +3,13 @@
 from flask import Flask
 from werkzeug.routing import UUIDConverter
 
+from app.blueprint.fields import CANONICAL
+
 
 class CanonicalUUID(UUIDConverter):
     """A UUID in its one canonical spelling; nothing is found under another one."""
 
-    regex = "[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+    regex = CANONICAL.pattern
 
 
 def init_app(app: Flask) -> None:

@@ -18,7 +18,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from app.model.models import Token, User
+from app.model.models import Token
 from app.model.passwords import MAX_LENGTH
 from app.model.user_repository import USERNAME
 
@@ -236,7 +236,7 @@ class Readiness(Answer):
     checks: Checks = Checks()
 
 
-class Account(Answer):
+class Account(StoredAnswer):
     """One's own account."""
 
     model_config = example(
@@ -252,16 +252,6 @@ class Account(Answer):
     role: Literal["user", "admin"]
     created_at: Time
     updated_at: Time
-
-    @classmethod
-    def of(cls, user: User) -> Self:
-        return cls(
-            id=user.id,
-            username=user.username,
-            role=user.role,
-            created_at=user.created_at,
-            updated_at=user.updated_at,
-        )
 
 
 USER = {

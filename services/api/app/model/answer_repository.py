@@ -1,11 +1,9 @@
 """The answers that were given to requests with an Idempotency-Key, for a day."""
 
 from datetime import timedelta
-from typing import Any
 from uuid import UUID
 
 from sqlalchemy import delete, select
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError, OperationalError
 
 from app.clock import now
@@ -13,7 +11,6 @@ from app.exceptions import KeyInUse, KeyReused, TokenRevoked
 from app.model.models import Answer
 from app.model.repository import ExpiringRepository
 
-INSERT: dict[str, Any] = {"postgresql": postgresql.insert, "sqlite": sqlite.insert}
 KEPT = timedelta(hours=24)
 LOCK_NOT_AVAILABLE = "55P03"  # PostgreSQL's code
 
@@ -30,7 +27,7 @@ class AnswerRepository(ExpiringRepository[Answer]):
         """
         own = (Answer.user_id == user_id, Answer.key == key)
         row = {"user_id": user_id, "key": key, "fingerprint": fingerprint, "expires_at": now() + KEPT}
-        insert = INSERT[self.session.get_bind().dialect.name](Answer).values(row)
+        insert = self.insertion().values(row)
         try:
             self.change(delete(Answer).where(*own, Answer.expires_at <= now()))
             self.session.execute(insert.on_conflict_do_nothing(index_elements=["user_id", "key"]))

@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import BigInteger, ColumnElement, String, and_, case, cast, delete, func, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
@@ -15,7 +14,6 @@ from app.exceptions import TooManyAttempts
 from app.model.models import Attempts
 from app.model.repository import Repository
 
-INSERT: dict[str, Any] = {"postgresql": postgresql.insert, "sqlite": sqlite.insert}
 TIME = 13  # digits of a time: milliseconds since 1970
 UNDECIDED, DECIDED = "?", "!"  # behind it: whether it counts for good
 MARK = 6  # and behind that, what tells it from another one of the same millisecond
@@ -75,7 +73,7 @@ class AttemptRepository(Repository[Attempts]):
             }
             for count in ordered
         ]
-        insert = INSERT[self.session.get_bind().dialect.name](Attempts).values(rows)
+        insert = self.insertion().values(rows)
         given = insert.excluded
         upsert = insert.on_conflict_do_update(
             index_elements=[Attempts.id],

@@ -41,8 +41,11 @@ class Key(NamedTuple):
         return bool(self.column.property.columns[0].nullable)
 
     def order(self) -> Any:
-        ordered = self.column.desc() if self.descending else self.column.asc()
-        return ordered.nulls_last() if self.is_nullable else ordered
+        return self.plain_order().nulls_last() if self.is_nullable else self.plain_order()
+
+    def plain_order(self) -> Any:
+        """Where no value is NULL: by this alone an index is found."""
+        return self.column.desc() if self.descending else self.column.asc()
 
     def read(self, value: Any) -> Any:
         """Raises ArithmeticError, AttributeError, TypeError and ValueError, as the types do."""
@@ -145,12 +148,7 @@ def _text(value: Any) -> str:
 def _ordered(query: Select[Row], keys: Sequence[Key], after: Place | None) -> Select[Row]:
     if after is not None:
         query = query.where(_behind(keys, after))
-    return query.order_by(*(_plain(keys[0]), *(key.order() for key in keys[1:])))
-
-
-def _plain(first: Key) -> Any:
-    """Order by the first key, which is never NULL here: an index is found by its plain order alone."""
-    return first.column.desc() if first.descending else first.column.asc()
+    return query.order_by(keys[0].plain_order(), *(key.order() for key in keys[1:]))
 
 
 def _behind(keys: Sequence[Key], place: Place) -> ColumnElement[bool]:

@@ -5,12 +5,14 @@ from typing import Any, ClassVar, Generic, TypeVar, cast
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, CursorResult, Delete, Update, delete, select
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session as DatabaseSession
 from sqlalchemy.orm import scoped_session
 
 from app.clock import now
 from app.model.models import Base
 
+INSERT: dict[str, Any] = {"postgresql": postgresql.insert, "sqlite": sqlite.insert}
 KEPT_EXPIRED = timedelta(minutes=1)
 
 Model = TypeVar("Model", bound=Base)
@@ -43,6 +45,10 @@ class Repository(Generic[Model]):
             "Model | None",
             self.session.get(self.model, id, with_for_update={"key_share": True}, populate_existing=True),
         )
+
+    def insertion(self) -> Any:
+        """Begin an INSERT that can say what to do `on_conflict`: each database has its own."""
+        return INSERT[self.session.get_bind().dialect.name](self.model)
 
     def change(self, statement: Update | Delete) -> int:
         """Run an UPDATE or DELETE and return how many rows it changed."""

@@ -73,9 +73,9 @@ class SessionRepository(ExpiringRepository[Session]):
             "ends_at": _second(time) + lifetimes.session,
             "expires_at": _second(time) + min(lifetimes.session, max(lifetimes.access, lifetimes.refresh)),
         }
-        own = select(func.count()).where(Session.user_id == user_id).correlate(None)
-        live = own.where(Session.ended_at.is_(None), Session.expires_at > time).scalar_subquery()
-        prunable = own.where(*self._prunable(user_id)).scalar_subquery()
+        count = select(func.count()).select_from(Session).correlate(None)
+        live = count.where(*_live(user_id, time)).scalar_subquery()
+        prunable = count.where(*self._prunable(user_id)).scalar_subquery()
         insertion = insert(Session).values(fields).returning(live, prunable)
         others, prunable_ones = self.session.execute(insertion).one()
         if others >= MAX_LIVE:
@@ -187,10 +187,14 @@ class SessionRepository(ExpiringRepository[Session]):
         return pair
 
 
+def _live(user_id: UUID, time: datetime) -> list[ColumnElement[bool]]:
+    return [Session.user_id == user_id, Session.ended_at.is_(None), Session.expires_at > time]
+
+
 def _beyond_limit(user_id: UUID, time: datetime) -> Select[UUID]:
     return (
         select(Session.id)
-        .where(Session.user_id == user_id, Session.ended_at.is_(None), Session.expires_at > time)
+        .where(*_live(user_id, time))
         .order_by(Session.refreshed_at.desc(), Session.id)
         .offset(MAX_LIVE)
     )

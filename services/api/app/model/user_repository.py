@@ -5,10 +5,9 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from sqlalchemy import select
-from sqlalchemy.exc import IntegrityError
 
 from app.clock import now
-from app.exceptions import LastAdmin, UsernameRefused, UsernameTaken
+from app.exceptions import AlreadyExists, LastAdmin, UsernameRefused, UsernameTaken
 from app.model.models import Role, User
 from app.model.passwords import PasswordHash
 from app.model.resource_repository import ResourceRepository
@@ -101,11 +100,9 @@ class UserRepository(ResourceRepository[User]):
 
     def _send(self) -> None:
         try:
-            self.session.flush()
-        except IntegrityError as error:  # asking first and inserting later would be a race
-            if "username_key" in str(error.orig):
-                raise UsernameTaken from error
-            raise
+            super()._send()
+        except AlreadyExists as error:  # of an account the name alone is unique
+            raise UsernameTaken from error
 
 
 def _check(username: str) -> None:

@@ -343,13 +343,15 @@ def test_the_second_creates_if_the_first_fails(people: People, ann: Person, desk
     assert count(people) == 1
 
 
+def skip_without_locks_of_rows(database_url: URL) -> None:
+    if database_url.drivername == "sqlite":
+        pytest.skip("SQLite has one lock for all that write, whatever the key: its limit is another answer")
+
+
 def test_who_waits_for_too_long_is_told_to_come_back(
     people: People, ann: Person, desk: Desk, database_url: URL
 ) -> None:
-    if database_url.drivername == "sqlite":
-        pytest.skip(
-            "SQLite has one lock for all that write, whatever the key, and its limit is another answer"
-        )
+    skip_without_locks_of_rows(database_url)
     desk.hold()
 
     with ThreadPoolExecutor(2) as pool:
@@ -368,10 +370,7 @@ def test_who_waits_for_too_long_is_told_to_come_back(
 def test_who_waits_behind_an_answer_that_has_expired_is_told_so_too(
     people: People, ann: Person, desk: Desk, database_url: URL
 ) -> None:
-    if database_url.drivername == "sqlite":
-        pytest.skip(
-            "SQLite has one lock for all that write, whatever the key, and its limit is another answer"
-        )
+    skip_without_locks_of_rows(database_url)
     add(ann)
     with people.app.app_context():
         db.session.execute(Answer.__table__.update().values(expires_at=now()))  # type: ignore[attr-defined]
