@@ -12,7 +12,7 @@ from flask_jwt_extended import get_jwt
 
 from app.clock import now
 from app.config import APP_NAME, Settings, current
-from app.database import db
+from app.database import reading
 from app.exceptions import (
     DomainError,
     Forbidden,
@@ -25,10 +25,10 @@ from app.exceptions import (
 )
 from app.forwarded import network_of
 from app.jwt_profile import ALGORITHM, Profile, decode, remember
-from app.model.models import Role, TokenType, User
+from app.model.models import Role, TokenType
 from app.model.passwords import Passwords
 from app.model.session_repository import Lifetimes, Origin, Presented
-from app.model.token_repository import TokenRepository
+from app.model.token_repository import Holder, holder
 
 BEARER_ANYWHERE = re.compile(r"(^|,)\s*bearer(\s|$)", re.IGNORECASE)
 BEARER = re.compile(r"bearer +([A-Za-z0-9._-]+)", re.IGNORECASE)
@@ -37,7 +37,7 @@ BEARER = re.compile(r"bearer +([A-Za-z0-9._-]+)", re.IGNORECASE)
 class Caller(NamedTuple):
     """Who presents a live access token."""
 
-    user: User
+    user: Holder
     session_id: UUID
     token_id: UUID
 
@@ -141,7 +141,8 @@ def _load(_: dict[str, Any], claims: dict[str, Any]) -> Caller | Presented:
     if claims["type"] == TokenType.REFRESH:
         g.user_id = user_id  # for the log
         return Presented(user_id, session_id, token_id)
-    user = TokenRepository(db.session).holder(token_id, session_id, user_id)
+    with reading() as connection:
+        user = holder(connection, token_id, session_id, user_id)
     if user is None:
         raise TokenRevoked
     g.user_id = user_id

@@ -126,7 +126,7 @@ def set_password(name: str, password_stdin: bool) -> None:
 def delete_user(name: str) -> None:
     """Delete the account NAME with its sessions and tokens."""
     users = UserRepository(db.session)
-    if not users.remove(_account(users, name)):
+    if not users.remove(_account(users, name).id):
         raise UserNotFound
     db.session.commit()
     click.echo(f"Deleted the account {name}.")

@@ -78,6 +78,13 @@ def only_reads() -> bool:
     return has_request_context() and bool(g.get("only_reads"))
 
 
+def reading() -> Connection:
+    """Connect for a statement that changes nothing and stands alone. Close it, to give it back."""
+    engines = db.engines
+    engine = engines[READ] if READ in engines else db.engine.execution_options(only_reads=True)
+    return engine.connect()
+
+
 def listen(engine: Engine) -> None:
     """Set up each connection of the engine; a migration's engine needs the same."""
     event.listen(engine, "before_cursor_execute", _count_statement)
@@ -245,4 +252,5 @@ def _set_up_sqlite(connection: Any, _: object) -> None:
 def _begin_sqlite(connection: Connection) -> None:
     """Take SQLite's one write lock at once, unless the request only reads: a transaction that reads first
     and writes later fails when another one wrote in between, without waiting."""
-    connection.exec_driver_sql("BEGIN" if only_reads() else "BEGIN IMMEDIATE")
+    reads = only_reads() or connection.get_execution_options().get("only_reads")
+    connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")

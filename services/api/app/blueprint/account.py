@@ -63,7 +63,7 @@ def replace(caller: Caller, body: AccountReplacement) -> tuple[BaseModel, dict[s
 @endpoint(needs=FRESH_TOKEN, status=204, raises=[LastAdmin])
 def delete(caller: Caller) -> None:
     """Delete your account with all its sessions and tokens, shortly after a login."""
-    if not UserRepository(db.session).remove(caller.user):
+    if not UserRepository(db.session).remove(caller.user.id):
         raise TokenRevoked
     db.session.commit()
     tell(Event.ACCOUNT_DELETED, caller.user.id)

@@ -71,6 +71,6 @@ def delete(caller: Caller, user_id: UUID) -> None:
     users = UserRepository(db.session)
     user = users.find_to_judge(user_id)
     refuse_stale(UserAccount.of(user))
-    users.remove(user)
+    users.remove(user.id)
     db.session.commit()
     tell(Event.ACCOUNT_DELETED, user.id, by=str(caller.user.id))

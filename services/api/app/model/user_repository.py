@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import delete, select
 
 from app.clock import now
 from app.exceptions import AlreadyExists, LastAdmin, UsernameRefused, UsernameTaken
@@ -12,6 +12,7 @@ from app.model.models import Role, User
 from app.model.passwords import PasswordHash
 from app.model.resource_repository import ResourceRepository
 from app.model.session_repository import is_known
+from app.model.token_repository import Holder
 
 USERNAME = r"[A-Za-z0-9][A-Za-z0-9._-]{2,63}"
 
@@ -58,17 +59,17 @@ class UserRepository(ResourceRepository[User]):
         user.password_hash = password_hash
         user.password_changed_at = user.updated_at = now()
 
-    def lock_unchanged(self, seen: User) -> User | None:
+    def lock_unchanged(self, seen: User | Holder) -> User | None:
         """Lock the account whose password was verified. None if it is gone, disabled, or has another
         password by now."""
         user = self.lock(seen.id)
         is_same = user and user.password_changed_at == seen.password_changed_at and not user.disabled
         return user if is_same else None
 
-    def remove(self, user: User) -> bool:
+    def remove(self, user_id: UUID) -> bool:
         """Delete the account with its sessions and tokens; return whether it was there. Raises LastAdmin."""
-        self._keep_an_admin_besides(user)
-        return self.delete(user)
+        self._keep_an_admin_besides(user_id)
+        return self.change(delete(User).where(User.id == user_id)) == 1
 
     def find_to_judge(self, id: UUID) -> User:
         """Lock the admins, and then the account that one of them is about to change. Raises NotFound.
@@ -83,12 +84,12 @@ class UserRepository(ResourceRepository[User]):
         """Give an account another role, or bar it; None leaves that as it is. Raises LastAdmin."""
         leaves = role == Role.USER or disabled
         if leaves:
-            self._keep_an_admin_besides(user)
+            self._keep_an_admin_besides(user.id)
         fields = {"role": role, "disabled": disabled}
         self.update(user, {name: value for name, value in fields.items() if value is not None})
 
-    def _keep_an_admin_besides(self, user: User) -> None:
-        if self._lock_admins() == [user.id]:  # whatever role was read before the lock
+    def _keep_an_admin_besides(self, user_id: UUID) -> None:
+        if self._lock_admins() == [user_id]:  # whatever role was read before the lock
             raise LastAdmin
 
     def _lock_admins(self) -> list[UUID]:

@@ -86,7 +86,7 @@ class Desk:
     def add(self, caller: Caller, body: NewNote) -> Any:
         """Add a note."""
         if body.text == "farewell":  # the account goes while its own request is under way
-            UserRepository(db.session).remove(caller.user)
+            UserRepository(db.session).remove(caller.user.id)
         return once(caller, body, lambda: self.create(body))
 
     def create(self, body: NewNote) -> Resource:

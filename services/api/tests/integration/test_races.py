@@ -155,7 +155,7 @@ def test_of_two_last_admins_who_leave_at_once_one_stays(
 
     def remove(name: str) -> None:
         users = UserRepository(db.session)
-        users.remove(cast("User", users.named(name)))
+        users.remove(cast("User", users.named(name)).id)
 
     def leave_second() -> None:
         with committed_app.app_context():

@@ -159,7 +159,7 @@ def test_the_list_is_stable_while_accounts_come_and_go(people: People, root: Per
         for name in ("ann", "bob"):  # the latter is where the next page begins
             user = users.named(name)
             assert user
-            users.remove(user)
+            users.remove(user.id)
         db.session.commit()
     for name in ("abe", "coe"):
         people.register(name)
