@@ -27,6 +27,10 @@ class Api(Flask):
 
     session_interface = NoSessions()
 
+    def ensure_sync(self, func: Any) -> Any:
+        """Views here are no coroutines; Flask would look into each function, at each request."""
+        return func
+
     def log_exception(self, exc_info: Any) -> None:
         """Log the request's route, not its path, which a stranger chose."""
         self.logger.error("%s %s failed", request.method, request.url_rule, exc_info=exc_info)

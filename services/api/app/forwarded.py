@@ -1,5 +1,6 @@
 """Behind a proxy: who really asks, and by which scheme, as the proxies that we trust tell it."""
 
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import Any
 
@@ -22,26 +23,32 @@ class Forwarded:
     def __init__(self, app: Any, trusted: tuple[IPv4Network | IPv6Network, ...]) -> None:
         self.app = app
         self.trusted = trusted
+        self.known = lru_cache(maxsize=1024)(self._read)  # who asks, mostly asks again
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Any:
-        peer = parse(environ.get("REMOTE_ADDR", "").partition("%")[0])  # without its scope on this machine
+        peer, is_trusted = self.known(environ.get("REMOTE_ADDR", ""))
         if peer:
-            environ["REMOTE_ADDR"] = str(peer)
-            if self._trusts(peer):
-                environ["REMOTE_ADDR"] = str(self._client(peer, environ.get("HTTP_X_FORWARDED_FOR", "")))
+            environ["REMOTE_ADDR"] = peer
+            if is_trusted:
+                environ["REMOTE_ADDR"] = self._client(peer, environ.get("HTTP_X_FORWARDED_FOR", ""))
                 scheme = environ.get("HTTP_X_FORWARDED_PROTO", "").rpartition(",")[2].strip()
                 if scheme in ("http", "https"):
                     environ["wsgi.url_scheme"] = scheme
         return self.app(environ, start_response)
 
-    def _client(self, peer: IPv4Address | IPv6Address, forwarded_for: str) -> IPv4Address | IPv6Address:
+    def _read(self, peer: str) -> tuple[str, bool]:
+        """Return a peer's address in its plain form, and whether we trust it."""
+        address = parse(peer.partition("%")[0])  # without its scope on this machine
+        return (str(address), self._trusts(address)) if address else ("", False)
+
+    def _client(self, peer: str, forwarded_for: str) -> str:
         client = peer
         for hop in reversed(forwarded_for.split(",")):
             address = parse(hop.strip())
             if not address:  # nobody a proxy would name: believe what is known so far
                 return client
-            client = address
-            if not self._trusts(client):
+            client = str(address)
+            if not self._trusts(address):
                 return client
         return client
 

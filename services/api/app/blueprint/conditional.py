@@ -15,8 +15,10 @@ def tagged(resource: BaseModel, **headers: str) -> tuple[BaseModel, dict[str, st
 
 def not_modified(response: Response) -> Response:
     """Empty the answer to a GET or HEAD whose If-None-Match names it."""
+    if "If-None-Match" not in request.headers or request.method not in ("GET", "HEAD"):
+        return response
     tag, _ = response.get_etag()
-    if tag and request.method in ("GET", "HEAD") and request.if_none_match.contains_weak(tag):
+    if tag and request.if_none_match.contains_weak(tag):
         response.status_code, response.data = 304, b""
         del response.headers["Content-Length"], response.headers["Content-Type"]
     return response

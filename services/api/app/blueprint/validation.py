@@ -57,7 +57,7 @@ class ValidationFailed(Exception):
 def read_query(schema: type[Query]) -> Query:
     """Validate the query string. Raises ValidationFailed, for an unknown or repeated parameter too."""
     try:
-        values = request.args.to_dict(flat=False)
+        values = request.args.to_dict(flat=False) if request.query_string else {}
     except UnicodeDecodeError as error:  # bytes as they are, which a URI cannot contain
         raise BadRequest from error
     repeated = [name for name, given in values.items() if len(given) > 1]
@@ -73,8 +73,10 @@ def read_query(schema: type[Query]) -> Query:
 
 
 def refuse_body() -> None:
-    """Raises ValidationFailed if there is one where none is taken."""
-    if _read_whole():
+    """Raises ValidationFailed if there is one where none is taken. One that is neither measured nor sent in
+    chunks is none (RFC 9112, 6.3)."""
+    sent = request.environ.get("CONTENT_LENGTH") or "HTTP_TRANSFER_ENCODING" in request.environ
+    if sent and _read_whole():
         raise ValidationFailed([FieldError(pointer="", code="unknown_field", detail="Send no body here.")])
 
 
