@@ -64,7 +64,12 @@ def init_app(app: Flask, settings: Settings) -> None:
         # Those who write also hash, or wait for each other: half as many connections do.
         app.config["SQLALCHEMY_ENGINE_OPTIONS"] = _postgresql_options(settings, limited, (size + 1) // 2)
         read_only = _postgresql_options(settings, limited, size, default_transaction_read_only="on")
-        read_only |= {"url": settings.database_url, "isolation_level": "AUTOCOMMIT"}
+        # Nothing is left to roll back when a connection comes back to the pool.
+        read_only |= {
+            "url": settings.database_url,
+            "isolation_level": "AUTOCOMMIT",
+            "pool_reset_on_return": None,
+        }
         app.config["SQLALCHEMY_BINDS"] = {READ: read_only}
     db.init_app(app)
     migrate.init_app(app)

@@ -34,6 +34,8 @@ def _nests_within(levels: int, raw: bytes) -> bool:
     pair is one of the same kind, the parser tells."""
     brackets = STRING.sub(b"", raw).translate(ALIKE, NO_BRACKET)
     for _ in range(levels):
+        if not brackets:
+            break
         brackets = brackets.replace(b"[]", b"")
     return not brackets
 

@@ -2,6 +2,7 @@
 
 import re
 from ipaddress import IPv6Address
+from typing import Any
 
 from flask import Flask, Response, request
 from werkzeug.exceptions import BadRequest, NotFound
@@ -33,9 +34,26 @@ CORS_PREFLIGHT = {
 
 
 def init_app(app: Flask) -> None:
+    app.wsgi_app = Secured(app.wsgi_app)  # type: ignore[method-assign]
     app.before_request(_refuse_ambiguity)
     app.after_request(_secure)
     app.after_request(_share)
+
+
+class Secured:
+    """Adds what protects in browsers to every answer that does not say otherwise. It is the same for all, so
+    it need not go through Flask, where a header costs a microsecond."""
+
+    def __init__(self, app: Any) -> None:
+        self.app = app
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Any:
+        def start(status: str, headers: list[tuple[str, str]], *error: Any) -> Any:
+            given = {name for name, _ in headers}
+            more = [(name, value) for name, value in SECURITY.items() if name not in given]
+            return start_response(status, headers + more, *error)
+
+        return self.app(environ, start)
 
 
 def _refuse_ambiguity() -> None:
@@ -69,11 +87,8 @@ def _is_ipv6(text: str) -> bool:
 
 
 def _secure(response: Response) -> Response:
-    headers = response.headers
-    headers["X-Request-ID"] = request_id()
-    given = {name for name, _ in headers}
-    headers.extend((name, value) for name, value in SECURITY.items() if name not in given)
-    if "Authorization" in request.headers or AUTH.match(request.path):
+    response.headers["X-Request-ID"] = request_id()
+    if "HTTP_AUTHORIZATION" in request.environ or AUTH.match(request.path):
         response.headers["Cache-Control"] = "no-store"
     if request.is_secure:
         response.headers["Strict-Transport-Security"] = f"max-age={ONE_YEAR}"

@@ -9,7 +9,6 @@ from flask.testing import FlaskClient
 from werkzeug.exceptions import HTTPException
 
 from app import create_app
-from app.database import db
 from tests.conftest import NEVER_OPENED, settings_for
 from tests.integration.conftest import Person, bearer, problem
 
@@ -241,7 +240,7 @@ def test_a_defect_of_ours_is_logged_by_its_id_and_no_line_of_a_stranger(app: Fla
 def test_a_defect_of_ours_is_told_without_its_inside(app: Flask, ann: Person) -> None:
     app.config["PROPAGATE_EXCEPTIONS"] = False
 
-    with patch.object(db.session, "scalar", side_effect=RuntimeError("the inside")):
+    with patch("app.authentication.holder", side_effect=RuntimeError("the inside")):
         response = ann.get("/account")
 
     app.config["PROPAGATE_EXCEPTIONS"] = None
