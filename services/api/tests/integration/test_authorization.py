@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from pathlib import Path
 from uuid import UUID
 
 import pytest
@@ -14,18 +13,12 @@ from app.clock import now
 from app.database import db
 from app.model.models import Role, User
 from tests.integration.conftest import People, bearer
-from tests.integration.world import World, routes
+from tests.integration.world import World, authorizations, routes
 
 pytestmark = pytest.mark.any_database
 
 
-def read_table() -> list[list[str]]:
-    text = (Path(__file__).parent.parent / "authorization.md").read_text(encoding="utf-8")
-    lines = [line for line in text.splitlines() if line.startswith("|")]
-    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
-
-
-HEADER, _, *ROWS = read_table()
+HEADER, ROWS = authorizations()
 CALLERS = HEADER[1:]
 
 

@@ -8,6 +8,7 @@ import re
 from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 from flask import Flask
@@ -26,6 +27,14 @@ def routes(app: Flask) -> set[str]:
         for rule in app.url_map.iter_rules()
         for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
     }
+
+
+def authorizations() -> tuple[list[str], list[list[str]]]:
+    """Return the table of tests/authorization.md: its header and its rows, which begin with a route."""
+    text = (Path(__file__).parent.parent / "authorization.md").read_text(encoding="utf-8")
+    lines = [line for line in text.splitlines() if line.startswith("|")]
+    header, _, *rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    return header, rows
 
 
 def operation_of(route: str) -> dict[str, Any]:
