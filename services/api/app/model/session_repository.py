@@ -164,27 +164,23 @@ class SessionRepository(ExpiringRepository[Session]):
     def _issue(
         self, session: Session, parent_id: UUID | None, time: datetime, origin: Origin, lifetimes: Lifetimes
     ) -> Pair:
-        def token(id: UUID, type: TokenType, lifetime: timedelta) -> Token:
-            return Token(
-                id=id,
-                session_id=session.id,
-                user_id=session.user_id,
-                parent_id=parent_id,
-                type=type,
-                issued_at=time,
-                expires_at=min(_second(time) + lifetime, session.ends_at),
-                ip=origin.ip,
-                user_agent=origin.user_agent,
-            )
+        def token(id: UUID, type: TokenType, lifetime: timedelta) -> dict[str, Any]:
+            return {
+                "id": id,
+                "session_id": session.id,
+                "user_id": session.user_id,
+                "parent_id": parent_id,
+                "type": type,
+                "issued_at": time,
+                "expires_at": min(_second(time) + lifetime, session.ends_at),
+                "ip": origin.ip,
+                "user_agent": origin.user_agent,
+            }
 
-        pair = Pair(
-            token(uuid4(), TokenType.ACCESS, lifetimes.access),
-            token(session.refresh_id, TokenType.REFRESH, lifetimes.refresh),
-            time,
-        )
-        self.session.add_all([pair.access, pair.refresh])
-        self.session.flush()
-        return pair
+        access = token(uuid4(), TokenType.ACCESS, lifetimes.access)
+        refresh = token(session.refresh_id, TokenType.REFRESH, lifetimes.refresh)
+        self.session.execute(insert(Token), [access, refresh])
+        return Pair(Token(**access), Token(**refresh), time)
 
 
 def _live(user_id: UUID, time: datetime) -> list[ColumnElement[bool]]:
