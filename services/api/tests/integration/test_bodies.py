@@ -1,6 +1,7 @@
 """How a body is read: strictly, whole, within limits, or not at all."""
 
 import json
+from io import BytesIO
 
 import pytest
 from flask.testing import FlaskClient
@@ -153,6 +154,15 @@ def test_a_body_where_none_is_taken_is_refused(ann: Person) -> None:
     ):
         assert errors(response) == {("", "unknown_field")}
     assert ann.get("/account").status_code == 200
+
+
+def test_a_body_in_chunks_where_none_is_taken_is_refused(client: FlaskClient) -> None:
+    """As gunicorn passes one on: without a length."""
+    environ = {"HTTP_TRANSFER_ENCODING": "chunked", "CONTENT_LENGTH": "", "wsgi.input_terminated": True}
+
+    response = client.get("/", input_stream=BytesIO(b"{}"), environ_overrides=environ)
+
+    assert errors(response) == {("", "unknown_field")}
 
 
 def test_a_stranger_is_refused_before_the_body_is_read(client: FlaskClient) -> None:
