@@ -1,4 +1,4 @@
-"""Looks at an app's connections through PgBouncer: python - in its container. Exit status 1 if one is wrong."""
+"""Looks at an app's connections through PgBouncer: python - in its container. Exit status 1 if one is bad."""
 
 import sys
 import time
