@@ -11,6 +11,7 @@ from sqlalchemy import URL, text
 from werkzeug.exceptions import HTTPException
 
 from app import create_app
+from app.database import db
 from tests.conftest import NEVER_OPENED, settings_for
 from tests.integration.conftest import Person, bearer, problem
 
