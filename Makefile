@@ -2,10 +2,10 @@
 .DEFAULT_GOAL := help
 .PHONY: help up down logs dev shell psql doctor backup restore backup-drill deploy deploy-rehearsal stack-deploy \
   swarm-drill scaffold rename run test test-clients fuzz drill soak coverage bench bench-scale bench-memory \
-  heroku-rehearsal lint format audit sbom docs migration lock upgrade
+  heroku-rehearsal pgbouncer-rehearsal lint format audit sbom docs migration lock upgrade
 
 help: ## list these commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' Makefile
 
 up: ## build and start the stack in containers, and wait until it answers
 	@docker compose up --build --wait && echo "The API answers on http://$$(docker compose port api 5000)"
@@ -88,6 +88,9 @@ bench-memory: ## measure the memory after 100,000 requests and after 200,000
 
 heroku-rehearsal: ## build and run what is committed as Heroku does, against a database with TLS
 	@scripts/heroku-rehearsal
+
+pgbouncer-rehearsal: ## serve through PgBouncer with transaction pooling, in throwaway containers
+	@scripts/pgbouncer-rehearsal
 
 lint: ## check format, rules, types, Dockerfiles, shell scripts, Compose files and written documents
 	@scripts/lint

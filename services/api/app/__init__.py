@@ -55,7 +55,7 @@ def create_app(settings: config.Settings | None = None) -> Flask:
     authentication.init_app(app, settings)
     paths.init_app(app)
     handlers.init_app(app)
-    headers.init_app(app)
+    headers.init_app(app, settings)
     limits.init_app(app, settings)
     if settings.metrics_enabled:
         import_module("app.metrics").init_app(app)

@@ -207,6 +207,7 @@ class Settings(BaseSettings):
     threads: Whole = Field(8, ge=1, le=200)
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_format: Literal["json", "text"] | None = None
+    slow_request_ms: Whole = Field(500, ge=0, le=60_000)
     metrics_enabled: Switch = False
     docs_enabled: Switch = True
 

@@ -4,6 +4,8 @@ import json
 import logging
 import sys
 from datetime import UTC, datetime
+from functools import partial
+from math import inf
 from time import perf_counter
 from typing import Any, TextIO
 
@@ -30,7 +32,7 @@ def init_app(app: Flask, settings: Settings) -> None:
     by_default = "json" if settings.flask_env == "production" else "text"
     set_up(settings.log_format or by_default, settings.log_level)
     app.before_request(_start)
-    app.after_request(_tell)
+    app.after_request(partial(_tell, settings.slow_request_ms or inf))
 
 
 def set_up(form: str, level: str) -> None:
@@ -98,10 +100,12 @@ def _start() -> None:
     g.started = perf_counter()
 
 
-def _tell(response: Response) -> Response:
-    """Tell of the request by its route, not by its path, which a stranger chose."""
+def _tell(slow_ms: float, response: Response) -> Response:
+    """Tell of the request by its route, not by its path, which a stranger chose. Warn if it was slow."""
     route = str(request.url_rule or "-")
-    level = logging.DEBUG if route.startswith("/health/") else logging.INFO
+    duration_ms = _milliseconds(perf_counter() - g.started)
+    is_slow = duration_ms > slow_ms
+    level = logging.WARNING if is_slow else logging.DEBUG if route.startswith("/health/") else logging.INFO
     if not logger.isEnabledFor(level):
         return response
     method = request.method if request.method in METHODS else "-"
@@ -109,7 +113,8 @@ def _tell(response: Response) -> Response:
         "method": method,
         "route": route,
         "status": response.status_code,
-        "duration_ms": _milliseconds(perf_counter() - g.started),
+        "duration_ms": duration_ms,
+        "slow": is_slow or None,
         "sql_statements": g.get("sql_statements", 0),
         "sql_ms": _milliseconds(g.get("sql_seconds", 0)),
         "user_id": g.get("user_id"),

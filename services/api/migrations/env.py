@@ -10,7 +10,7 @@ from alembic import context
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 from flask import current_app
-from sqlalchemy import Engine, NullPool, create_engine, event, text
+from sqlalchemy import URL, Engine, NullPool, create_engine, event, text
 from sqlalchemy.exc import DBAPIError
 
 from app.database import db, listen, reason_of
@@ -19,11 +19,12 @@ from app.model.models import Amount, UtcDateTime
 logger = logging.getLogger("app.migrations")
 LOCK = 7_041_776_411  # an advisory lock's number; nothing else in this database uses one
 LOCK_SECONDS = 60
+NO_LIMITS = "-c statement_timeout=0 -c lock_timeout=0 -c idle_in_transaction_session_timeout=0"
 
 
 def migrate_online() -> None:
     # An engine of its own, without the time limits of requests: a migration may take minutes.
-    engine = create_engine(db.engine.url, poolclass=NullPool)
+    engine = create_engine(_without_limits(db.engine.url), poolclass=NullPool)
     listen(engine)
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _forget_foreign_keys)
@@ -36,6 +37,14 @@ def migrate_online() -> None:
                     context.run_migrations()
     except (DBAPIError, sqlite3.OperationalError) as error:
         raise CommandError(f"The database cannot be migrated: {reason_of(error)}") from error
+
+
+def _without_limits(url: URL) -> URL:
+    """Ask for none, for behind PgBouncer the role itself has those of requests."""
+    if url.drivername == "sqlite":
+        return url
+    given = url.query.get("options", "")
+    return url.update_query_dict({"options": f"{given} {NO_LIMITS}".strip()})
 
 
 def _is_ahead() -> bool:
@@ -66,7 +75,8 @@ def migrate_offline() -> None:
 def _lock(engine: Engine) -> Iterator[None]:
     """Let one migrator in at a time; who waits longer than LOCK_SECONDS gives up with an error.
 
-    A connection of its own holds the lock, so that a migration may end its transaction in between.
+    A connection of its own holds the lock, so that a migration may end its transaction in between. It is for
+    one transaction: one for a connection would outlive the migrator behind PgBouncer.
     """
     if engine.dialect.name == "sqlite":
         file = sqlite3.connect(f"{engine.url.database}.lock", timeout=LOCK_SECONDS, isolation_level=None)
@@ -77,9 +87,8 @@ def _lock(engine: Engine) -> Iterator[None]:
             file.close()
     else:
         with engine.connect() as connection:
-            connection.execute(text(f"SET lock_timeout = '{LOCK_SECONDS}s'"))
-            connection.execute(text("SELECT pg_advisory_lock(:number)"), {"number": LOCK})
-            connection.commit()  # the lock is the connection's, and outlives its transaction
+            connection.execute(text(f"SET LOCAL lock_timeout = '{LOCK_SECONDS}s'"))
+            connection.execute(text("SELECT pg_advisory_xact_lock(:number)"), {"number": LOCK})
             yield
 
 

@@ -1,14 +1,17 @@
 """What every answer has in common: one path a resource, headers, request ids, CORS."""
 
+import re
 from io import StringIO
 from unittest.mock import patch
 
 import pytest
 from flask import Flask, abort
 from flask.testing import FlaskClient
+from sqlalchemy import URL, text
 from werkzeug.exceptions import HTTPException
 
 from app import create_app
+from app.database import db
 from tests.conftest import NEVER_OPENED, settings_for
 from tests.integration.conftest import Person, bearer, problem
 
@@ -39,6 +42,37 @@ def test_every_answer_carries_the_security_headers(client: FlaskClient, method: 
     assert response.headers["Permissions-Policy"]
     assert "Server" not in response.headers
     assert "Strict-Transport-Security" not in response.headers
+
+
+@pytest.mark.parametrize(
+    ("statements", "description"), [(0, "0 statements"), (1, "1 statement"), (2, "2 statements")]
+)
+def test_developers_are_told_where_the_time_went(
+    database_url: URL, statements: int, description: str
+) -> None:
+    app = create_app(settings_for(database_url, flask_env="development"))
+
+    @app.get("/ask")
+    def ask() -> str:
+        for _ in range(statements):
+            db.session.execute(text("SELECT 1"))
+        return ""
+
+    told = app.test_client().get("/ask").headers["Server-Timing"]
+    with app.app_context():
+        for engine in db.engines.values():
+            engine.dispose()
+
+    times = re.fullmatch(rf'app;dur=(\d+\.\d), sql;dur=(\d+\.\d);desc="{description}"', told)
+    assert times
+    assert float(times[1]) >= float(times[2])
+
+
+@pytest.mark.parametrize("flask_env", ["production", "testing"])
+def test_strangers_are_not_told_where_the_time_went(flask_env: str) -> None:
+    client = create_app(settings_for(NEVER_OPENED, flask_env=flask_env)).test_client()
+
+    assert "Server-Timing" not in client.get("/").headers
 
 
 def test_an_answer_over_tls_asks_to_stay_there(client: FlaskClient) -> None:

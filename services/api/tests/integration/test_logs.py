@@ -2,7 +2,8 @@
 
 import json
 import logging
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from io import StringIO
 from typing import Any
 from unittest.mock import patch
@@ -11,9 +12,12 @@ import httpx
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from sqlalchemy import URL, text
 
-from app import logs
+from app import create_app, logs
+from app.database import db
 from app.model.passwords import Argon2id, PasswordHash
+from tests.conftest import settings_for
 from tests.integration.conftest import PASSWORD, People, Person, bearer
 
 pytestmark = pytest.mark.any_database
@@ -62,6 +66,60 @@ def test_health_checks_are_left_out(lines: Lines, client: FlaskClient, path: str
     client.get(path)
 
     assert lines() == []
+
+
+@pytest.fixture
+def client_where_slow_is(database_url: URL) -> Iterator[Callable[[int], FlaskClient]]:
+    """A client of an app with this SLOW_REQUEST_MS, where two paths take 30 ms and one statement."""
+    apps = []
+
+    def wait(**_: str) -> str:
+        db.session.execute(text("SELECT 1"))
+        time.sleep(0.03)
+        return ""
+
+    def make(milliseconds: int) -> FlaskClient:
+        app = create_app(settings_for(database_url, slow_request_ms=milliseconds))
+        app.add_url_rule("/wait/<name>", "wait", wait)
+        app.add_url_rule("/health/wait", "health.wait", wait)
+        apps.append(app)
+        return app.test_client()
+
+    yield make
+    for app in apps:
+        with app.app_context():
+            for engine in db.engines.values():
+                engine.dispose()
+
+
+@pytest.mark.parametrize(
+    ("path", "route"), [("/wait/secret", "/wait/<name>"), ("/health/wait", "/health/wait")]
+)
+def test_a_slow_request_is_a_warning(
+    lines: Lines, client_where_slow_is: Callable[[int], FlaskClient], path: str, route: str
+) -> None:
+    client_where_slow_is(20).get(path)
+
+    [line] = lines()
+    assert (line["logger"], line["level"], line["slow"]) == ("app.request", "WARNING", True)
+    assert (line["method"], line["route"], line["status"]) == ("GET", route, 200)
+    assert line["duration_ms"] > 20
+    assert line["sql_statements"] == 1
+    assert 0 <= line["sql_ms"] < line["duration_ms"]
+    assert "secret" not in str(line)
+
+
+@pytest.mark.parametrize("milliseconds", [60_000, 0])
+def test_a_request_within_the_limit_is_no_warning_nor_is_any_without_one(
+    lines: Lines, client_where_slow_is: Callable[[int], FlaskClient], milliseconds: int
+) -> None:
+    client = client_where_slow_is(milliseconds)
+    client.get("/wait/secret")
+    client.get("/health/wait")
+
+    [line] = lines()
+    assert (line["level"], line["route"]) == ("INFO", "/wait/<name>")
+    assert "slow" not in line
 
 
 def test_every_security_event_is_told(lines: Lines, client: FlaskClient, people: People, ann: Person) -> None:

@@ -129,6 +129,42 @@ def test_a_migration_that_the_database_refuses_is_told_in_one_line(
     assert "half_done" not in inspect(db.engine).get_table_names()
 
 
+SLOW_MIGRATION = """
+from alembic import op
+revision, down_revision = "slow", {head!r}
+def upgrade():
+    op.execute("SELECT pg_sleep(0.5)")
+    op.execute('''
+        CREATE TABLE seen AS SELECT
+        current_setting('lock_timeout') AS patience, current_setting('work_mem') AS memory,
+        (SELECT count(*) FROM pg_locks JOIN pg_database ON pg_database.oid = database
+         WHERE locktype = 'advisory' AND datname = current_database()) AS locks
+    ''')
+"""
+
+
+def test_a_migration_takes_its_time_where_its_role_has_the_limits_of_requests(
+    app: Flask, empty_url: URL, tmp_path: Path
+) -> None:
+    if empty_url.drivername == "sqlite":
+        pytest.skip("SQLite has no roles")
+    with db.engine.begin() as connection:
+        for limit in ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout"):
+            role = f'ALTER ROLE CURRENT_USER IN DATABASE "{empty_url.database}"'
+            connection.execute(text(f"{role} SET {limit} = '100ms'"))
+    migrations = shutil.copytree(MIGRATIONS, tmp_path / "migrations")
+    head = ScriptDirectory(str(MIGRATIONS)).get_current_head()
+    (migrations / "versions" / "slow.py").write_text(SLOW_MIGRATION.format(head=head))
+    with_options = create_app(settings_for(empty_url.update_query_dict({"options": "-c work_mem=5MB"})))
+
+    with with_options.app_context():
+        flask_migrate.upgrade(directory=str(migrations))
+
+    with db.engine.connect() as connection:
+        seen = connection.execute(text("SELECT patience, memory, locks FROM seen")).one()
+    assert tuple(seen) == ("0", "5MB", 1)  # the lock was held to the end
+
+
 def test_a_migrator_waits_for_the_one_before(app: Flask, empty_url: URL) -> None:
     def migrate() -> None:
         with app.app_context():

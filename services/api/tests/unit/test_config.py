@@ -135,6 +135,7 @@ def test_an_empty_setting_counts_as_unset(monkeypatch: pytest.MonkeyPatch) -> No
         ("PASSWORD_MIN_LENGTH", 8, 64),
         ("PORT", 1, 65_535),
         ("THREADS", 1, 200),
+        ("SLOW_REQUEST_MS", 0, 60_000),
     ],
 )
 def test_a_setting_beyond_its_bounds_stops_the_start(

@@ -1,0 +1,54 @@
+"""Looks at an app's connections through PgBouncer: python - in its container. Exit status 1 if one is bad."""
+
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+
+from app import create_app
+from app.database import READ, db, reason_of
+
+AT_ONCE = 8  # as many as PgBouncer lends
+SETTINGS = {
+    "statement_timeout": "2s",
+    "lock_timeout": "1500ms",
+    "idle_in_transaction_session_timeout": "10s",
+    "TimeZone": "UTC",
+}
+WRITE = "DELETE FROM users WHERE false"
+
+
+def run(engine: str | None, statement: str) -> object:
+    """Return what the statement does on this engine of the app: its first value, or why it is refused."""
+    try:
+        with db.engines[engine].begin() as connection:
+            result = connection.execute(text(statement))
+            return result.scalar() if result.returns_rows else "done"
+    except DBAPIError as error:
+        return reason_of(error)
+
+
+def read_and_write(_: int) -> set[object]:
+    """Take turns, so that a connection of PgBouncer's is lent now to a reader and now to a writer."""
+    with app.app_context():
+        return {(engine, run(engine, WRITE)) for _ in range(20) for engine in (READ, None)}
+
+
+app = create_app()
+with app.app_context():
+    for engine in (READ, None):
+        settings = {name: run(engine, f"SHOW {name}") for name in SETTINGS}
+        assert settings == SETTINGS, settings
+
+        begun = time.monotonic()
+        reason = run(engine, "SELECT pg_sleep(60)")
+        assert reason == "canceling statement due to statement timeout", reason
+        seconds = time.monotonic() - begun
+        sys.stdout.write(f"{engine or 'write'}: the database ended a statement after {seconds:.1f} s\n")
+
+with ThreadPoolExecutor(AT_ONCE) as pool:
+    answers = set().union(*pool.map(read_and_write, range(AT_ONCE)))
+assert answers == {(READ, "cannot execute DELETE in a read-only transaction"), (None, "done")}, answers
+sys.stdout.write("what only reads was refused to write, and what writes was not, by turns\n")
