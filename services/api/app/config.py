@@ -13,8 +13,16 @@ import click
 import psycopg2
 from flask import Flask, current_app
 from psycopg2 import extensions
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, ValidationInfo
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+)
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
@@ -148,29 +156,28 @@ def _limit(value: object) -> object:
     raise ValueError("must be off, or a number and a time such as 5/10m: 1 to 1000 in 1s to 1h")
 
 
-DatabaseUrl = Annotated[URL, NoDecode, BeforeValidator(_database_url)]
+DatabaseUrl = Annotated[URL, BeforeValidator(_database_url)]
 SigningKey = Annotated[SecretStr, AfterValidator(_hard_to_guess)]
-SigningKeys = Annotated[tuple[SigningKey, ...], NoDecode, BeforeValidator(_split)]
+SigningKeys = Annotated[tuple[SigningKey, ...], BeforeValidator(_split)]
 HostName = Annotated[str, AfterValidator(_host_name)]
-HostNames = Annotated[tuple[HostName, ...], NoDecode, BeforeValidator(_split)]
+HostNames = Annotated[tuple[HostName, ...], BeforeValidator(_split)]
 Network = Annotated[IPv4Network | IPv6Network, AfterValidator(_network)]
-Networks = Annotated[tuple[Network, ...], NoDecode, BeforeValidator(_split)]
-OptionalLimit = Annotated[Limit | None, NoDecode, BeforeValidator(_limit)]
+Networks = Annotated[tuple[Network, ...], BeforeValidator(_split)]
+OptionalLimit = Annotated[Limit | None, BeforeValidator(_limit)]
 Origin = Annotated[str, AfterValidator(_origin)]
-Origins = Annotated[tuple[Origin, ...], NoDecode, BeforeValidator(_split)]
+Origins = Annotated[tuple[Origin, ...], BeforeValidator(_split)]
 Whole = Annotated[int, BeforeValidator(_whole)]
 Switch = Annotated[bool, BeforeValidator(_true_or_false)]
 Name = Annotated[str, Field(max_length=255), AfterValidator(_not_blank)]
 
 
-class Settings(BaseSettings):
+class Settings(BaseModel):
     """One field an environment variable, in the order of .env.example, which gives the reasons."""
 
-    model_config = SettingsConfigDict(
-        alias_generator=str.upper,  # with case_sensitive: `port` is another program's variable
+    model_config = ConfigDict(
+        alias_generator=str.upper,
         arbitrary_types_allowed=True,
-        case_sensitive=True,
-        env_ignore_empty=True,
+        extra="forbid",
         frozen=True,
         hide_input_in_errors=True,
     )
@@ -220,9 +227,9 @@ class Settings(BaseSettings):
 def load() -> Settings:
     """Read the environment. Raises InvalidSettings, which never tells a secret."""
     wrong: dict[str, str] = {}
-    given = _development_defaults(wrong) | _secrets_from_files(wrong)
+    given = _development_defaults(wrong) | _secrets_from_files(wrong) | _environment()
     try:
-        settings = Settings(**given)  # type: ignore[arg-type]
+        settings = Settings.model_validate(given)
     except ValidationError as error:
         for item in error.errors(include_url=False, include_input=False):
             name = str(item["loc"][0])
@@ -269,6 +276,12 @@ def _reason(kind: str, message: str) -> str:
     if kind == "missing":
         return "is required in production"
     return re.sub("^(Value error, |Input |String )", "", message)
+
+
+def _environment() -> dict[str, str]:
+    """Return what is given; empty counts as not given."""
+    names = map(str.upper, Settings.model_fields)
+    return {name: os.environ[name] for name in names if os.environ.get(name)}
 
 
 def _secrets_from_files(wrong: dict[str, str]) -> dict[str, str]:

@@ -26,7 +26,7 @@ def refuse_unmarked(url: URL) -> URL:
 def settings_for(url: URL | str, **others: object) -> Settings:
     given = {"flask_env": "testing", "database_url": url, "secret_key": SECRET_KEY} | others
     given.setdefault("slow_request_ms", 0)  # what is logged must not depend on how busy the machine is
-    return Settings(**{name.upper(): value for name, value in given.items()})  # type: ignore[arg-type]
+    return Settings(**{name.upper(): value for name, value in given.items()})
 
 
 @pytest.fixture(scope="session")
