@@ -8,11 +8,11 @@ from functools import wraps
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 import click
 from flask import Flask, current_app
-from flask.cli import AppGroup, with_appcontext
+from flask.cli import AppGroup, ScriptInfo, with_appcontext
 from sqlalchemy.exc import SQLAlchemyError
 
 from app import config, deployment_check, server
@@ -37,10 +37,23 @@ token = AppGroup("token", help="Tokens: sweep away the expired ones, revoke all.
 
 
 def init_app(app: Flask) -> None:
+    app.cli.add_command(MigrationCommands("db", help="Perform database migrations."))
     for command in (user, token, configuration, serve, print_openapi, write_tour):
         app.cli.add_command(command)
     if find_spec("scaffold"):  # a tool of development, which the image does not have
         import_module("scaffold.commands").init_app(app)
+
+
+class MigrationCommands(click.Command):
+    """`flask db`, until it is called: then Flask-Migrate's takes its place."""
+
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any
+    ) -> click.Context:
+        app = parent.ensure_object(ScriptInfo).load_app()
+        import_module("app.migrations").init_app(app)
+        group: click.Command = app.cli.commands[self.name]
+        return group.make_context(info_name, args, parent, **extra)
 
 
 def _tells_failures(command: Callable[P, R]) -> Callable[P, R]:

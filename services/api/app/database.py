@@ -1,5 +1,6 @@
 """The database: `db`, what holds for each of its connections, and its health."""
 
+import ast
 import logging
 import select
 from functools import cache
@@ -9,14 +10,11 @@ from time import monotonic, perf_counter
 from typing import Any, ClassVar
 
 import psycopg2
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from flask import Flask, g, has_request_context
-from flask_migrate import Migrate
 from flask_sqlalchemy import SQLAlchemy
 from flask_sqlalchemy.session import Session as FlaskSession
 from psycopg2 import extensions
-from sqlalchemy import Connection, Engine, event
+from sqlalchemy import Connection, Engine, event, inspect, text
 from sqlalchemy.exc import DBAPIError, DisconnectionError, SQLAlchemyError
 
 from app.config import Settings
@@ -48,7 +46,6 @@ class Session(FlaskSession):
 
 
 db = SQLAlchemy(metadata=METADATA, session_options={"class_": Session, "expire_on_commit": False})
-migrate = Migrate(db=db, directory=MIGRATIONS)
 
 
 def init_app(app: Flask, settings: Settings) -> None:
@@ -72,7 +69,6 @@ def init_app(app: Flask, settings: Settings) -> None:
         }
         app.config["SQLALCHEMY_BINDS"] = {READ: read_only}
     db.init_app(app)
-    migrate.init_app(app)
     with app.app_context():
         for engine in db.engines.values():
             listen(engine)
@@ -131,19 +127,42 @@ def failing_check() -> str | None:
     A revision that this code does not know is a newer release's: it has migrated and will replace us.
     """
     try:
-        applied = set(MigrationContext.configure(db.session.connection()).get_current_heads())
+        applied = applied_revisions()
     except SQLAlchemyError as error:
         logger.warning("not ready: %s", reason_of(error))
         return "database"
-    heads, known = _revisions()
+    heads, known = revisions()
     return None if applied == heads or applied - known else "migrations"
 
 
+def applied_revisions() -> set[str]:
+    connection = db.session.connection()
+    if not inspect(connection).has_table("alembic_version"):
+        return set()
+    return set(connection.scalars(text("SELECT version_num FROM alembic_version")))
+
+
 @cache
-def _revisions() -> tuple[set[str], set[str]]:
-    """Return the newest revisions of this code, and all."""
-    scripts = ScriptDirectory(str(MIGRATIONS))
-    return set(scripts.get_heads()), {script.revision for script in scripts.walk_revisions()}
+def revisions(migrations: Path = MIGRATIONS) -> tuple[set[str], set[str]]:
+    """Return the newest revisions of this code, and all. Alembic would take longer to load than this app."""
+    known, older = set(), {None}
+    for file in (migrations / "versions").glob("*.py"):
+        constants = _constants(file, "revision", "down_revision")
+        known.add(constants["revision"])
+        before = constants["down_revision"]  # of a merge a tuple
+        older |= set(before) if isinstance(before, tuple) else {before}
+    return known - older, known
+
+
+def _constants(file: Path, *names: str) -> dict[str, Any]:
+    """Return what a Python file assigns to these names, without running it."""
+    found = {}
+    for statement in ast.parse(file.read_text(encoding="utf-8")).body:
+        match statement:
+            case ast.Assign([ast.Name(name)], value) | ast.AnnAssign(ast.Name(name), _, ast.expr() as value):
+                if name in names:
+                    found[name] = ast.literal_eval(value)
+    return found
 
 
 def _limited(milliseconds: int) -> type["LimitedConnection"]:

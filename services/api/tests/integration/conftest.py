@@ -17,7 +17,7 @@ from flask.testing import FlaskClient, FlaskCliRunner
 from sqlalchemy import URL
 from werkzeug.test import TestResponse
 
-from app import create_app, logs, server
+from app import create_app, logs, migrations, server
 from app.authentication import lifetimes, passwords
 from app.blueprint import openapi
 from app.config import APP_NAME
@@ -147,6 +147,7 @@ def migrated_app(database_url: URL) -> Iterator[Flask]:
     # Eight may hash at the same time here, as many as the server has threads; one test is about how many may.
     app.extensions["passwords"] = Passwords("argon2id", 15, APP_NAME, threads=16)
     app.after_request(refuse_undocumented)
+    migrations.init_app(app)
     with app.app_context():
         flask_migrate.upgrade()
     yield app

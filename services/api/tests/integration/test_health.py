@@ -49,9 +49,9 @@ def test_readiness_tells_whether_the_database_is_migrated(
 
 
 def test_an_older_revision_that_the_code_knows_is_not_ready(app: Flask, client: FlaskClient) -> None:
-    _, known = database._revisions()
+    _, known = database.revisions()
 
-    with patch("app.database._revisions", return_value=({"later"}, {*known, "later"})):
+    with patch("app.database.revisions", return_value=({"later"}, {*known, "later"})):
         assert problem(client.get("/health/ready")) == (503, "not_ready")
 
 

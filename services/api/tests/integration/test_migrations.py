@@ -16,8 +16,8 @@ from alembic.script import ScriptDirectory
 from flask import Flask
 from sqlalchemy import URL, create_engine, inspect, text
 
-from app import create_app
-from app.database import MIGRATIONS, db
+from app import create_app, migrations
+from app.database import MIGRATIONS, db, revisions
 from tests.conftest import SECRET_KEY, settings_for
 from tests.integration.conftest import People
 
@@ -43,6 +43,7 @@ def empty_url(database_url: URL, tmp_path: Path) -> Iterator[URL]:
 @pytest.fixture
 def app(empty_url: URL) -> Iterator[Flask]:
     app = create_app(settings_for(empty_url))
+    migrations.init_app(app)
     with app.app_context():
         yield app
         db.session.remove()
@@ -75,6 +76,24 @@ def test_an_older_release_leaves_what_a_newer_one_has_migrated(app: Flask) -> No
 
 def test_there_is_one_head() -> None:
     assert len(ScriptDirectory(str(MIGRATIONS)).get_heads()) == 1
+
+
+@pytest.mark.parametrize("is_merged", [False, True])
+def test_the_revisions_are_read_as_alembic_reads_them(is_merged: bool, tmp_path: Path) -> None:
+    folder = shutil.copytree(MIGRATIONS, tmp_path / "migrations")
+    head = ScriptDirectory(str(folder)).get_current_head()
+    for name in ("branch", "twig"):
+        (folder / "versions" / f"{name}.py").write_text(
+            f"revision: str = {name!r}\ndown_revision = {head!r}\n"
+        )
+    if is_merged:
+        (folder / "versions" / "merge.py").write_text(
+            "revision = 'merge'\ndown_revision = ('branch', 'twig')\n"
+        )
+
+    scripts = ScriptDirectory(str(folder))
+    known = {script.revision for script in scripts.walk_revisions()}
+    assert revisions(folder) == (set(scripts.get_heads()), known)
 
 
 def test_every_constraint_has_a_name(app: Flask) -> None:

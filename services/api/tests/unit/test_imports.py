@@ -13,6 +13,7 @@ LAYERS = [
     {"app.server", "app.worker"},
     {"app.blueprint", "app.tour"},
     {"app.authentication", "app.limits"},
+    {"app.migrations"},
     {"app.database", "app.jwt_profile"},
     {
         "app.config",
