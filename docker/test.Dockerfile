@@ -6,6 +6,10 @@ COPY services/api/requirements-dev.txt /tmp/
 RUN pip install --no-cache-dir --disable-pip-version-check --root-user-action=ignore \
       --only-binary :all: --require-hashes -r /tmp/requirements-dev.txt
 
+# As in Dockerfile.web: the official image leaves the bytecode out.
+RUN python -m compileall -q -j 0 -x '/(site|dist)-packages/|/(idlelib|pydoc_data|test|tkinter|turtledemo)/' \
+      "$(python -c 'import sysconfig; print(sysconfig.get_path("stdlib"))')"
+
 # .dockerignore names all that comes along. The modes of a checkout depend on its owner's umask. Compiled, because many
 # tests start processes, and none of them may write here.
 COPY . /repository

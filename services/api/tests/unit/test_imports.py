@@ -1,9 +1,13 @@
-"""The layers: imports point inward only, and what must not know Flask does not."""
+"""What imports what: inward only, the domain without Flask, and no more than serving needs."""
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+
+from tests.conftest import NEVER_OPENED, SECRET_KEY
 
 APP = Path(__file__).parents[2] / "app"
 # From the outside in. A module may import its own layer and those behind it.
@@ -27,6 +31,16 @@ LAYERS = [
     {"app.exceptions", "app.clock", "app.healthcheck", "app.strict_json"},
 ]
 MODULES = sorted(APP.rglob("*.py"))
+# Each takes a tenth of what the whole app takes to load, or is a tool of development.
+NOT_TO_SERVE = {
+    "alembic",
+    "flask_migrate",
+    "gunicorn",
+    "prometheus_client",
+    "pydantic_settings",
+    "pytest",
+    "scaffold",
+}
 
 
 def name_of(file: Path) -> str:
@@ -99,3 +113,21 @@ def test_the_domain_knows_no_flask_and_commits_nothing(file: Path) -> None:
     assert not [name for name in imports_of(ast.parse(source)) if "flask" in name or "werkzeug" in name]
     assert ".commit()" not in source
     assert ".rollback()" not in source
+
+
+def test_a_start_loads_nothing_that_serving_does_not_need(tmp_path: Path) -> None:
+    for name in ("app", "migrations"):  # as in the image, which has no tools of development
+        (tmp_path / name).symlink_to(APP.parent / name)
+    code = "import sys, flask.cli, app; app.create_app(); print(*sys.modules)"
+
+    loaded = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env={"DATABASE_URL": NEVER_OPENED, "SECRET_KEY": SECRET_KEY},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    ).stdout.split()
+
+    assert "app.server" in loaded
+    assert NOT_TO_SERVE & set(loaded) == set()
