@@ -26,7 +26,7 @@ from app.exceptions import (
 from app.forwarded import network_of
 from app.jwt_profile import ALGORITHM, Profile, decode, remember
 from app.model.models import Role, TokenType
-from app.model.passwords import Passwords
+from app.model.passwords import HASHERS, Passwords
 from app.model.session_repository import Lifetimes, Origin, Presented
 from app.model.token_repository import Holder, holder
 
@@ -51,7 +51,7 @@ def init_app(app: Flask, settings: Settings) -> None:
         JWT_COOKIE_CSRF_PROTECT=False,  # else a random claim makes each token unrepeatable
     )
     app.extensions["passwords"] = Passwords(
-        settings.password_hasher, settings.password_min_length, APP_NAME, settings.threads
+        HASHERS[settings.password_hasher], settings.password_min_length, APP_NAME, settings.threads
     )
     profile = Profile(app)
     profile.user_lookup_loader(_load)

@@ -38,11 +38,11 @@ class Argon2id:
     """argon2id with the parameters of the OWASP Password Storage Cheat Sheet: 19 MiB, 2 passes, 1 lane."""
 
     prefix = "$argon2id$"
-    # Well-formed, of the current parameters and nobody's: costs what any verification costs.
-    decoy = PasswordHash(f"$argon2id$v=19$m=19456,t=2,p=1${'A' * 22}${'A' * 43}")
 
-    def __init__(self) -> None:
-        self._argon2 = Argon2(time_cost=2, memory_cost=19456, parallelism=1)
+    def __init__(self, kibibytes: int = 19456, passes: int = 2) -> None:
+        self._argon2 = Argon2(time_cost=passes, memory_cost=kibibytes, parallelism=1)
+        # Well-formed, of the current parameters and nobody's: costs what any verification costs.
+        self.decoy = PasswordHash(f"$argon2id$v=19$m={kibibytes},t={passes},p=1${'A' * 22}${'A' * 43}")
 
     def hash(self, password: str) -> PasswordHash:
         return PasswordHash(self._argon2.hash(password))
@@ -111,12 +111,12 @@ class Bulkhead:
 class Passwords:
     """The one door for passwords: what comes in is checked, hashed and verified here.
 
-    Every known strategy verifies; `hasher` names the one that writes. Passwords are compared in Unicode's
+    Every known strategy verifies; `hasher` is the one that writes. Passwords are compared in Unicode's
     normalization form C, so that the same password typed on another system is the same.
     """
 
-    def __init__(self, hasher: str, min_length: int, app_name: str, threads: int) -> None:
-        self._hasher = HASHERS[hasher]
+    def __init__(self, hasher: Hasher, min_length: int, app_name: str, threads: int) -> None:
+        self._hasher = hasher
         self._bulkhead = Bulkhead(threads)
         self._min_length = min_length
         self._app_name = app_name

@@ -24,7 +24,7 @@ from app.config import APP_NAME
 from app.database import db
 from app.jwt_profile import encode
 from app.model.models import Base, Role
-from app.model.passwords import PasswordHash, Passwords
+from app.model.passwords import Argon2id, PasswordHash, Passwords
 from app.model.session_repository import Origin, SessionRepository
 from app.model.user_repository import UserRepository
 from tests.conftest import NEVER_OPENED, settings_for
@@ -145,7 +145,7 @@ def refuse_undocumented(response: Response) -> Response:
 def migrated_app(database_url: URL) -> Iterator[Flask]:
     app = create_app(settings_for(database_url))
     # Eight may hash at the same time here, as many as the server has threads; one test is about how many may.
-    app.extensions["passwords"] = Passwords("argon2id", 15, APP_NAME, threads=16)
+    app.extensions["passwords"] = Passwords(Argon2id(), 15, APP_NAME, threads=16)
     app.after_request(refuse_undocumented)
     migrations.init_app(app)
     with app.app_context():
@@ -162,9 +162,17 @@ def password_hash(migrated_app: Flask) -> PasswordHash:
         return passwords().hash(PASSWORD)
 
 
+@pytest.fixture(scope="session")
+def cheap_passwords() -> Passwords:
+    """Passwords whose hashes cost nearly nothing, where nobody races while one is made."""
+    return Passwords(Argon2id(kibibytes=8, passes=1), 15, APP_NAME, threads=16)
+
+
 @pytest.fixture
-def app(migrated_app: Flask) -> Iterator[Flask]:
+def app(migrated_app: Flask, cheap_passwords: Passwords) -> Iterator[Flask]:
     """The app inside one transaction: what it commits are savepoints, and the end rolls back."""
+    own_passwords = migrated_app.extensions["passwords"]
+    migrated_app.extensions["passwords"] = cheap_passwords
     db.session.session_factory.configure(join_transaction_mode="create_savepoint")
     with migrated_app.app_context():
         engines: Any = db.engines
@@ -177,6 +185,7 @@ def app(migrated_app: Flask) -> Iterator[Flask]:
     engines.update(own)
     transaction.rollback()
     connection.close()
+    migrated_app.extensions["passwords"] = own_passwords
 
 
 @pytest.fixture
@@ -190,8 +199,8 @@ def runner(app: Flask) -> FlaskCliRunner:
 
 
 @pytest.fixture
-def people(app: Flask, password_hash: PasswordHash) -> People:
-    return People(app, password_hash)
+def people(app: Flask, cheap_passwords: Passwords) -> People:
+    return People(app, cheap_passwords.hash(PASSWORD))
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ EACH_HASHER = pytest.mark.parametrize("name", HASHERS)
 
 
 def passwords(hasher: str = "argon2id", min_length: int = 15) -> Passwords:
-    return Passwords(hasher, min_length, "flask-api", threads=8)
+    return Passwords(HASHERS[hasher], min_length, "flask-api", threads=8)
 
 
 @EACH_HASHER
@@ -203,4 +203,6 @@ def test_nobody_waits_longer_than_a_second_to_hash() -> None:
 
 
 def test_one_thread_can_hash() -> None:
-    assert passwords().verify(PASSWORD, Passwords("argon2id", 15, "flask-api", threads=1).hash(PASSWORD))
+    assert passwords().verify(
+        PASSWORD, Passwords(HASHERS["argon2id"], 15, "flask-api", threads=1).hash(PASSWORD)
+    )
