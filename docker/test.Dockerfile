@@ -6,14 +6,15 @@ COPY services/api/requirements-dev.txt /tmp/
 RUN pip install --no-cache-dir --disable-pip-version-check --root-user-action=ignore \
       --only-binary :all: --require-hashes -r /tmp/requirements-dev.txt
 
-# As in Dockerfile.web: the official image leaves the bytecode out.
+# As in Dockerfile.web: the official image leaves the bytecode out. pytest has its own of what it rewrites, its plugins.
 RUN python -m compileall -q -j 0 -x '/(site|dist)-packages/|/(idlelib|pydoc_data|test|tkinter|turtledemo)/' \
-      "$(python -c 'import sysconfig; print(sysconfig.get_path("stdlib"))')"
+      "$(python -c 'import sysconfig; print(sysconfig.get_path("stdlib"))')" \
+ && python -m pytest --version --version
 
 # .dockerignore names all that comes along. The modes of a checkout depend on its owner's umask. Compiled, because many
 # tests start processes, and none of them may write here.
 COPY . /repository
-RUN chmod -R u=rwX,go=rX /repository && python -m compileall -q /repository/services/api/app
+RUN chmod -R u=rwX,go=rX /repository && python -m compileall -q /repository/services/api
 
 # Not root, from whom no file is safe: a test would see other failures than the API.
 USER 10001:10001

@@ -10,10 +10,10 @@ from flask import Flask
 
 from app import create_app
 from app.model.models import Role
-from app.model.passwords import PasswordHash
+from app.model.passwords import Passwords
 from tests import fuzzing
 from tests.conftest import NEVER_OPENED, settings_for
-from tests.integration.conftest import People
+from tests.integration.conftest import PASSWORD, People
 
 pytestmark = pytest.mark.any_database
 names = (f"fuzz-{number}" for number in count())
@@ -33,11 +33,14 @@ schema = schemathesis.openapi.from_wsgi("/openapi.json", stage, config=fuzzing.C
 
 
 @pytest.fixture
-def fuzzed_people(committed_app: Flask, password_hash: PasswordHash) -> Iterator[People]:
+def fuzzed_people(committed_app: Flask, cheap_passwords: Passwords) -> Iterator[People]:
+    own_passwords = committed_app.extensions["passwords"]
+    committed_app.extensions["passwords"] = cheap_passwords
     stage.app = committed_app
     committed_app.config["PROPAGATE_EXCEPTIONS"] = False  # a defect is to be answered, and found
-    yield People(committed_app, password_hash)
+    yield People(committed_app, cheap_passwords.hash(PASSWORD))
     committed_app.config["PROPAGATE_EXCEPTIONS"] = None
+    committed_app.extensions["passwords"] = own_passwords
 
 
 @schema.parametrize()

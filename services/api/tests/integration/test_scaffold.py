@@ -12,7 +12,7 @@ from tests.conftest import SECRET_KEY
 
 REPOSITORY = Path(__file__).parents[4]
 FOLDERS = ["app", "migrations", "scaffold", "tests"]
-IGNORED = shutil.ignore_patterns("__pycache__", "node_modules")
+IGNORED = shutil.ignore_patterns("node_modules")
 # Names that nobody gives a resource: the tests run beside those of resources that have been added.
 BOOK = ["trial_book", "title:str(200)!~", "price:decimal(10,2)", "published:date?", "genre:enum(novel,poem)",
         "isbn:str(13)^", "author:ref(user)", "--owned"]  # fmt: skip
@@ -26,7 +26,7 @@ THING = [
 
 
 class Copy:
-    """A copy of what the scaffolder works on."""
+    """A copy of what the scaffolder works on, with its bytecode: each command is a process, and loads all."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder

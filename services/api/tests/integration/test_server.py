@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from itertools import cycle
 from pathlib import Path
+from typing import IO
 
 import httpx
 import pytest
@@ -58,7 +59,14 @@ def exchange(url: str, raw: bytes) -> tuple[int, dict[str, str], bytes]:
 class Process:
     """`flask serve`, or another command that serves, in a process of its own."""
 
-    def __init__(self, database: URL, command: Sequence[str] = FLASK_SERVE, **settings: str) -> None:
+    def __init__(
+        self,
+        database: URL,
+        command: Sequence[str] = FLASK_SERVE,
+        output: int | IO[str] = subprocess.PIPE,
+        /,
+        **settings: str,
+    ) -> None:
         with socket.create_server(("127.0.0.1", 0)) as free:
             self.port = free.getsockname()[1]
         environment = {
@@ -70,7 +78,7 @@ class Process:
         }
         self.popen = subprocess.Popen(
             command,
-            cwd=API, env=environment | settings, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            cwd=API, env=environment | settings, stdout=output, stderr=subprocess.STDOUT, text=True,
             start_new_session=True,
         )  # fmt: skip
         self.url = f"http://127.0.0.1:{self.port}"
@@ -117,8 +125,16 @@ def process(request: pytest.FixtureRequest, start: Callable[..., Process]) -> Pr
 
 
 @pytest.fixture(scope="module")
-def gunicorn(migrated_app: Flask) -> Iterator[str]:
-    process = Process(migrated_app.extensions["settings"].database_url, **BY["gunicorn"])
+def gunicorn_log(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("gunicorn") / "log"
+
+
+@pytest.fixture(scope="module")
+def gunicorn(migrated_app: Flask, gunicorn_log: Path) -> Iterator[str]:
+    with gunicorn_log.open("w") as output:
+        process = Process(
+            migrated_app.extensions["settings"].database_url, FLASK_SERVE, output, **BY["gunicorn"]
+        )
     yield process.url
     process.kill()
 
@@ -419,14 +435,15 @@ def test_gunicorn_holds_the_same_limits_and_believes_no_proxy(
     ],
 )
 def test_what_gunicorn_refuses_is_a_problem_and_leaves_no_word(
-    start: Callable[..., Process], raw: bytes, status: int
+    gunicorn: str, gunicorn_log: Path, raw: bytes, status: int
 ) -> None:
-    process = start(**BY["gunicorn"])
-    with socket.create_connection(("127.0.0.1", process.port), timeout=10) as client:
+    before = gunicorn_log.stat().st_size
+    address = httpx.URL(gunicorn)
+    with socket.create_connection((address.host, address.port or 80), timeout=10) as client:
         client.sendall(raw)
         client.shutdown(socket.SHUT_WR)
         answer = b"".join(iter(lambda: client.recv(65_536), b""))
-    _, output = process.stop()
+    output = gunicorn_log.read_text()[before:]
 
     assert f"HTTP/1.1 {status}".encode() in answer
     last = answer[answer.rindex(b"HTTP/1.1") :]
