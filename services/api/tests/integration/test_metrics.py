@@ -161,21 +161,20 @@ def test_the_requests_of_all_processes_add_up_and_outlive_them(
     def told(name: str, **labels: str) -> float | None:
         return sample(httpx.get(f"{process.url}/metrics", timeout=20).text, name, **labels)
 
-    def becomes(value: int) -> bool:
-        """Whether the pools of those that live have this size together, soon."""
-        for _ in range(100):
-            if told("database_pool_size") == value:
-                return True
+    def pools(expected: int) -> float | None:
+        """Return what the pools of those that live have together, when it is as expected or after 20 seconds."""
+        deadline = time.monotonic() + 20
+        while (size := told("database_pool_size")) != expected and time.monotonic() < deadline:
             time.sleep(0.1)
-        return False
+        return size
 
-    assert becomes(2 * pool)
+    assert pools(2 * pool) == 2 * pool
     for _ in range(60):
         httpx.get(f"{process.url}/problems", timeout=20)
     assert told("http_requests_total", **of_problems) == 60
 
     process.popen.send_signal(signal.SIGTTOU)  # gunicorn's word for: one process fewer
 
-    assert becomes(pool)
+    assert pools(pool) == pool
     assert told("http_requests_total", **of_problems) == 60
     process.stop()

@@ -129,9 +129,9 @@ def migration_lock(url: URL) -> Iterator[None]:
 def test_a_migration_that_the_database_refuses_is_told_in_one_line(
     app: Flask, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    migrations = shutil.copytree(MIGRATIONS, tmp_path / "migrations")
+    folder = shutil.copytree(MIGRATIONS, tmp_path / "migrations")
     head = ScriptDirectory(str(MIGRATIONS)).get_current_head()
-    (migrations / "versions" / "broken.py").write_text(
+    (folder / "versions" / "broken.py").write_text(
         "from alembic import op\n"
         f"revision, down_revision = 'broken', {head!r}\n"
         "def upgrade():\n"
@@ -141,7 +141,7 @@ def test_a_migration_that_the_database_refuses_is_told_in_one_line(
     flask_migrate.upgrade()
 
     with pytest.raises(SystemExit) as ended:
-        flask_migrate.upgrade(directory=str(migrations))
+        flask_migrate.upgrade(directory=str(folder))
 
     assert ended.value.code == 1
     assert re.search("The database cannot be migrated: .*nowhere", caplog.messages[-1])
@@ -171,13 +171,14 @@ def test_a_migration_takes_its_time_where_its_role_has_the_limits_of_requests(
         for limit in ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout"):
             role = f'ALTER ROLE CURRENT_USER IN DATABASE "{empty_url.database}"'
             connection.execute(text(f"{role} SET {limit} = '100ms'"))
-    migrations = shutil.copytree(MIGRATIONS, tmp_path / "migrations")
+    folder = shutil.copytree(MIGRATIONS, tmp_path / "migrations")
     head = ScriptDirectory(str(MIGRATIONS)).get_current_head()
-    (migrations / "versions" / "slow.py").write_text(SLOW_MIGRATION.format(head=head))
+    (folder / "versions" / "slow.py").write_text(SLOW_MIGRATION.format(head=head))
     with_options = create_app(settings_for(empty_url.update_query_dict({"options": "-c work_mem=5MB"})))
+    migrations.init_app(with_options)
 
     with with_options.app_context():
-        flask_migrate.upgrade(directory=str(migrations))
+        flask_migrate.upgrade(directory=str(folder))
 
     with db.engine.connect() as connection:
         seen = connection.execute(text("SELECT patience, memory, locks FROM seen")).one()
