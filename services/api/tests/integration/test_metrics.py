@@ -162,7 +162,7 @@ def test_the_requests_of_all_processes_add_up_and_outlive_them(
         return sample(httpx.get(f"{process.url}/metrics", timeout=20).text, name, **labels)
 
     def pools(expected: int) -> float | None:
-        """Return what the pools of those that live have together, when it is as expected or after 20 seconds."""
+        """Return what the pools of those that live have together: as expected, or after 20 seconds."""
         deadline = time.monotonic() + 20
         while (size := told("database_pool_size")) != expected and time.monotonic() < deadline:
             time.sleep(0.1)
