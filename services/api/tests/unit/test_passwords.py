@@ -7,9 +7,11 @@ from time import monotonic, process_time
 
 import pytest
 
+from app import create_app
 from app.exceptions import Overloaded, PasswordRefused
 from app.model import common_passwords
 from app.model.passwords import HASHERS, Bulkhead, Hasher, Passwords
+from tests.conftest import NEVER_OPENED, settings_for
 
 PASSWORD = "correct horse battery staple"
 EACH_HASHER = pytest.mark.parametrize("name", HASHERS)
@@ -30,6 +32,15 @@ def test_a_hash_verifies_its_password_and_no_other(name: str) -> None:
     assert door.verify(PASSWORD, hashed)
     assert not door.verify(PASSWORD + ".", hashed)
     assert len(hashed) <= 255
+
+
+@pytest.mark.parametrize(
+    ("name", "cost"), [("argon2id", "$argon2id$v=19$m=19456,t=2,p=1$"), ("scrypt", "$scrypt$ln=14,r=8,p=5$")]
+)
+def test_the_app_hashes_at_full_cost_as_most_of_its_tests_do_not(name: str, cost: str) -> None:
+    door = create_app(settings_for(NEVER_OPENED, password_hasher=name)).extensions["passwords"]
+
+    assert door.hash(PASSWORD).startswith(cost)
 
 
 @EACH_HASHER
