@@ -44,8 +44,11 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         signal.signal(signal.SIGINT, signal.SIG_IGN)
 
     def handle_exit(self, sig: int, frame: Any) -> None:
-        lifecycle.stopping(self.app.wsgi()).set()
-        super().handle_exit(sig, frame)
+        """Begin to stop, once: gunicorn sends the signal again and again, and one that came while the event
+        is being set would wait for its lock for ever."""
+        if self.alive:
+            super().handle_exit(sig, frame)  # and so it is not
+            lifecycle.stopping(self.app.wsgi()).set()
 
     def set_accept_enabled(self, enabled: bool) -> None:
         super().set_accept_enabled(enabled)

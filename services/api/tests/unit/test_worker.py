@@ -1,0 +1,32 @@
+"""gunicorn's worker: what no request to it shows."""
+
+import signal
+from threading import Event
+from types import SimpleNamespace
+
+from flask import Flask
+
+from app import lifecycle
+from app.worker import Worker
+
+
+def test_a_signal_while_one_is_handled_does_not_wait_for_it() -> None:
+    class Interrupted(Event):
+        times = 0
+
+        def set(self) -> None:
+            self.times += 1
+            assert self.times == 1, "the lock is held, by who was interrupted: this would wait for ever"
+            worker.handle_exit(signal.SIGTERM, None)
+            super().set()
+
+    app = Flask("stopping")
+    app.extensions["stopping"] = Interrupted()
+    worker = Worker.__new__(Worker)
+    worker.alive, worker.app = True, SimpleNamespace(wsgi=lambda: app)
+    worker.method_queue = SimpleNamespace(defer=lambda _: None)
+
+    worker.handle_exit(signal.SIGTERM, None)
+
+    assert lifecycle.stopping(app).is_set()
+    assert not worker.alive
