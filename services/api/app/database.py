@@ -1,9 +1,9 @@
 """The database: `db`, what holds for each of its connections, and its health."""
 
-import ast
 import logging
 import select
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 from threading import get_ident
 from time import monotonic, perf_counter
@@ -143,26 +143,11 @@ def applied_revisions() -> set[str]:
 
 
 @cache
-def revisions(migrations: Path = MIGRATIONS) -> tuple[set[str], set[str]]:
-    """Return the newest revisions of this code, and all. Alembic is a tenth of what a start would load."""
-    known, older = set(), {None}
-    for file in (migrations / "versions").glob("*.py"):
-        constants = _constants(file, "revision", "down_revision")
-        known.add(constants["revision"])
-        before = constants["down_revision"]  # of a merge a tuple
-        older |= set(before) if isinstance(before, tuple) else {before}
-    return known - older, known
-
-
-def _constants(file: Path, *names: str) -> dict[str, Any]:
-    """Return what a Python file assigns to these names, without running it."""
-    found = {}
-    for statement in ast.parse(file.read_text(encoding="utf-8")).body:
-        match statement:
-            case ast.Assign([ast.Name(name)], value) | ast.AnnAssign(ast.Name(name), _, ast.expr() as value):
-                if name in names:
-                    found[name] = ast.literal_eval(value)
-    return found
+def revisions() -> tuple[set[str], set[str]]:
+    """Return the newest revisions of this code, and all."""
+    # Loaded when it is asked, not at each start: Alembic would be a tenth of that.
+    scripts = import_module("alembic.script").ScriptDirectory(str(MIGRATIONS))
+    return set(scripts.get_heads()), {script.revision for script in scripts.walk_revisions()}
 
 
 def _limited(milliseconds: int) -> type["LimitedConnection"]:
