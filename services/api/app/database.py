@@ -14,7 +14,7 @@ from flask import Flask, g, has_request_context
 from flask_sqlalchemy import SQLAlchemy
 from flask_sqlalchemy.session import Session as FlaskSession
 from psycopg2 import extensions
-from sqlalchemy import Connection, Engine, event, inspect, text
+from sqlalchemy import Connection, Engine, event
 from sqlalchemy.exc import DBAPIError, DisconnectionError, SQLAlchemyError
 
 from app.config import Settings
@@ -126,8 +126,10 @@ def failing_check() -> str | None:
 
     A revision that this code does not know is a newer release's: it has migrated and will replace us.
     """
+    # Loaded when it is asked, not at each start: Alembic would be a tenth of that.
+    migration = import_module("alembic.runtime.migration")
     try:
-        applied = applied_revisions()
+        applied = set(migration.MigrationContext.configure(db.session.connection()).get_current_heads())
     except SQLAlchemyError as error:
         logger.warning("not ready: %s", reason_of(error))
         return "database"
@@ -135,17 +137,9 @@ def failing_check() -> str | None:
     return None if applied == heads or applied - known else "migrations"
 
 
-def applied_revisions() -> set[str]:
-    connection = db.session.connection()
-    if not inspect(connection).has_table("alembic_version"):
-        return set()
-    return set(connection.scalars(text("SELECT version_num FROM alembic_version")))
-
-
 @cache
 def revisions() -> tuple[set[str], set[str]]:
     """Return the newest revisions of this code, and all."""
-    # Loaded when it is asked, not at each start: Alembic would be a tenth of that.
     scripts = import_module("alembic.script").ScriptDirectory(str(MIGRATIONS))
     return set(scripts.get_heads()), {script.revision for script in scripts.walk_revisions()}
 
