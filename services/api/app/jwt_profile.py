@@ -18,7 +18,10 @@ from app.model.models import Token, TokenType
 
 ALGORITHM = "HS256"
 HS256 = HMACAlgorithm(HMACAlgorithm.SHA256)
-HEADER_TYPE = {TokenType.ACCESS: "at+jwt", TokenType.REFRESH: "rt+jwt"}  # RFC 9068, RFC 8725 3.11
+HEADERS = {  # RFC 9068, RFC 8725 3.11
+    TokenType.ACCESS: {"alg": ALGORITHM, "typ": "at+jwt"},
+    TokenType.REFRESH: {"alg": ALGORITHM, "typ": "rt+jwt"},
+}
 CLAIMS: dict[str, type] = {
     "iss": str, "aud": str, "sub": str, "jti": str, "sid": str, "type": str,
     "iat": int, "nbf": int, "exp": int, "fresh": bool,
@@ -41,7 +44,7 @@ def remember(claims: dict[str, Any], caller: object) -> None:
     """Let the library's `get_jwt`, `get_jwt_identity` and `current_user` tell of a token that we have read.
     Its own `verify_jwt_in_request` would read each twice."""
     g._jwt_extended_jwt = claims
-    g._jwt_extended_jwt_header = {"alg": ALGORITHM, "typ": HEADER_TYPE[TokenType(claims["type"])]}
+    g._jwt_extended_jwt_header = dict(HEADERS[TokenType(claims["type"])])
     g._jwt_extended_jwt_user = {"loaded_user": caller}
     g._jwt_extended_jwt_location = "headers"
 
@@ -58,7 +61,7 @@ def encode(token: Token) -> str:
         "fresh": token.type == TokenType.ACCESS and token.parent_id is None,
     }
     create = create_access_token if token.type == TokenType.ACCESS else create_refresh_token
-    headers = {"typ": HEADER_TYPE[TokenType(token.type)]}
+    headers = HEADERS[TokenType(token.type)]
     return str(create(str(token.user_id), additional_claims=claims, additional_headers=headers))
 
 
@@ -89,7 +92,7 @@ def _verified(encoded: str, keys: list[str]) -> dict[str, Any]:
         if wrong or ids != [str(UUID(id)) for id in ids]:
             raise InvalidToken
         # Exactly these two: no crit, jku, jwk, x5u, zip, nor anything else that a library might heed.
-        if _header(header) != {"alg": ALGORITHM, "typ": HEADER_TYPE[TokenType(claims["type"])]}:
+        if _header(header) != HEADERS[TokenType(claims["type"])]:
             raise InvalidToken
     except (ValueError, TypeError, KeyError) as error:
         raise InvalidToken from error
