@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 from io import StringIO
 from typing import Any
+from unittest.mock import patch
 
 import flask_migrate
 import pytest
@@ -171,8 +172,6 @@ def cheap_passwords() -> Passwords:
 @pytest.fixture
 def app(migrated_app: Flask, cheap_passwords: Passwords) -> Iterator[Flask]:
     """The app inside one transaction: what it commits are savepoints, and the end rolls back."""
-    own_passwords = migrated_app.extensions["passwords"]
-    migrated_app.extensions["passwords"] = cheap_passwords
     db.session.session_factory.configure(join_transaction_mode="create_savepoint")
     with migrated_app.app_context():
         engines: Any = db.engines
@@ -181,11 +180,11 @@ def app(migrated_app: Flask, cheap_passwords: Passwords) -> Iterator[Flask]:
         transaction = connection.begin()
         connection.connect = lambda: nullcontext(connection)  # who would have one of their own joins in
         engines.update(dict.fromkeys(own, connection))
-    yield migrated_app
+    with patch.dict(migrated_app.extensions, passwords=cheap_passwords):
+        yield migrated_app
     engines.update(own)
     transaction.rollback()
     connection.close()
-    migrated_app.extensions["passwords"] = own_passwords
 
 
 @pytest.fixture

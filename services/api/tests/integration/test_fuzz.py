@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from itertools import count
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 import schemathesis
@@ -34,13 +35,11 @@ schema = schemathesis.openapi.from_wsgi("/openapi.json", stage, config=fuzzing.C
 
 @pytest.fixture
 def fuzzed_people(committed_app: Flask, cheap_passwords: Passwords) -> Iterator[People]:
-    own_passwords = committed_app.extensions["passwords"]
-    committed_app.extensions["passwords"] = cheap_passwords
     stage.app = committed_app
     committed_app.config["PROPAGATE_EXCEPTIONS"] = False  # a defect is to be answered, and found
-    yield People(committed_app, cheap_passwords.hash(PASSWORD))
+    with patch.dict(committed_app.extensions, passwords=cheap_passwords):
+        yield People(committed_app, cheap_passwords.hash(PASSWORD))
     committed_app.config["PROPAGATE_EXCEPTIONS"] = None
-    committed_app.extensions["passwords"] = own_passwords
 
 
 @schema.parametrize()
