@@ -254,6 +254,64 @@ def test_a_chunked_body_is_read_like_any_other(url: str) -> None:
     assert response.status_code == 201
 
 
+def test_a_whole_answer_is_sent_at_once_by_the_server_itself(
+    live: Live, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[tuple[bytes, str]] = []
+    send = server.Channel.send
+
+    def note(channel: server.Channel, data: bytes, **options: bool) -> int:
+        sent.append((bytes(data), threading.current_thread().name))
+        return int(send(channel, data, **options))
+
+    monkeypatch.setattr(server.Channel, "send", note)
+
+    exchange(live[0], b"GET /health/live HTTP/1.1\r\nHost: a\r\n\r\n")
+
+    [(data, thread)] = sent
+    assert data.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert data.endswith(b'\r\n\r\n{"status":"ok"}')
+    assert not thread.startswith("waitress")
+
+
+@pytest.mark.parametrize("headers", [[], [("Content-Length", "6")]])
+def test_an_answer_in_parts_is_sent_as_it_is_made(
+    live: Live, committed_app: Flask, monkeypatch: pytest.MonkeyPatch, headers: list[tuple[str, str]]
+) -> None:
+    received = threading.Event()
+
+    def answer(_: object, start_response: Callable[..., object]) -> Iterator[bytes]:
+        start_response("200 OK", headers)
+        yield b"one"
+        received.wait(10)
+        yield b"two"
+
+    monkeypatch.setattr(committed_app, "wsgi_app", answer)
+
+    with httpx.stream("GET", live[0], timeout=5) as response:
+        parts = response.iter_raw()
+        assert next(parts) == b"one"
+        received.set()
+        assert b"".join(parts) == b"two"
+
+
+@pytest.mark.parametrize("size", [1, server.AT_ONCE - 1, server.AT_ONCE, 5_000_000])
+def test_an_answer_of_any_length_arrives_and_the_connection_stays(
+    live: Live, committed_app: Flask, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    def answer(_: object, start_response: Callable[..., object]) -> list[bytes]:
+        start_response("200 OK", [("Content-Length", str(size))])
+        return [b"a" * size]
+
+    monkeypatch.setattr(committed_app, "wsgi_app", answer)
+
+    with httpx.Client(base_url=live[0], timeout=10, limits=httpx.Limits(max_connections=1)) as client:
+        for _ in range(3):
+            response = client.get("/")
+            assert response.content == b"a" * size
+            assert "Connection" not in response.headers
+
+
 @pytest.mark.parametrize("host", ["127.0.0.1", "*"])
 def test_the_server_listens_where_it_is_told(committed_app: Flask, host: str) -> None:
     settings = committed_app.extensions["settings"].model_copy(update={"host": host, "port": 0})
