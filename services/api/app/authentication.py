@@ -137,13 +137,13 @@ def _admit(type: TokenType) -> Caller | Presented:
 
 
 def _load(_: dict[str, Any], claims: dict[str, Any]) -> Caller | Presented:
-    user_id, session_id, token_id = (UUID(claims[name]) for name in ("sub", "sid", "jti"))
+    token_id, session_id = UUID(claims["jti"]), UUID(claims["sid"])
     if claims["type"] == TokenType.REFRESH:
-        g.user_id = user_id  # for the log
-        return Presented(user_id, session_id, token_id)
+        g.user_id = UUID(claims["sub"])  # for the log
+        return Presented(g.user_id, session_id, token_id)
     with reading() as connection:
-        user = holder(connection, token_id, session_id, user_id)
+        user = holder(connection, claims["jti"], claims["sid"], claims["sub"])
     if user is None:
         raise TokenRevoked
-    g.user_id = user_id
+    g.user_id = user.id
     return Caller(user, session_id, token_id)
