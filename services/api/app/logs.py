@@ -38,6 +38,8 @@ def init_app(app: Flask, settings: Settings) -> None:
 def set_up(form: str, level: str) -> None:
     """Write this process's log to standard output as `json` or `text`, unless somebody else has set it up."""
     logging.basicConfig(handlers=[make_handler(form, sys.stdout)])
+    # No line names its thread or its process: they need not be found out for each.
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     logging.getLogger("app").setLevel(level)
     # It warns of every request that waits for a thread.
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)
@@ -102,8 +104,8 @@ def _start() -> None:
 
 def _tell(slow_ms: float, response: Response) -> Response:
     """Tell of the request by its route, not by its path, which a stranger chose. Warn if it was slow."""
-    route = str(request.url_rule or "-")
-    duration_ms = _milliseconds(perf_counter() - g.started)
+    route, kept = str(request.url_rule or "-"), vars(g)
+    duration_ms = _milliseconds(perf_counter() - kept["started"])
     is_slow = duration_ms > slow_ms
     level = logging.WARNING if is_slow else logging.DEBUG if route.startswith("/health/") else logging.INFO
     if not logger.isEnabledFor(level):
@@ -115,9 +117,9 @@ def _tell(slow_ms: float, response: Response) -> Response:
         "status": response.status_code,
         "duration_ms": duration_ms,
         "slow": is_slow or None,
-        "sql_statements": g.get("sql_statements", 0),
-        "sql_ms": _milliseconds(g.get("sql_seconds", 0)),
-        "user_id": g.get("user_id"),
+        "sql_statements": kept.get("sql_statements", 0),
+        "sql_ms": _milliseconds(kept.get("sql_seconds", 0)),
+        "user_id": kept.get("user_id"),
     }
     logger.log(level, "%s %s %d", method, route, response.status_code, extra={"fields": fields})
     return response

@@ -10,9 +10,10 @@ FORM = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
 def request_id() -> str:
     """Return the id of this request: the client's own if it has the right form, else a fresh one."""
-    if "request_id" not in g:
-        g.request_id = choose(request.headers.get("X-Request-ID", ""))
-    return str(g.request_id)
+    kept = vars(g)
+    if "request_id" not in kept:
+        kept["request_id"] = choose(request.headers.get("X-Request-ID", ""))
+    return str(kept["request_id"])
 
 
 def choose(given: str) -> str:
