@@ -1,12 +1,7 @@
-"""Requests that nobody thought of: made from the document by schemathesis, or from a property by hypothesis.
+"""Requests that nobody thought of, made from the document by schemathesis."""
 
-The seed is fixed, so that a run is like the one before. `make fuzz` takes longer, with a new seed each time.
-"""
-
-import os
 from typing import Any
 
-import hypothesis
 import schemathesis
 from schemathesis.config import SchemathesisConfig
 
@@ -14,7 +9,6 @@ from app import create_app
 from app.blueprint import openapi
 from tests.conftest import NEVER_OPENED, settings_for
 
-EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "5"))
 # A schema cannot say that a cursor is not one of ours, that a version is an old one, or that a key was used.
 MORE_THAN_A_SCHEMA_SAYS = {"cursor", "If-Match", "Idempotency-Key"}
 PASSWORD_TO_GUESS = {"auth_register"}  # nor that a password is too easy
@@ -54,22 +48,6 @@ def before_load_schema(_: Any, document: dict[str, Any]) -> None:
             for parameter in operation["parameters"]:
                 if parameter["name"] in ("If-Match", "If-None-Match"):
                     parameter["schema"] = {"type": "string"}
-
-
-def examples(ordinary: int) -> hypothesis.settings:
-    """Return the settings of a test: so many examples in an ordinary run, FUZZ_EXAMPLES in a longer one."""
-    return hypothesis.settings(
-        max_examples=max(ordinary, EXAMPLES),
-        derandomize="FUZZ_EXAMPLES" not in os.environ,
-        deadline=None,
-        database=None,  # what failed is told, not kept in a file
-        suppress_health_check=list(hypothesis.HealthCheck),
-    )
-
-
-SETTINGS = examples(EXAMPLES)
-hypothesis.settings.register_profile("tests", SETTINGS)
-hypothesis.settings.load_profile("tests")
 
 
 def authorization(operation: Any, tokens: dict[str, Any]) -> dict[str, str]:

@@ -8,6 +8,7 @@ import schemathesis
 
 from tests import fuzzing
 from tests.e2e.conftest import PASSWORD
+from tests.examples import FEWEST, examples
 
 
 def test_every_answer_is_as_documented(base_url: str, http: httpx.Client, username: str) -> None:
@@ -24,7 +25,7 @@ def test_every_answer_is_as_documented(base_url: str, http: httpx.Client, userna
 def ask(operation: Any, tokens: dict[str, Any]) -> None:
     """Send many requests of one operation, and validate each answer."""
 
-    @fuzzing.SETTINGS
+    @examples(FEWEST)
     @hypothesis.given(case=operation.as_strategy())
     def ask_once(case: Any) -> None:
         case.call_and_validate(headers=fuzzing.authorization(operation, tokens))

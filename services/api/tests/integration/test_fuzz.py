@@ -14,8 +14,10 @@ from app.model.models import Role
 from app.model.passwords import Passwords
 from tests import fuzzing
 from tests.conftest import NEVER_OPENED, settings_for
+from tests.examples import FEWEST, examples
 from tests.integration.conftest import PASSWORD, People
 
+pytest_plugins = ["schemathesis.pytest.plugin"]
 pytestmark = pytest.mark.any_database
 names = (f"fuzz-{number}" for number in count())
 
@@ -43,7 +45,7 @@ def fuzzed_people(committed_app: Flask, cheap_passwords: Passwords) -> Iterator[
 
 
 @schema.parametrize()
-@fuzzing.SETTINGS
+@examples(FEWEST)
 def test_every_answer_is_as_documented(case: Any, fuzzed_people: People) -> None:
     caller = fuzzed_people(next(names), Role.ADMIN if fuzzing.is_for_admins(case.operation) else Role.USER)
     tokens = {"access_token": caller.access, "refresh_token": caller.refresh}

@@ -1,4 +1,4 @@
-"""Properties that hold for every request, over requests that nobody thought of; see tests/fuzzing.py."""
+"""Properties that hold for every request, over requests that nobody thought of; see tests/examples.py."""
 
 import json
 import re
@@ -17,7 +17,7 @@ from app.exceptions import UsernameRefused, UsernameTaken
 from app.model.passwords import PasswordHash
 from app.model.user_repository import UserRepository
 from app.tour.steps import NOBODYS
-from tests import fuzzing
+from tests.examples import examples
 from tests.integration.conftest import Person, documented_paths, problem
 
 pytestmark = pytest.mark.any_database
@@ -104,7 +104,7 @@ def answer_defects(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(app.config, "PROPAGATE_EXCEPTIONS", False)  # as 500, as a client would see it
 
 
-@fuzzing.examples(80)
+@examples(80)
 @given(st.data())
 def test_another_spelling_of_a_path_is_nowhere(ann: Person, data: st.DataObject) -> None:
     path = data.draw(st.sampled_from([path for path in GET + POST if path != "/"]))
@@ -131,7 +131,7 @@ def test_another_spelling_of_a_path_is_nowhere(ann: Person, data: st.DataObject)
     assert holds(response) in (400, 404, 405), spelling
 
 
-@fuzzing.examples(60)
+@examples(60)
 @given(st.sampled_from(METHODS) | st.text("ABCXYZ-_!", min_size=1, max_size=8), st.sampled_from(GET + POST))
 def test_a_method_is_taken_or_told_which_are(ann: Person, method: str, path: str) -> None:
     response = ask(ann.client, method, path)
@@ -143,7 +143,7 @@ def test_a_method_is_taken_or_told_which_are(ann: Person, method: str, path: str
         assert method not in response.headers["Allow"].split(", ")
 
 
-@fuzzing.examples(80)
+@examples(80)
 @given(
     st.lists(
         st.sampled_from(["limit", "active", "cursor", "=", "&", "1", "100", "101", "0", "+1", "%31", "true",
@@ -171,7 +171,7 @@ def test_a_query_is_understood_or_refused(ann: Person, query: str, path: str) ->
     assert holds(response) == (400 if malformed else 200 if understood else 422)
 
 
-@fuzzing.examples(80)
+@examples(80)
 @given(HEADER_SETS, st.sampled_from(["GET", "HEAD", "OPTIONS", "DELETE"]), st.sampled_from(GET))
 def test_no_header_opens_a_door_or_breaks_one(
     ann: Person, headers: dict[str, str], method: str, path: str
@@ -187,7 +187,7 @@ def test_no_header_opens_a_door_or_breaks_one(
         assert response.headers["X-Request-ID"] == given_id
 
 
-@fuzzing.examples(30)
+@examples(30)
 @given(HEADER_SETS)
 def test_no_header_keeps_the_caller_from_their_account(ann: Person, headers: dict[str, str]) -> None:
     headers["HTTP_AUTHORIZATION"] = f"Bearer {ann.access}"
@@ -197,7 +197,7 @@ def test_no_header_keeps_the_caller_from_their_account(ann: Person, headers: dic
     assert status in ((200, 304) if "HTTP_IF_NONE_MATCH" in headers else (200,))
 
 
-@fuzzing.examples(60)
+@examples(60)
 @given(st.text([chr(code) for code in range(32, 256)], max_size=8) | st.lists(
     st.sampled_from(["a", ".", ":", "80", "65536", "[", "]", "::1", "-", "_", "@", "/", ",", " ", "\t", "%",
     "1.2.3.4", "\xe9"]),
@@ -228,7 +228,7 @@ OPERATIONS = [
 ]
 
 
-@fuzzing.examples(80)
+@examples(80)
 @given(
     st.sampled_from(OPERATIONS),
     JSON_VALUES.map(lambda value: json.dumps(value).encode()) | st.binary(max_size=30),
@@ -248,7 +248,7 @@ def test_any_body_is_answered_as_the_contract_says(
     assert holds(response) in (200, 201, 204, 400, 401, 403, 404, 409, 415, 422)
 
 
-@fuzzing.examples(80)
+@examples(80)
 @given(st.text(LETTERS, min_size=3, max_size=6))
 @example("\u212aat")
 @example("\u0130an")
@@ -271,7 +271,7 @@ def test_a_user_name_is_of_ascii_or_refused(app: Flask, password_hash: PasswordH
     assert registered == is_name
 
 
-@fuzzing.examples(60)
+@examples(60)
 @given(st.text("aAiIkKsS0._-", min_size=3, max_size=5), st.data())
 def test_names_that_differ_in_case_alone_are_one(
     app: Flask, password_hash: PasswordHash, name: str, data: st.DataObject

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from pydantic_core import from_json
 
 from app import strict_json
-from tests import fuzzing
+from tests.examples import examples
 
 SPACE = re.compile(r"[ \t\n\r]*")
 NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
@@ -105,7 +105,7 @@ def is_taken(read: Any, raw: bytes) -> bool:
     return True
 
 
-@fuzzing.examples(300)
+@examples(300)
 @given(TEXTS)
 @example(b"[" * 32 + b"]" * 32)
 @example(b"[" * 33 + b"]" * 33)
@@ -116,13 +116,13 @@ def test_a_text_is_taken_if_and_only_if_it_is_strict_json(raw: bytes) -> None:
     assert is_taken(strict_json.check, raw) == is_taken(Naive, raw)
 
 
-@fuzzing.examples(100)
+@examples(100)
 @given(st.binary(max_size=20))
 def test_no_bytes_do_more_than_fail(raw: bytes) -> None:
     assert is_taken(strict_json.check, raw) == is_taken(Naive, raw)
 
 
-@fuzzing.examples(60)
+@examples(60)
 @given(VALUES, st.booleans(), st.sampled_from([None, 2]))
 def test_what_is_written_is_read(value: Any, ascii_only: bool, indent: int | None) -> None:
     raw = json.dumps(value, ensure_ascii=ascii_only, indent=indent).encode()
@@ -131,7 +131,7 @@ def test_what_is_written_is_read(value: Any, ascii_only: bool, indent: int | Non
     assert from_json(raw) == value  # pydantic reads the same bytes: both must find the same in them
 
 
-@fuzzing.examples(80)
+@examples(80)
 @given(VALUES, st.data())
 def test_a_byte_more_or_less_is_told_alike(value: Any, data: st.DataObject) -> None:
     raw = json.dumps(value).encode()
