@@ -31,6 +31,7 @@ from app.model.user_repository import UserRepository
 from tests.conftest import NEVER_OPENED, settings_for
 
 PASSWORD = "correct horse battery staple"
+LONG = {"test_scaffold.py", "test_server.py", "test_migrations.py", "test_metrics.py"}  # they start processes
 
 
 @dataclass(frozen=True)
@@ -140,6 +141,11 @@ def refuse_undocumented(response: Response) -> Response:
     if operation and response.status_code != 500 and b'"not_found"' not in response.data:
         assert str(response.status_code) in operation["responses"], f"{request.method} {path}"
     return response
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes long, or at the end one worker has it and the others nothing."""
+    items.sort(key=lambda item: item.path.name not in LONG)
 
 
 @pytest.fixture(scope="session")
