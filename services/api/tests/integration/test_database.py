@@ -49,6 +49,14 @@ def test_an_idle_connection_that_the_server_closed_is_replaced(committed_app: Fl
             db.session.remove()
 
 
+def test_a_thread_without_the_app_may_use_an_engine_too(committed_app: Flask) -> None:
+    with committed_app.app_context():
+        engine = db.engine
+
+    with engine.connect() as connection:
+        assert connection.scalar(text("SELECT 1")) == 1
+
+
 def test_a_view_that_only_reads_cannot_write(committed_app: Flask) -> None:
     @endpoint()
     def stray() -> None:
