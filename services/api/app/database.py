@@ -3,6 +3,7 @@
 import logging
 import select
 import sqlite3
+from collections.abc import Callable
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -106,20 +107,29 @@ class Counted:
     took. SQLAlchemy's events could tell too: by them GET /account takes a tenth more CPU time."""
 
     def execute(self, statement: Any, *parameters: Any) -> Any:
-        kept = vars(g) if has_app_context() else {}
-        if statement not in SQLITE_BEGINS:
-            kept["sql_statements"] = kept.get("sql_statements", 0) + 1
-        begun = perf_counter()
-        try:
-            return super().execute(statement, *parameters)  # type: ignore[misc]
-        finally:
-            kept["sql_seconds"] = kept.get("sql_seconds", 0.0) + perf_counter() - begun
+        return _note(super().execute, statement, *parameters)  # type: ignore[misc]
+
+    def executemany(self, statement: Any, parameters: Any) -> Any:
+        return _note(super().executemany, statement, parameters)  # type: ignore[misc]
 
 
-def _count_statements(connection: Any, _: object) -> None:
+def _note(send: Callable[..., Any], statement: Any, *parameters: Any) -> Any:
+    kept = vars(g) if has_app_context() else {}
+    if statement not in SQLITE_BEGINS:
+        kept["sql_statements"] = kept.get("sql_statements", 0) + 1
+    begun = perf_counter()
+    try:
+        return send(statement, *parameters)
+    finally:
+        kept["sql_seconds"] = kept.get("sql_seconds", 0.0) + perf_counter() - begun
+
+
+def _count_statements(connection: object, _: object) -> None:
     """Count from now on: what was sent so far, to set the connection up, belongs to no request."""
-    postgresql = isinstance(connection, extensions.connection)
-    connection.cursor_factory = PostgresqlCursor if postgresql else SqliteCursor
+    if isinstance(connection, extensions.connection):
+        connection.cursor_factory = PostgresqlCursor
+    elif isinstance(connection, SqliteConnection):
+        connection.cursor_factory = SqliteCursor
 
 
 class PostgresqlCursor(Counted, extensions.cursor):

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from flask import Flask
+from flask import Flask, g
 from psycopg2.extensions import TRANSACTION_STATUS_IDLE
 from sqlalchemy import text
 from sqlalchemy.exc import InternalError
@@ -47,6 +47,15 @@ def test_an_idle_connection_that_the_server_closed_is_replaced(committed_app: Fl
         for _ in range(3):
             assert db.session.scalar(text("SELECT 1")) == 1
             db.session.remove()
+
+
+def test_what_is_sent_for_many_rows_is_counted_too(committed_app: Flask) -> None:
+    names = [{"name": "ann"}, {"name": "bob"}]
+    with committed_app.app_context():
+        db.session.execute(text("UPDATE users SET role = role WHERE username = :name"), names)
+
+        assert g.sql_statements == 1
+        assert g.sql_seconds > 0
 
 
 def test_a_thread_without_the_app_may_use_an_engine_too(committed_app: Flask) -> None:
