@@ -1,6 +1,5 @@
 """What our JWTs look like: written from a token's row, read by the strict profile of RFC 8725."""
 
-import re
 from functools import lru_cache
 from hmac import compare_digest
 from typing import Any, cast
@@ -15,6 +14,7 @@ from app.clock import now
 from app.config import current
 from app.exceptions import InvalidToken, TokenExpired
 from app.model.models import Token, TokenType
+from app.uuids import CANONICAL
 
 ALGORITHM = "HS256"
 HS256 = HMACAlgorithm(HMACAlgorithm.SHA256)
@@ -22,7 +22,6 @@ HEADERS = {  # RFC 9068, RFC 8725 3.11
     TokenType.ACCESS: {"alg": ALGORITHM, "typ": "at+jwt"},
     TokenType.REFRESH: {"alg": ALGORITHM, "typ": "rt+jwt"},
 }
-UUID_FORM = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")  # of several spellings, the usual one
 CLAIMS: dict[str, type] = {
     "iss": str, "aud": str, "sub": str, "jti": str, "sid": str, "type": str,
     "iat": int, "nbf": int, "exp": int, "fresh": bool,
@@ -91,7 +90,7 @@ def _verified(encoded: str, keys: list[str]) -> dict[str, Any]:
         header, payload = signed.split(".")
         claims = _read(payload)
         wrong = [name for name, kind in CLAIMS.items() if type(claims[name]) is not kind]
-        if wrong or not all(UUID_FORM.fullmatch(claims[name]) for name in ("sub", "jti", "sid")):
+        if wrong or not all(CANONICAL.fullmatch(claims[name]) for name in ("sub", "jti", "sid")):
             raise InvalidToken
         # Exactly these two: no crit, jku, jwk, x5u, zip, nor anything else that a library might heed.
         if _header(header) != HEADERS[TokenType(claims["type"])]:

@@ -3,7 +3,7 @@
 from flask import Flask
 from werkzeug.routing import UUIDConverter
 
-from app.blueprint.fields import CANONICAL
+from app.uuids import CANONICAL
 
 
 class CanonicalUUID(UUIDConverter):
