@@ -152,7 +152,7 @@ def test_events_and_the_pool_are_measured_by_either_server(start: Callable[..., 
 def test_the_requests_of_all_processes_add_up_and_outlive_them(
     start: Callable[..., Process], database_url: URL
 ) -> None:
-    process = start(SERVER="gunicorn", WEB_CONCURRENCY="2", METRICS_ENABLED="true", LOG_LEVEL="WARNING")
+    process = start(**BY["gunicorn"], METRICS_ENABLED="true", LOG_LEVEL="WARNING")
     pool = (
         5 if database_url.drivername == "sqlite" else 4 + 2
     )  # what SQLAlchemy has by default, or of THREADS

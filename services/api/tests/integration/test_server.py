@@ -101,7 +101,7 @@ class Process:
             self.popen.communicate()
 
 
-BY = {"waitress": {}, "gunicorn": {"SERVER": "gunicorn", "WEB_CONCURRENCY": "1"}}
+BY = {"waitress": {}, "gunicorn": {"SERVER": "gunicorn", "WEB_CONCURRENCY": "2"}}
 
 
 @pytest.fixture
