@@ -26,7 +26,7 @@ logger = logging.getLogger("app.database")
 READ = "read"
 SILENT_SECONDS = 1
 POLL_EVENTS = {extensions.POLL_READ: select.POLLIN, extensions.POLL_WRITE: select.POLLOUT}
-SQLITE_BEGINS = ("BEGIN", "BEGIN IMMEDIATE")  # elsewhere the driver begins, and no statement is seen
+BEGIN, BEGIN_TO_WRITE = "BEGIN", "BEGIN IMMEDIATE"  # on SQLite; on PostgreSQL the driver begins, unseen
 MIGRATIONS = Path(__file__).parent.parent / "migrations"
 
 
@@ -115,7 +115,7 @@ class Counted:
 
 def _note(send: Callable[..., Any], statement: Any, *parameters: Any) -> Any:
     kept = vars(g) if has_app_context() else {}
-    if statement not in SQLITE_BEGINS:
+    if statement not in (BEGIN, BEGIN_TO_WRITE):
         kept["sql_statements"] = kept.get("sql_statements", 0) + 1
     begun = perf_counter()
     try:
@@ -297,4 +297,4 @@ def _begin_sqlite(connection: Connection) -> None:
     """Take SQLite's one write lock at once, unless the request only reads: a transaction that reads first
     and writes later fails when another one wrote in between, without waiting."""
     reads = only_reads() or connection.get_execution_options().get("only_reads")
-    connection.exec_driver_sql(SQLITE_BEGINS[0 if reads else 1])
+    connection.exec_driver_sql(BEGIN if reads else BEGIN_TO_WRITE)

@@ -54,12 +54,13 @@ class Copy:
 
     def each(self, *commands: str) -> str:
         """Run commands of flask that write no code, in one process: to load all is what takes long."""
-        done = self.run("tests.each_command", *commands)
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout + done.stderr
+        return self.told("tests.each_command", *commands)
 
     def flask(self, *arguments: str, status: int = 0) -> str:
-        done = self.run("flask", *arguments)
+        return self.told("flask", *arguments, status=status)
+
+    def told(self, *command: str, status: int = 0) -> str:
+        done = self.run(*command)
         assert done.returncode == status, done.stdout + done.stderr
         return done.stdout + done.stderr
 
