@@ -274,6 +274,23 @@ def test_a_whole_answer_is_sent_at_once_by_the_server_itself(
     assert not thread.startswith("waitress")
 
 
+def test_an_answer_to_a_client_that_has_gone_leaves_no_traceback(
+    live: Live, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    leave = server.Channel.leave
+
+    def leave_and_close(channel: server.Channel, data: bytes) -> None:
+        leave(channel, data)
+        channel.handle_close()
+
+    with monkeypatch.context() as patched, suppress(httpx.TransportError):
+        patched.setattr(server.Channel, "leave", leave_and_close)
+        httpx.get(f"{live[0]}/health/live")
+
+    assert httpx.get(f"{live[0]}/health/live").status_code == 200
+    assert [record.message for record in caplog.records if record.levelname == "ERROR"] == []
+
+
 @pytest.mark.parametrize("headers", [[], [("Content-Length", "6")]])
 def test_an_answer_in_parts_is_sent_as_it_is_made(
     live: Live, committed_app: Flask, monkeypatch: pytest.MonkeyPatch, headers: list[tuple[str, str]]
