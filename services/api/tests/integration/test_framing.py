@@ -14,6 +14,7 @@ from unittest.mock import patch
 import httpx
 import pytest
 
+from tests import http
 from tests.hostile_json import corpus
 from tests.integration.conftest import PASSWORD, Person
 from tests.integration.test_hostile_json import OPERATIONS
@@ -281,7 +282,7 @@ def test_no_body_goes_into_a_file(live: Live) -> None:
 def test_after_any_hostile_body_the_next_request_is_answered(live: Live) -> None:
     url, _ = live
 
-    with httpx.Client(base_url=url) as client:
+    with http.Client(base_url=url) as client:
         for hostile in corpus(OPERATIONS["register"].taken)[::16]:
             refused = client.post(
                 "/auth/register", content=hostile.raw, headers={"Content-Type": "application/json"}

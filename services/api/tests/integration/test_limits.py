@@ -25,6 +25,7 @@ from app.exceptions import Overloaded
 from app.model.attempt_repository import ENTRY, TIME, AttemptRepository, Count, key
 from app.model.models import Attempts, Session
 from app.model.passwords import Argon2id
+from tests import http
 from tests.conftest import NEVER_OPENED, settings_for
 from tests.integration.conftest import PASSWORD, People, Person, bearer, problem
 from tests.integration.test_races import Live, at_once
@@ -369,7 +370,7 @@ def test_however_many_fail_at_once_five_are_looked_at(live: Live) -> None:
     people.register("ann")
     body = {"username": "ann", "password": WRONG}
 
-    answers = at_once(*[lambda: httpx.post(f"{url}/auth/login", json=body, timeout=30)] * 20)
+    answers = at_once(*[lambda: http.post(f"{url}/auth/login", json=body, timeout=30)] * 20)
 
     assert Counter(answer.status_code for answer in answers) == {401: 5, 429: 15}
 
@@ -382,7 +383,7 @@ def test_logins_that_fail_and_succeed_at_once_do_not_deadlock(live: Live) -> Non
 
     def logging_in(name: str, password: str) -> Callable[[], httpx.Response]:
         body = {"username": name, "password": password}
-        return lambda: httpx.post(f"{url}/auth/login", json=body, timeout=30)
+        return lambda: http.post(f"{url}/auth/login", json=body, timeout=30)
 
     for _ in range(3):
         answers = at_once(*[logging_in(name, password) for name in names for password in (PASSWORD, WRONG)])
@@ -429,8 +430,8 @@ def test_right_logins_at_once_are_refused_for_a_moment_at_most(live: Live) -> No
     people.register("ann")
     body = {"username": "ann", "password": PASSWORD}
 
-    answers = at_once(*[lambda: httpx.post(f"{url}/auth/login", json=body, timeout=30)] * 8)
+    answers = at_once(*[lambda: http.post(f"{url}/auth/login", json=body, timeout=30)] * 8)
 
     assert {answer.status_code for answer in answers} <= {200, 429}
     assert {answer.headers.get("Retry-After", "1") for answer in answers} == {"1"}
-    assert httpx.post(f"{url}/auth/login", json=body, timeout=30).status_code == 200
+    assert http.post(f"{url}/auth/login", json=body, timeout=30).status_code == 200

@@ -8,7 +8,6 @@ from io import StringIO
 from typing import Any
 from unittest.mock import patch
 
-import httpx
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
@@ -17,6 +16,7 @@ from sqlalchemy import URL, text
 from app import create_app, logs
 from app.database import db
 from app.model.passwords import Argon2id, PasswordHash
+from tests import http
 from tests.conftest import settings_for
 from tests.integration.conftest import PASSWORD, People, Person, bearer
 
@@ -226,7 +226,7 @@ def test_production_logs_json(app: Flask, env: str, given: str | None, form: str
 def test_what_the_server_refuses_by_itself_has_its_line(lines: Lines, live: tuple[str, People]) -> None:
     url, _ = live
 
-    httpx.get(url, headers={"X-Long": "x" * 20_000})
+    http.get(url, headers={"X-Long": "x" * 20_000})
 
     [line] = lines()
     assert (line["logger"], line["status"], line["client"]) == ("app.request", 431, "127.0.0.1")

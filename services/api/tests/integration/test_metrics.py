@@ -7,7 +7,6 @@ import sys
 import time
 from collections.abc import Callable
 
-import httpx
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
@@ -18,6 +17,7 @@ from app.blueprint import openapi
 from app.config import VERSION
 from app.database import db
 from app.lifecycle import measure_queue, queue_length
+from tests import http
 from tests.conftest import NEVER_OPENED, settings_for
 from tests.integration.conftest import PASSWORD, errors, problem
 from tests.integration.test_server import API, BY, Process, start
@@ -132,13 +132,13 @@ def test_it_is_answered_like_everything_else(measured: FlaskClient) -> None:
 @pytest.mark.parametrize("kind", BY)
 def test_events_and_the_pool_are_measured_by_either_server(start: Callable[..., Process], kind: str) -> None:
     process = start(**BY[kind], METRICS_ENABLED="true")
-    with httpx.Client(base_url=process.url, timeout=20) as http:
-        zero = http.get("/metrics").text
-        http.post("/auth/register", json={"username": "ann", "password": PASSWORD})
-        http.post("/auth/login", json={"username": "ann", "password": "wrong"})
-        http.post("/auth/login", json={"username": "ann", "password": "wrong"})
+    with http.Client(base_url=process.url, timeout=20) as client:
+        zero = client.get("/metrics").text
+        client.post("/auth/register", json={"username": "ann", "password": PASSWORD})
+        client.post("/auth/login", json={"username": "ann", "password": "wrong"})
+        client.post("/auth/login", json={"username": "ann", "password": "wrong"})
 
-        text = http.get("/metrics").text
+        text = client.get("/metrics").text
 
     code, output = process.stop()
     assert code == 0
@@ -159,7 +159,7 @@ def test_the_requests_of_all_processes_add_up_and_outlive_them(
     of_problems = {"method": "GET", "route": "/problems", "status": "200"}
 
     def told(name: str, **labels: str) -> float | None:
-        return sample(httpx.get(f"{process.url}/metrics", timeout=20).text, name, **labels)
+        return sample(http.get(f"{process.url}/metrics", timeout=20).text, name, **labels)
 
     def pools(expected: int) -> float | None:
         """Return what the pools of those that live have together: as expected, or after 20 seconds."""
@@ -170,7 +170,7 @@ def test_the_requests_of_all_processes_add_up_and_outlive_them(
 
     assert pools(2 * pool) == 2 * pool
     for _ in range(60):
-        httpx.get(f"{process.url}/problems", timeout=20)
+        http.get(f"{process.url}/problems", timeout=20)
     assert told("http_requests_total", **of_problems) == 60
 
     process.popen.send_signal(signal.SIGTTOU)  # gunicorn's word for: one process fewer

@@ -22,6 +22,7 @@ from flask import Flask
 from sqlalchemy import URL
 
 from app import server
+from tests import http
 from tests.conftest import SECRET_KEY
 from tests.integration.conftest import PASSWORD, People
 
@@ -84,7 +85,7 @@ class Process:
         self.url = f"http://127.0.0.1:{self.port}"
         for _ in range(200):
             with suppress(httpx.ConnectError, httpx.ReadError):
-                httpx.get(f"{self.url}/health/live", timeout=20)
+                http.get(f"{self.url}/health/live", timeout=20)
                 break
             time.sleep(0.1)
 
@@ -180,7 +181,7 @@ def test_every_error_of_the_server_is_a_problem(live: Live, raw: bytes, status: 
     problem = json.loads(body)
     assert (problem["status"], problem["code"]) == (status, code)
     assert problem["request_id"] == headers["X-Request-Id"]
-    assert httpx.get(f"{url}/health/live").status_code == 200
+    assert http.get(f"{url}/health/live").status_code == 200
 
 
 @pytest.mark.parametrize("size", [66_000, 500_000, 3_000_000])
@@ -190,7 +191,7 @@ def test_too_large_a_body_is_answered_though_the_client_still_sends(
 ) -> None:
     body = b"x" * size
 
-    response = httpx.post(f"{url}/auth/login", content=iter([body]) if chunked else body)
+    response = http.post(f"{url}/auth/login", content=iter([body]) if chunked else body)
 
     assert (response.status_code, response.json()["code"]) == (413, "body_too_large")
 
@@ -208,7 +209,7 @@ def test_a_client_that_is_gone_before_its_error_leaves_no_traceback(
             )  # close by a reset
             connection.sendall(b"BAD\r\n\r\n")
 
-    assert httpx.get(f"{url}/health/live").status_code == 200
+    assert http.get(f"{url}/health/live").status_code == 200
     assert [record.getMessage() for record in caplog.records if record.exc_info] == []
 
 
@@ -235,7 +236,7 @@ def test_the_limit_counts_the_body_and_not_its_chunks(url: str, size: int, parts
     step = size // parts
     chunks = (body[start : start + step] for start in range(0, size, step))
 
-    response = httpx.post(
+    response = http.post(
         f"{url}/auth/register", content=chunks, headers={"Content-Type": "application/json"}, timeout=30
     )
 
@@ -245,7 +246,7 @@ def test_the_limit_counts_the_body_and_not_its_chunks(url: str, size: int, parts
 def test_a_chunked_body_is_read_like_any_other(url: str) -> None:
     body = json.dumps({"username": "ann", "password": PASSWORD}).encode()
 
-    response = httpx.post(
+    response = http.post(
         f"{url}/auth/register",
         content=iter([body[:9], body[9:]]),
         headers={"Content-Type": "application/json"},
@@ -285,9 +286,9 @@ def test_an_answer_to_a_client_that_has_gone_leaves_no_traceback(
 
     with monkeypatch.context() as patched, suppress(httpx.TransportError):
         patched.setattr(server.Channel, "leave", leave_and_close)
-        httpx.get(f"{live[0]}/health/live")
+        http.get(f"{live[0]}/health/live")
 
-    assert httpx.get(f"{live[0]}/health/live").status_code == 200
+    assert http.get(f"{live[0]}/health/live").status_code == 200
     assert [record.message for record in caplog.records if record.levelname == "ERROR"] == []
 
 
@@ -305,7 +306,7 @@ def test_an_answer_in_parts_is_sent_as_it_is_made(
 
     monkeypatch.setattr(committed_app, "wsgi_app", answer)
 
-    with httpx.stream("GET", live[0], timeout=5) as response:
+    with http.stream("GET", live[0], timeout=5) as response:
         parts = response.iter_raw()
         assert next(parts) == b"one"
         received.set()
@@ -322,7 +323,7 @@ def test_an_answer_of_any_length_arrives_and_the_connection_stays(
 
     monkeypatch.setattr(committed_app, "wsgi_app", answer)
 
-    with httpx.Client(base_url=live[0], timeout=10, limits=httpx.Limits(max_connections=1)) as client:
+    with http.Client(base_url=live[0], timeout=10, limits=httpx.Limits(max_connections=1)) as client:
         for _ in range(3):
             response = client.get("/")
             assert response.content == b"a" * size
@@ -339,7 +340,7 @@ def test_the_server_listens_where_it_is_told(committed_app: Flask, host: str) ->
     for address in (
         ["127.0.0.1"] if host != "*" or not socket.has_dualstack_ipv6() else ["127.0.0.1", "[::1]"]
     ):
-        assert httpx.get(f"http://{address}:{running.effective_port}/health/live").status_code == 200
+        assert http.get(f"http://{address}:{running.effective_port}/health/live").status_code == 200
 
     running.stop()
     thread.join(timeout=20)
@@ -362,7 +363,7 @@ def test_a_stop_answers_every_request_that_was_accepted(process: Process) -> Non
     stopping = threading.Event()
 
     def work(number: int) -> None:
-        with httpx.Client(base_url=process.url, timeout=20) as client:
+        with http.Client(base_url=process.url, timeout=20) as client:
             for turn in range(1000):
                 begun = time.monotonic()
                 try:
@@ -400,7 +401,7 @@ def test_a_request_under_way_is_finished_and_readiness_is_off(
     body = json.dumps({"username": "ann", "password": PASSWORD}).encode()
     slow = socket.create_connection(("127.0.0.1", process.port))
     slow.sendall(HEAD % len(body) + body[:5])
-    kept = httpx.Client(base_url=process.url)
+    kept = http.Client(base_url=process.url)
     kept.get("/health/live")
     time.sleep(0.2)
 
@@ -408,7 +409,7 @@ def test_a_request_under_way_is_finished_and_readiness_is_off(
     time.sleep(0.2)
     ready = kept.get("/health/ready")
     with pytest.raises(httpx.ConnectError):
-        httpx.get(f"{process.url}/health/live")
+        http.get(f"{process.url}/health/live")
     slow.sendall(body[5:])
     answer = slow.recv(65_536)
 
@@ -469,7 +470,7 @@ def test_several_processes_need_gunicorn_and_waitress_says_so(start: Callable[..
 def test_gunicorn_by_hand_serves_alike(start: Callable[..., Process]) -> None:
     process = start(GUNICORN, HOST="*", WEB_CONCURRENCY="3")
     hosts = ["127.0.0.1", "[::1]"] if socket.has_dualstack_ipv6() else ["127.0.0.1"]
-    statuses = [httpx.get(f"http://{host}:{process.port}/health/live").status_code for host in hosts]
+    statuses = [http.get(f"http://{host}:{process.port}/health/live").status_code for host in hosts]
 
     code, output = process.stop()
 
@@ -562,7 +563,7 @@ def test_a_body_that_is_not_whole_is_never_acted_on(url: str, raw: bytes) -> Non
     except (IndexError, OSError):  # closed or reset without an answer: of a request that the client cut
         status, headers, body = 0, {}, b""
 
-    again = httpx.post(f"{url}/auth/register", content=BODY, headers={"Content-Type": "application/json"})
+    again = http.post(f"{url}/auth/register", content=BODY, headers={"Content-Type": "application/json"})
     assert again.status_code == 201
     if status:
         assert status in {400, 413}
@@ -571,8 +572,8 @@ def test_a_body_that_is_not_whole_is_never_acted_on(url: str, raw: bytes) -> Non
 
 
 def test_a_cut_body_does_not_count_as_none_either(url: str) -> None:
-    httpx.post(f"{url}/auth/register", content=BODY, headers={"Content-Type": "application/json"})
-    pair = httpx.post(f"{url}/auth/login", content=BODY, headers={"Content-Type": "application/json"}).json()
+    http.post(f"{url}/auth/register", content=BODY, headers={"Content-Type": "application/json"})
+    pair = http.post(f"{url}/auth/login", content=BODY, headers={"Content-Type": "application/json"}).json()
     head = b"%s HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer %s\r\nContent-Length: 9\r\n\r\n"
 
     with suppress(IndexError):
@@ -580,7 +581,7 @@ def test_a_cut_body_does_not_count_as_none_either(url: str) -> None:
         assert status == 400
 
     headers = {"Authorization": f"Bearer {pair['access_token']}"}
-    assert httpx.get(f"{url}/account", headers=headers).status_code == 200
+    assert http.get(f"{url}/account", headers=headers).status_code == 200
 
 
 HALF_A_HEADER = b"GET /health/live HTTP/1.1\r\nHost: a\r\nX-Slow: "
@@ -612,7 +613,7 @@ def test_a_low_limit_of_open_files_is_told(start: Callable[..., Process]) -> Non
     process = start(command)
     slow = [socket.create_connection(("127.0.0.1", process.port)) for _ in range(150)]
 
-    status = httpx.get(f"{process.url}/health/ready", timeout=20).status_code
+    status = http.get(f"{process.url}/health/ready", timeout=20).status_code
 
     for connection in slow:
         connection.close()
