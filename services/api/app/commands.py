@@ -37,23 +37,28 @@ token = AppGroup("token", help="Tokens: sweep away the expired ones, revoke all.
 
 
 def init_app(app: Flask) -> None:
-    app.cli.add_command(MigrationCommands("db", help="Perform database migrations."))
+    app.cli.add_command(Loaded("db", "app.migrations", "Perform database migrations."))
     for command in (user, token, configuration, serve, print_openapi, write_tour):
         app.cli.add_command(command)
     if find_spec("scaffold"):  # a tool of development, which the image does not have
-        import_module("scaffold.commands").init_app(app)
+        for name, told in import_module("scaffold").COMMANDS.items():
+            app.cli.add_command(Loaded(name, "scaffold.commands", told))
 
 
-class MigrationCommands(click.Command):
-    """`flask db`, until it is called: then Flask-Migrate's takes its place."""
+class Loaded(click.Command):
+    """A command of a module that is loaded when it is called, because serving does not need it."""
+
+    def __init__(self, name: str, module: str, told: str) -> None:
+        super().__init__(name, help=told)
+        self.module = module
 
     def make_context(
         self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any
     ) -> click.Context:
         app = parent.ensure_object(ScriptInfo).load_app()
-        import_module("app.migrations").init_app(app)
-        group: click.Command = app.cli.commands[self.name]
-        return group.make_context(info_name, args, parent, **extra)
+        import_module(self.module).init_app(app)  # which has a command of this name take this one's place
+        command: click.Command = app.cli.commands[self.name]
+        return command.make_context(info_name, args, parent, **extra)
 
 
 def _tells_failures(command: Callable[P, R]) -> Callable[P, R]:

@@ -14,6 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app.database import db
 from app.model.list import METADATA, MODELS
+from scaffold import COMMANDS
 from scaffold.kinds import KINDS
 from scaffold.render import FieldView, migration
 from scaffold.resource import (
@@ -44,7 +45,7 @@ def init_app(app: Flask) -> None:
         app.cli.add_command(command)
 
 
-@click.command("scaffold", epilog=FIELDS_HELP)
+@click.command("scaffold", help=COMMANDS["scaffold"], epilog=FIELDS_HELP)
 @click.argument("name")
 @click.argument("fields", nargs=-1, required=True)
 @click.option("--owned", "access", flag_value="owned", help="Each user has their own, and sees no others.")
@@ -63,7 +64,6 @@ def init_app(app: Flask) -> None:
 def scaffold(
     name: str, fields: tuple[str, ...], access: str, plural: str | None, require_match: bool, dry_run: bool
 ) -> None:
-    """Make the resource NAME: model, repository, schemas, views, migration, documents and tests."""
     tree = Tree(API)
     resource = new_resource(tree, name, fields, access, plural, require_match=require_match)
     down, revision = tree.head(), tree.next_revision()
@@ -89,12 +89,11 @@ def scaffold(
     )
 
 
-@click.command("scaffold-field", epilog=FIELDS_HELP)
+@click.command("scaffold-field", help=COMMANDS["scaffold-field"], epilog=FIELDS_HELP)
 @click.argument("name")
 @click.argument("field")
 @with_appcontext
 def scaffold_field(name: str, field: str) -> None:
-    """Add FIELD to the scaffolded resource NAME everywhere, with its migration."""
     tree = Tree(API)
     record = tree.record(name)
     old = record.resource
@@ -138,11 +137,10 @@ def scaffold_field(name: str, field: str) -> None:
     )
 
 
-@click.command("unscaffold")
+@click.command("unscaffold", help=COMMANDS["unscaffold"])
 @click.argument("name")
 @with_appcontext
 def unscaffold(name: str) -> None:
-    """Take the scaffolded resource NAME back. A table that exists is dropped by a new migration."""
     tree = Tree(API)
     record = tree.record(name)
     tree.refuse_referred(name)
