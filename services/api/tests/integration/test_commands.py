@@ -171,6 +171,7 @@ def test_what_is_no_utf8_is_told_in_one_line(runner: FlaskCliRunner, arguments: 
     assert result.stderr.count("\n") == 1
 
 
+@pytest.mark.any_database
 def test_wrong_settings_stop_every_command_in_one_line() -> None:
     result = flask("user", "list", PORT="high", SECRET_KEY="not to be told")
 
@@ -181,6 +182,7 @@ def test_wrong_settings_stop_every_command_in_one_line() -> None:
     assert "not to be told" not in result.stderr
 
 
+@pytest.mark.any_database
 def test_a_database_that_is_not_migrated_is_told_in_one_line(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/app_test.db"
 
@@ -191,6 +193,7 @@ def test_a_database_that_is_not_migrated_is_told_in_one_line(tmp_path: Path) -> 
     assert result.stderr.count("\n") == 1
 
 
+@pytest.mark.any_database
 def test_a_migration_without_its_database_is_told_in_one_line(tmp_path: Path) -> None:
     result = flask(
         "db", "upgrade", DATABASE_URL=f"sqlite:///{tmp_path}/no/app_test.db", SECRET_KEY=SECRET_KEY
