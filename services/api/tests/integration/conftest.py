@@ -24,7 +24,7 @@ from app.blueprint import openapi
 from app.config import APP_NAME
 from app.database import db
 from app.jwt_profile import encode
-from app.model.models import Base, Role
+from app.model.models import Base, Role, User
 from app.model.passwords import Argon2id, PasswordHash, Passwords
 from app.model.session_repository import Origin, SessionRepository
 from app.model.user_repository import UserRepository
@@ -74,29 +74,28 @@ class People:
 
     def register(self, name: str, role: Role = Role.USER) -> None:
         with self.app.app_context():
-            UserRepository(db.session).register(name, self.password_hash, role)
+            self._register(name, role)
             db.session.commit()
 
     def log_in(self, name: str) -> Person:
         with self.app.app_context():
             user = UserRepository(db.session).named(name)
             assert user is not None
-            pair = SessionRepository(db.session).open(
-                user.id, Origin("192.0.2.1", "192.0.2.1", "tests"), lifetimes()
-            )
-            db.session.commit()
-            return Person(
-                self.app.test_client(),
-                name,
-                str(user.id),
-                encode(pair.access),
-                encode(pair.refresh),
-                str(pair.access.session_id),
-            )
+            return self._log_in(user)
 
     def __call__(self, name: str, role: Role = Role.USER) -> Person:
-        self.register(name, role)
-        return self.log_in(name)
+        with self.app.app_context():
+            return self._log_in(self._register(name, role))
+
+    def _register(self, name: str, role: Role) -> User:
+        return UserRepository(db.session).register(name, self.password_hash, role)
+
+    def _log_in(self, user: User) -> Person:
+        name, id_ = user.username, user.id
+        pair = SessionRepository(db.session).open(id_, Origin("192.0.2.1", "192.0.2.1", "tests"), lifetimes())
+        db.session.commit()
+        access, refresh = encode(pair.access), encode(pair.refresh)
+        return Person(self.app.test_client(), name, str(id_), access, refresh, str(pair.access.session_id))
 
 
 def bearer(token: str) -> dict[str, str]:
