@@ -2,11 +2,8 @@
 
 import os
 import re
-from contextlib import suppress
 from ipaddress import IPv4Network, IPv6Address, IPv6Network
 from pathlib import Path
-from secrets import token_urlsafe
-from tempfile import NamedTemporaryFile
 from typing import Annotated, Literal, NamedTuple, cast
 
 import click
@@ -25,6 +22,8 @@ from pydantic import (
 )
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
+
+from app.secret_key import make_secret_key
 
 APP_NAME = "flask-api"
 VERSION = "0.1.0"  # the newest heading of CHANGELOG.md
@@ -256,20 +255,6 @@ def init_app(app: Flask, settings: Settings) -> None:
 def current() -> Settings:
     """Return the settings of the app that handles this request or command."""
     return cast("Settings", current_app.extensions["settings"])
-
-
-def make_secret_key(file: Path) -> str:
-    """Return the signing key in the file, which is made at the first call; of many at once one makes it."""
-    if not file.exists():
-        file.parent.mkdir(parents=True, exist_ok=True)
-        # Such a file is readable for its owner alone.
-        with NamedTemporaryFile("w", dir=file.parent, encoding="utf-8") as draft:
-            draft.write(token_urlsafe(48))
-            draft.flush()
-            os.fsync(draft.fileno())
-            with suppress(FileExistsError):
-                file.hardlink_to(draft.name)  # appears whole or not at all
-    return file.read_text(encoding="utf-8")
 
 
 def _reason(kind: str, message: str) -> str:

@@ -1,7 +1,6 @@
 """The settings."""
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from secrets import token_hex, token_urlsafe
 
@@ -366,17 +365,6 @@ def test_production_makes_up_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     assert "DATABASE_URL: is required" in message
     assert "SECRET_KEY: is required" in message
     assert not (tmp_path / "instance").exists()
-
-
-def test_of_many_who_make_a_key_one_does(tmp_path: Path) -> None:
-    file = tmp_path / "key"
-
-    with ThreadPoolExecutor(16) as pool:
-        keys = set(pool.map(config.make_secret_key, [file] * 64))
-
-    assert len(keys) == 1
-    assert [path.name for path in tmp_path.iterdir()] == ["key"]
-    assert file.stat().st_mode & 0o777 == 0o600
 
 
 def test_every_setting_is_explained_in_the_example() -> None:
