@@ -31,7 +31,16 @@ from app.model.user_repository import UserRepository
 from tests.conftest import NEVER_OPENED, settings_for
 
 PASSWORD = "correct horse battery staple"
-LONG = {"test_scaffold.py", "test_server.py", "test_migrations.py", "test_metrics.py"}  # they start processes
+# They start processes, or wait.
+LONG = {
+    "test_doctor.py",
+    "test_idempotency.py",
+    "test_metrics.py",
+    "test_migrations.py",
+    "test_scaffold.py",
+    "test_server.py",
+    "test_stack_deploy.py",
+}
 
 
 @dataclass(frozen=True)

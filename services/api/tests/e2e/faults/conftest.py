@@ -44,6 +44,7 @@ def measured(request: pytest.FixtureRequest) -> Iterator[Callable[[str], None]]:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    terminalreporter.section("measured")
-    for line in terminalreporter.config.stash.get(MEASURED, []):
-        terminalreporter.line(line)
+    if table := terminalreporter.config.stash.get(MEASURED, []):
+        terminalreporter.section("measured")
+        for line in table:
+            terminalreporter.line(line)
