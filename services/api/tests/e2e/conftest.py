@@ -1,7 +1,9 @@
 """The running stack: the one that API_BASE_URL names, else one that pytest-docker starts and removes."""
 
 import os
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -31,9 +33,20 @@ def docker_cleanup() -> list[str]:
 @pytest.fixture(scope="session")
 def base_url(request: pytest.FixtureRequest) -> str:
     if given := os.environ.get("API_BASE_URL"):
+        wait_for(given)  # scripts/test starts the stack beside the other tests
         return given
     services: Any = request.getfixturevalue("docker_services")
     return f"http://127.0.0.1:{services.port_for('api', 5000)}"
+
+
+def wait_for(url: str, seconds: int = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        with suppress(httpx.TransportError):
+            if httpx.get(f"{url}/health/ready").status_code == 200:
+                return
+        time.sleep(0.5)
+    pytest.fail(f"{url}/health/ready was not answered with 200 in {seconds} seconds: look at the API's log.")
 
 
 @pytest.fixture

@@ -103,10 +103,12 @@ def here(copy: Copy) -> Iterator[Callable[..., str]]:
 
 
 @pytest.mark.any_database
-def test_what_is_made_is_formatted_keeps_the_rules_and_is_taken_back_without_a_trace(copy: Copy) -> None:
+def test_what_is_made_is_formatted_keeps_the_rules_and_is_taken_back_without_a_trace(
+    copy: Copy, here: Callable[..., str]
+) -> None:
     before = copy.files()
 
-    assert "app/blueprint/trial_thing.py" in copy.flask("scaffold", *THING, "--dry-run")
+    assert "app/blueprint/trial_thing.py" in here("scaffold", *THING, "--dry-run")
     assert copy.files() == before
 
     copy.flask("scaffold", *THING)
