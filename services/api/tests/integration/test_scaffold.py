@@ -6,7 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from unittest.mock import patch
+from unittest.mock import Mock, patch
 
 import pytest
 
@@ -42,7 +42,7 @@ class Copy:
         shutil.copy(REPOSITORY / "services/api/pyproject.toml", self.api)
         shutil.copytree(REPOSITORY / "postman", folder / "postman")
 
-    def run(self, *command: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    def run(self, *command: str) -> subprocess.CompletedProcess[str]:
         kept = {
             name: os.environ[name] for name in ("PATH", "HOME", "TEST_DATABASE_URL") if name in os.environ
         }
@@ -51,7 +51,7 @@ class Copy:
         return subprocess.run(
             [sys.executable, "-m", *command],
             cwd=self.api,
-            env=kept | settings | environment,
+            env=kept | settings,
             capture_output=True,
             text=True,
             check=False,
@@ -61,12 +61,12 @@ class Copy:
         """Run commands of flask that write no code, in one process: to load all is what takes long."""
         return self.told("tests.each_command", *commands)
 
-    def flask(self, *arguments: str, status: int = 0) -> str:
-        return self.told("flask", *arguments, status=status)
+    def flask(self, *arguments: str) -> str:
+        return self.told("flask", *arguments)
 
-    def told(self, *command: str, status: int = 0) -> str:
+    def told(self, *command: str) -> str:
         done = self.run(*command)
-        assert done.returncode == status, done.stdout + done.stderr
+        assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout + done.stderr
 
     def files(self) -> dict[str, bytes]:
@@ -87,8 +87,15 @@ def copy(tmp_path: Path) -> Copy:
 
 
 @pytest.fixture
+def documents() -> Iterator[Mock]:
+    """Stands for what writes the documents, in a process that takes a second."""
+    with patch("scaffold.tree.Tree.write_documents") as write_documents:
+        yield write_documents
+
+
+@pytest.fixture
 def here(copy: Copy) -> Iterator[Callable[..., str]]:
-    """Run a command of the scaffolder on the copy in this process, for to start one takes a second."""
+    """Run a command of the scaffolder on the copy in this process: one of its own takes a second as well."""
     app = create_app(settings_for(copy.database))
 
     def run(*arguments: str, status: int = 0) -> str:
@@ -121,18 +128,22 @@ def test_what_is_made_is_formatted_keeps_the_rules_and_is_taken_back_without_a_t
 
 
 @pytest.mark.any_database
-def test_a_failure_on_the_way_leaves_the_tree_as_it_was(copy: Copy) -> None:
-    broken = copy.api / "scaffold/templates/blueprint.py.jinja"
-    broken.write_text(broken.read_text() + "\nraise RuntimeError\n")
+def test_a_failure_on_the_way_leaves_the_tree_as_it_was(
+    copy: Copy, here: Callable[..., str], documents: Mock
+) -> None:
+    documents.side_effect = subprocess.CalledProcessError(1, "python -m scaffold.documents")
     before = copy.files()
 
-    assert copy.run("flask", "scaffold", *BOOK).returncode != 0
+    here("scaffold", *BOOK, status=1)
 
+    documents.assert_called_once()  # the last step
     assert copy.files() == before
 
 
 @pytest.mark.any_database
-def test_fields_are_added_and_a_table_that_exists_is_dropped(copy: Copy, here: Callable[..., str]) -> None:
+def test_fields_are_added_and_a_table_that_exists_is_dropped(
+    copy: Copy, here: Callable[..., str], documents: Mock
+) -> None:
     before = Tree(copy.api).head()
     here("scaffold", *BOOK)
     assert "no value for it" in here("scaffold-field", "trial_book", "must:int", status=1)
@@ -143,9 +154,11 @@ def test_fields_are_added_and_a_table_that_exists_is_dropped(copy: Copy, here: C
     assert "a new one drops the table" in here("unscaffold", "trial_book")
 
     assert "No new upgrade operations" in copy.each("db upgrade", "db check")
+    assert documents.call_count == 3
 
 
 @pytest.mark.any_database
+@pytest.mark.usefixtures("documents")
 def test_what_somebody_has_changed_is_left_to_them(copy: Copy, here: Callable[..., str]) -> None:
     here("scaffold", *BOOK)
     model = copy.api / "app/model/trial_book.py"
