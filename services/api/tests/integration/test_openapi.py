@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable, Iterator
+from functools import cached_property
 from typing import Any
 
 import pytest
@@ -116,7 +117,7 @@ SCENARIOS: dict[tuple[str, str], Scenario] = {
     ("health_ready", "503"): lambda s: s.stopping(),
     ("problems_show", "404"): lambda s: s.client.get("/problems/unknown"),
     ("auth_register", "409"): lambda s: s.send(
-        "auth_register", json={"username": "bob", "password": PASSWORD}
+        "auth_register", json={"username": s.ann.name, "password": PASSWORD}
     ),
     ("auth_register", "429"): lambda s: s.until_refused(("auth_register", "409")),
     ("auth_login", "429"): lambda s: s.until_refused(("auth_login", "401")),
@@ -126,10 +127,10 @@ SCENARIOS: dict[tuple[str, str], Scenario] = {
     ("auth_change_token", "404"): lambda s: s.ann.put("/auth/token/unknown", json={"revoke": True}),
     ("auth_change_token", "409"): lambda s: s.revive(),
     ("account_change", "403"): lambda s: s.change("wrong"),
-    ("account_change", "409"): lambda s: s.change(PASSWORD, username="bob"),
+    ("account_change", "409"): lambda s: s.change(PASSWORD, username=s.bob.name),
     ("account_change", "412"): lambda s: s.change(PASSWORD, headers={"If-Match": "0"}),
     ("account_replace", "403"): lambda s: s.replace("wrong"),
-    ("account_replace", "409"): lambda s: s.replace(PASSWORD, username="bob"),
+    ("account_replace", "409"): lambda s: s.replace(PASSWORD, username=s.bob.name),
     ("account_replace", "412"): lambda s: s.replace(PASSWORD, headers={"If-Match": "0"}),
     ("account_delete", "409"): lambda s: s.root.delete("/account"),
     ("users_read", "304"): lambda s: s.unchanged("users_read"),
@@ -154,15 +155,21 @@ GENERAL: dict[str, dict[str, Any]] = {
 
 
 class Stage:
-    """Ann and Bob, and ways to ask for each status."""
+    """Ann, others where they are needed, and ways to ask for each status."""
 
     def __init__(self, app: Flask, people: People) -> None:
         self.app = app
         self.client: FlaskClient = app.test_client()
         self.people: People = people
         self.ann: Person = people("ann")
-        self.bob: Person = people("bob")
-        self.root: Person = people("root", Role.ADMIN)
+
+    @cached_property
+    def bob(self) -> Person:
+        return self.people("bob")
+
+    @cached_property
+    def root(self) -> Person:
+        return self.people("root", Role.ADMIN)
 
     def send(self, name: str, client: FlaskClient | None = None, **changes: Any) -> TestResponse:
         """Send the operation's own example, but for the changes."""
@@ -176,7 +183,9 @@ class Stage:
             changes["json"] = body["content"]["application/json"]["example"]
         if "{token_id}" in path:
             path = path.replace("{token_id}", str(self.ann.get("/auth/token").json["items"][0]["id"]))
-        path = path.replace("{name}", "not-found").replace("{user_id}", self.bob.id)
+        if "{user_id}" in path:
+            path = path.replace("{user_id}", self.bob.id)
+        path = path.replace("{name}", "not-found")
         return (client or self.client).open(path, method=method.upper(), headers=headers, **changes)
 
     def unchanged(self, name: str) -> TestResponse:
