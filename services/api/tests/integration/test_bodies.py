@@ -9,6 +9,7 @@ from werkzeug.test import TestResponse
 
 from tests.integration.conftest import PASSWORD, Person, errors, problem
 
+pytestmark = pytest.mark.any_database
 GOOD = json.dumps({"username": "ann", "password": PASSWORD})
 NAME = '{"username": "ann", "password": "correct horse battery staple"%s}'
 
