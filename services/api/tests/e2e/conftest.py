@@ -1,7 +1,6 @@
 """The running stack: the one that API_BASE_URL names, else one that pytest-docker starts and removes."""
 
 import os
-import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -10,6 +9,8 @@ from uuid import uuid4
 
 import httpx
 import pytest
+
+from tests.waiting import wait_until
 
 REPOSITORY = Path(__file__).parents[4]
 PASSWORD = "correct horse battery staple"
@@ -33,20 +34,27 @@ def docker_cleanup() -> list[str]:
 @pytest.fixture(scope="session")
 def base_url(request: pytest.FixtureRequest) -> str:
     if given := os.environ.get("API_BASE_URL"):
-        wait_for(given)  # scripts/test starts the stack beside the other tests
+        refuse_what_is_not_ready(given)
         return given
     services: Any = request.getfixturevalue("docker_services")
     return f"http://127.0.0.1:{services.port_for('api', 5000)}"
 
 
-def wait_for(url: str, seconds: int = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
+def refuse_what_is_not_ready(url: str, seconds: int = 60) -> None:
+    """Fail unless the stack, which scripts/test starts beside the other tests, gets ready in time."""
+
+    def is_ready() -> bool:
         with suppress(httpx.TransportError):
-            if httpx.get(f"{url}/health/ready").status_code == 200:
-                return
-        time.sleep(0.5)
-    pytest.fail(f"{url}/health/ready was not answered with 200 in {seconds} seconds: look at the API's log.")
+            return client.get("/health/ready").status_code == 200
+        return False
+
+    with httpx.Client(base_url=url, timeout=30) as client:
+        try:
+            wait_until(is_ready, seconds)
+        except TimeoutError:
+            pytest.fail(
+                f"{url}/health/ready was not answered with 200 in {seconds} seconds: look at the API's log."
+            )
 
 
 @pytest.fixture

@@ -50,9 +50,7 @@ def test_an_account_from_its_registration_to_its_end(http: httpx.Client, usernam
     assert http.post("/auth/register", json=credentials).status_code == 201
 
 
-def test_twenty_refreshes_at_once_have_one_successor(
-    base_url: str, http: httpx.Client, username: str
-) -> None:
+def test_twenty_refreshes_at_once_have_one_successor(http: httpx.Client, username: str) -> None:
     credentials = {"username": username, "password": PASSWORD}
     http.post("/auth/register", json=credentials)
     pair = http.post("/auth/login", json=credentials).json()
@@ -60,7 +58,7 @@ def test_twenty_refreshes_at_once_have_one_successor(
 
     def refresh(_: int) -> httpx.Response:
         barrier.wait(timeout=30)
-        return httpx.post(f"{base_url}/auth/refresh", headers=bearer(pair["refresh_token"]), timeout=30)
+        return http.post("/auth/refresh", headers=bearer(pair["refresh_token"]))
 
     with ThreadPoolExecutor(20) as pool:
         answers = list(pool.map(refresh, range(20)))

@@ -7,7 +7,8 @@ from collections.abc import Callable
 import pytest
 
 from tests.e2e.faults.load import PATIENCE, longest, middle, under_load
-from tests.e2e.faults.stack import Stack, wait_until
+from tests.e2e.faults.stack import Stack
+from tests.waiting import wait_until
 
 Measured = Callable[[str], None]
 DISCONNECT = """

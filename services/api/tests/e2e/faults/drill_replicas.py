@@ -12,7 +12,8 @@ import pytest
 
 from tests.e2e.conftest import PASSWORD
 from tests.e2e.faults.load import Client, under_load
-from tests.e2e.faults.stack import Stack, wait_until
+from tests.e2e.faults.stack import Stack
+from tests.waiting import wait_until
 
 Measured = Callable[[str], None]
 REPLICAS = ["api-1", "api-2"]

@@ -4,7 +4,8 @@ import time
 from collections.abc import Callable
 
 from tests.e2e.faults.load import longest, middle, under_load
-from tests.e2e.faults.stack import Stack, wait_until
+from tests.e2e.faults.stack import Stack
+from tests.waiting import wait_until
 
 Measured = Callable[[str], None]
 NOBODY_THERE = ("refused", "fresh connection broke", "kept connection broke")

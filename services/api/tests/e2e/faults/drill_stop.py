@@ -8,7 +8,8 @@ from contextlib import suppress
 import pytest
 
 from tests.e2e.faults.load import under_load
-from tests.e2e.faults.stack import Stack, wait_until
+from tests.e2e.faults.stack import Stack
+from tests.waiting import wait_until
 
 Measured = Callable[[str], None]
 NOBODY_THERE = ("refused", "fresh connection broke", "kept connection broke")

@@ -16,7 +16,8 @@ from typing import Any
 from uuid import uuid4
 
 from tests.e2e.conftest import PASSWORD
-from tests.e2e.faults.stack import Address, Stack, wait_until
+from tests.e2e.faults.stack import Address, Stack
+from tests.waiting import wait_until
 
 # So much slower than promised a busy machine may be: a test finds what hangs, the table tells the time.
 PATIENCE = 2

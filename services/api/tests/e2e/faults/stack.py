@@ -4,10 +4,10 @@ import os
 import random
 import socket
 import subprocess
-import time
-from collections.abc import Callable
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
+
+from tests.waiting import wait_until
 
 REPOSITORY = Path(__file__).parents[5]
 FAULTS = Path(__file__).parent
@@ -23,16 +23,6 @@ def run(*command: str, **environment: str) -> str:
     if done.returncode:
         raise RuntimeError(f"{' '.join(command)}: {done.stdout}{done.stderr}")
     return (done.stdout + done.stderr).strip()
-
-
-def wait_until(what: Callable[[], object], seconds: float) -> float:
-    """Return after how many seconds it was so. Raises TimeoutError."""
-    begun = time.monotonic()
-    while not what():
-        if time.monotonic() > begun + seconds:
-            raise TimeoutError(f"not so within {seconds} s: {what}")
-        time.sleep(0.02)
-    return time.monotonic() - begun
 
 
 class Stack:
