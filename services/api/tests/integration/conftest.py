@@ -33,13 +33,11 @@ from tests.conftest import NEVER_OPENED, settings_for
 PASSWORD = "correct horse battery staple"
 # They start processes, or wait.
 LONG = {
-    "test_doctor.py",
     "test_idempotency.py",
     "test_metrics.py",
     "test_migrations.py",
     "test_scaffold.py",
     "test_server.py",
-    "test_stack_deploy.py",
 }
 
 

@@ -1,13 +1,13 @@
 """What stack.yaml lets the containers do, and which settings reach them."""
 
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from tests.unit.scripts import REPOSITORY
-
+REPOSITORY = Path(__file__).parents[4]
 TEXT = (REPOSITORY / "stack.yaml").read_text()
 STACK: dict[str, Any] = yaml.safe_load(TEXT)
 SERVICES = STACK["services"]

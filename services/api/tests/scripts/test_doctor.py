@@ -9,7 +9,7 @@ from subprocess import CompletedProcess
 
 import pytest
 
-from tests.unit.scripts import REPOSITORY, Copy, without_docker
+from tests.scripts.copies import REPOSITORY, Copy, without_docker
 
 API = REPOSITORY / "services" / "api"
 SECRET = "0123456789abcdefghijklmnopqrstuvwxyz"

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.scripts import REPOSITORY, Copy
+from tests.scripts.copies import REPOSITORY, Copy
 
 SWARM: dict[str, str] = {
     "stack config*": "true",

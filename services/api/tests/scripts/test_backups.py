@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.scripts import Copy
+from tests.scripts.copies import Copy
 
 STACK = {
     "compose config api": "echo name: flask-api",
