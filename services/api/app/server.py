@@ -4,6 +4,7 @@ import gc
 import logging
 import os
 import resource
+import runpy
 import select
 import signal
 import socket
@@ -252,11 +253,13 @@ def serve_by_waitress(app: Flask, settings: Settings, listener: socket.socket) -
         signal.signal(number, signal.SIG_IGN)
 
 
-def serve_by_gunicorn(_app: Flask, _settings: Settings, listener: socket.socket) -> None:
-    """Become gunicorn, whose processes serve what this one has bound; signals then reach it alone."""
+def serve_by_gunicorn(_app: Flask, settings: Settings, listener: socket.socket) -> None:
+    """Go on as gunicorn, whose processes serve what this one has bound."""
     listener.set_inheritable(True)
-    command = [sys.executable, "-m", "gunicorn", "--config", str(GUNICORN)]
-    os.execv(sys.executable, [*command, "--bind", f"fd://{listener.fileno()}"])  # noqa: S606 # nosec B606
+    sys.argv[1:] = ["--config", str(GUNICORN), "--bind", f"fd://{listener.detach()}"]
+    if settings.metrics_enabled:  # prometheus_client chose how to count as it was loaded: for one process
+        os.execv(sys.executable, [sys.executable, "-m", "gunicorn", *sys.argv[1:]])  # noqa: S606 # nosec B606
+    runpy.run_module("gunicorn", run_name="__main__", alter_sys=True)
 
 
 # What `flask serve` runs, by the setting SERVER.

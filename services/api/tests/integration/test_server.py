@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from itertools import cycle
 from pathlib import Path
+from random import randrange
 from typing import IO
 
 import httpx
@@ -57,6 +58,14 @@ def exchange(url: str, raw: bytes) -> tuple[int, dict[str, str], bytes]:
     return int(first.split()[1]), headers, body
 
 
+def free_port() -> int:
+    """Return a port below those that the kernel gives to clients, of which the tests have many."""
+    while True:
+        port = randrange(20_000, 32_000)
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
+
+
 class Process:
     """`flask serve`, or another command that serves, in a process of its own."""
 
@@ -68,8 +77,7 @@ class Process:
         /,
         **settings: str,
     ) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.port = free.getsockname()[1]
+        self.port = free_port()
         environment = {
             "DATABASE_URL": database.render_as_string(hide_password=False),
             "SECRET_KEY": SECRET_KEY,
@@ -125,12 +133,12 @@ def process(request: pytest.FixtureRequest, start: Callable[..., Process]) -> Pr
     return start(**BY[request.param])
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def gunicorn_log(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("gunicorn") / "log"
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def gunicorn(migrated_app: Flask, gunicorn_log: Path) -> Iterator[str]:
     with gunicorn_log.open("w") as output:
         process = Process(
