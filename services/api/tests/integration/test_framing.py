@@ -263,7 +263,7 @@ def test_no_stranger_costs_much_time_and_the_next_is_answered_at_once(process: P
 
 
 def processor_seconds(process: Process) -> float:
-    fields = Path(f"/proc/{process.popen.pid}/stat").read_text().rpartition(")")[2].split()
+    fields = Path(f"/proc/{process.id}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 

@@ -15,7 +15,6 @@ from contextlib import suppress
 from itertools import cycle
 from pathlib import Path
 from random import randrange
-from typing import IO
 
 import httpx
 import pytest
@@ -26,6 +25,7 @@ from app import server
 from tests import http
 from tests.conftest import SECRET_KEY
 from tests.integration.conftest import PASSWORD, People
+from tests.processes import API, begin
 
 pytestmark = pytest.mark.any_database
 Live = tuple[str, People]
@@ -38,8 +38,8 @@ HEAD = (
     b"POST /auth/register HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
 )
 CHUNKED = HEAD.replace(b"Content-Length: %d", b"Transfer-Encoding: chunked")
-API = Path(__file__).parent.parent.parent
-FLASK_SERVE = (sys.executable, "-m", "flask", "--app", "app", "serve")
+FLASK_SERVE = ("flask", "--app", "app", "serve")
+ALONE = (sys.executable, "-m", *FLASK_SERVE)  # from its beginning to its end a process of its own
 GUNICORN = (sys.executable, "-m", "gunicorn")
 
 
@@ -72,8 +72,8 @@ class Process:
     def __init__(
         self,
         database: URL,
+        output: Path,
         command: Sequence[str] = FLASK_SERVE,
-        output: int | IO[str] = subprocess.PIPE,
         /,
         **settings: str,
     ) -> None:
@@ -85,11 +85,8 @@ class Process:
             "THREADS": "4",
             "REGISTER_LIMIT": "off",
         }
-        self.popen = subprocess.Popen(
-            command,
-            cwd=API, env=environment | settings, stdout=output, stderr=subprocess.STDOUT, text=True,
-            start_new_session=True,
-        )  # fmt: skip
+        self.output = output
+        self.process = begin(command, output, environment | settings)
         self.url = f"http://127.0.0.1:{self.port}"
         for _ in range(200):
             with suppress(httpx.ConnectError, httpx.ReadError):
@@ -99,27 +96,38 @@ class Process:
 
     def stop(self, *signals: int) -> tuple[int, str]:
         for number in signals or (signal.SIGTERM,):
-            os.kill(self.popen.pid, number)
-            time.sleep(0.05)
-        output, _ = self.popen.communicate(timeout=20)
-        return self.popen.returncode, output
+            with suppress(ProcessLookupError):  # it has ended
+                os.kill(self.id, number)
+            time.sleep(0.01)
+        return self.wait(), self.output.read_text()
+
+    @property
+    def id(self) -> int:
+        return self.process.pid or 0
+
+    def wait(self) -> int:
+        """Wait for its end, and return its exit code."""
+        self.process.join(timeout=20)
+        assert self.process.exitcode is not None
+        return self.process.exitcode
 
     def kill(self) -> None:
-        if self.popen.poll() is None:
-            os.killpg(self.popen.pid, signal.SIGKILL)
-            self.popen.communicate()
+        if self.process.is_alive():
+            os.killpg(self.id, signal.SIGKILL)
+        self.wait()
 
 
 BY = {"waitress": {}, "gunicorn": {"SERVER": "gunicorn", "WEB_CONCURRENCY": "2"}}
 
 
 @pytest.fixture
-def start(committed_app: Flask) -> Iterator[Callable[..., Process]]:
+def start(committed_app: Flask, tmp_path: Path) -> Iterator[Callable[..., Process]]:
     """Starts servers, whose ends it sees to."""
-    started = []
+    database: URL = committed_app.extensions["settings"].database_url
+    started: list[Process] = []
 
     def start(command: Sequence[str] = FLASK_SERVE, **settings: str) -> Process:
-        started.append(Process(committed_app.extensions["settings"].database_url, command, **settings))
+        started.append(Process(database, tmp_path / f"output-{len(started)}", command, **settings))
         return started[-1]
 
     yield start
@@ -140,10 +148,7 @@ def gunicorn_log(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def gunicorn(migrated_app: Flask, gunicorn_log: Path) -> Iterator[str]:
-    with gunicorn_log.open("w") as output:
-        process = Process(
-            migrated_app.extensions["settings"].database_url, FLASK_SERVE, output, **BY["gunicorn"]
-        )
+    process = Process(migrated_app.extensions["settings"].database_url, gunicorn_log, **BY["gunicorn"])
     yield process.url
     process.kill()
 
@@ -356,8 +361,11 @@ def test_the_server_listens_where_it_is_told(committed_app: Flask, host: str) ->
     assert not thread.is_alive()
 
 
-@pytest.mark.parametrize("signals", [[signal.SIGINT], [signal.SIGTERM, signal.SIGTERM]])
-def test_an_idle_server_stops_at_once(process: Process, signals: list[int]) -> None:
+@pytest.mark.parametrize("signals", [[signal.SIGINT], [signal.SIGTERM] * 20])
+@pytest.mark.parametrize("kind", BY)
+def test_an_idle_server_stops_at_once(start: Callable[..., Process], kind: str, signals: list[int]) -> None:
+    process = start(ALONE, **BY[kind])
+
     code, output = process.stop(*signals)
 
     assert code == 0
@@ -382,7 +390,7 @@ def test_a_stop_answers_every_request_that_was_accepted(process: Process) -> Non
                 except httpx.HTTPError as error:
                     broken.append(f"{type(error).__name__} after {time.monotonic() - begun:.2f} s")
                     return
-                if stopping.is_set() and process.popen.poll() is not None:
+                if stopping.is_set() and not process.process.is_alive():
                     return
 
     threads = [threading.Thread(target=work, args=(number,)) for number in range(8)]
@@ -413,7 +421,7 @@ def test_a_request_under_way_is_finished_and_readiness_is_off(
     kept.get("/health/live")
     time.sleep(0.2)
 
-    kill(process.popen.pid, number)
+    kill(process.id, number)
     time.sleep(0.2)
     ready = kept.get("/health/ready")
     with pytest.raises(httpx.ConnectError):
@@ -424,8 +432,7 @@ def test_a_request_under_way_is_finished_and_readiness_is_off(
     assert ready.status_code == 503
     assert ready.headers["Connection"] == "close"
     assert answer.startswith(b"HTTP/1.1 201")
-    assert process.popen.wait(timeout=10) == 0
-    process.popen.communicate()
+    assert process.wait() == 0
     slow.close()
     kept.close()
 
@@ -442,7 +449,7 @@ def test_a_busy_port_is_told_in_one_line(server: str) -> None:
         }
 
         result = subprocess.run(
-            FLASK_SERVE,
+            ALONE,
             cwd=API, env=environment, capture_output=True, text=True, timeout=20, check=False,
         )  # fmt: skip
 
@@ -452,7 +459,7 @@ def test_a_busy_port_is_told_in_one_line(server: str) -> None:
     assert result.stderr.count("\n") == 1
 
 
-@pytest.mark.parametrize("command", [GUNICORN, FLASK_SERVE])
+@pytest.mark.parametrize("command", [GUNICORN, ALONE])
 def test_a_wrong_setting_is_told_in_one_line(command: Sequence[str]) -> None:
     environment = {"SERVER": "gunicorn", "WEB_CONCURRENCY": "0", "SECRET_KEY": SECRET_KEY}
 
@@ -617,7 +624,7 @@ def test_a_thousand_slow_clients_leave_the_others_quick(process: Process) -> Non
 
 
 def test_a_low_limit_of_open_files_is_told(start: Callable[..., Process]) -> None:
-    command = ["sh", "-c", 'ulimit -n 300 && exec "$@"', "sh", *FLASK_SERVE]
+    command = ["sh", "-c", 'ulimit -n 300 && exec "$@"', "sh", *ALONE]
     process = start(command)
     slow = [socket.create_connection(("127.0.0.1", process.port)) for _ in range(150)]
 
