@@ -26,6 +26,10 @@ class Repository(Generic[Model]):
     def __init__(self, session: DatabaseSession | scoped_session[Any]) -> None:
         self.session = session
 
+    @property
+    def dialect(self) -> str:
+        return self.session.get_bind().dialect.name
+
     def get(self, id: UUID) -> Model | None:
         return cast("Model | None", self.session.get(self.model, id))
 
@@ -48,7 +52,7 @@ class Repository(Generic[Model]):
 
     def insertion(self) -> Any:
         """Begin an INSERT that can say what to do `on_conflict`: each database has its own."""
-        return INSERT[self.session.get_bind().dialect.name](self.model)
+        return INSERT[self.dialect](self.model)
 
     def change(self, statement: Update | Delete) -> int:
         """Run an UPDATE or DELETE and return how many rows it changed."""
