@@ -26,6 +26,7 @@ from tests import http
 from tests.conftest import SECRET_KEY
 from tests.integration.conftest import PASSWORD, People
 from tests.processes import API, begin
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.any_database
 Live = tuple[str, People]
@@ -88,11 +89,17 @@ class Process:
         self.output = output
         self.process = begin(command, output, environment | settings)
         self.url = f"http://127.0.0.1:{self.port}"
-        for _ in range(200):
-            with suppress(httpx.ConnectError, httpx.ReadError):
-                http.get(f"{self.url}/health/live", timeout=20)
-                break
-            time.sleep(0.1)
+        try:
+            wait_until(self.answers, 30)
+        except TimeoutError:
+            self.kill()
+            raise AssertionError(output.read_text()) from None
+
+    def answers(self) -> bool:
+        try:
+            return http.get(f"{self.url}/health/live", timeout=20).is_success
+        except (httpx.ConnectError, httpx.ReadError):
+            return False
 
     def stop(self, *signals: int) -> tuple[int, str]:
         for number in signals or (signal.SIGTERM,):
@@ -103,7 +110,8 @@ class Process:
 
     @property
     def id(self) -> int:
-        return self.process.pid or 0
+        assert self.process.pid
+        return self.process.pid
 
     def wait(self) -> int:
         """Wait for its end, and return its exit code."""
