@@ -255,9 +255,10 @@ def serve_by_waitress(app: Flask, settings: Settings, listener: socket.socket) -
 
 def serve_by_gunicorn(_app: Flask, settings: Settings, listener: socket.socket) -> None:
     """Go on as gunicorn, whose processes serve what this one has bound."""
-    listener.set_inheritable(True)
-    sys.argv[1:] = ["--config", str(GUNICORN), "--bind", f"fd://{listener.detach()}"]
+    descriptor = listener.detach()  # gunicorn closes it
+    sys.argv[1:] = ["--config", str(GUNICORN), "--bind", f"fd://{descriptor}"]
     if settings.metrics_enabled:  # prometheus_client chose how to count as it was loaded: for one process
+        os.set_inheritable(descriptor, True)
         os.execv(sys.executable, [sys.executable, "-m", "gunicorn", *sys.argv[1:]])  # noqa: S606 # nosec B606
     runpy.run_module("gunicorn", run_name="__main__", alter_sys=True)
 

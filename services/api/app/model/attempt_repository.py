@@ -82,7 +82,7 @@ class AttemptRepository(Repository[Attempts]):
                 "tail": tail,
                 "attempts": count.attempts,
                 "milliseconds": count.seconds * 1000,
-                "lasting": count.seconds * 1000,
+                "lasting": count.seconds * 1000,  # a column's own name may not stand in an expression
             }
             for count in ordered
         ]
