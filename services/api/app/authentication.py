@@ -25,19 +25,19 @@ from app.exceptions import (
 )
 from app.forwarded import network_of
 from app.jwt_profile import ALGORITHM, Profile, decode, remember
-from app.model.models import Role, TokenType
+from app.model.models import Role, TokenType, User
 from app.model.passwords import HASHERS, Passwords
 from app.model.session_repository import Lifetimes, Origin, Presented
-from app.model.token_repository import Holder, holder
+from app.model.token_repository import holder
 
 BEARER_ANYWHERE = re.compile(r"(^|,)\s*bearer(\s|$)", re.IGNORECASE)
 BEARER = re.compile(r"bearer +([A-Za-z0-9._-]+)", re.IGNORECASE)
 
 
 class Caller(NamedTuple):
-    """Who presents a live access token."""
+    """The user, session and token of a live access token."""
 
-    user: Holder
+    user: User  # a read-only copy with every column (app/model/snapshot.py): lock the row to change it
     session_id: UUID
     token_id: UUID
 

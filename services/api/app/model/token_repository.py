@@ -1,61 +1,53 @@
 """The tokens: who holds one, which ones a user has, and what is revoked."""
 
-from datetime import datetime
-from typing import Any, NamedTuple
+from functools import cache
+from typing import Any, cast
 from uuid import UUID
 
-from sqlalchemy import Connection, Uuid, bindparam, select
+from sqlalchemy import Connection, Select, Uuid, bindparam, select
 
 from app.clock import now
 from app.exceptions import TokenNotFound
 from app.model.listing import Page, read_page
 from app.model.models import Reason, Session, Token, TokenType, User
-from app.model.passwords import PasswordHash
 from app.model.repository import ExpiringRepository
 from app.model.session_repository import SessionRepository
+from app.model.snapshot import columns_of, snapshot_of
 
 NEWEST_FIRST = "-issued_at"
 
 
-class Holder(NamedTuple):
-    """Whose live access token was presented: the account as it was at that moment. Lock it to change it."""
-
-    id: UUID
-    username: str
-    password_hash: PasswordHash
-    password_changed_at: datetime
-    role: str
-    created_at: datetime
-    updated_at: datetime
-
-
-# As the token has them: for the driver, to write out a UUID takes ten times as long.
+# UUIDs as the token spells them: converting one to the driver's form takes ten times as long.
 ID = Uuid(as_uuid=False)
-# Made once: to put it together takes longer than to have it answered, at every request with a token.
-HOLDER = (
-    select(*(getattr(User, name) for name in Holder._fields))
-    .join(Session, Session.user_id == User.id)
-    .join(Token, Token.session_id == Session.id)
-    .where(
-        Token.id == bindparam("token_id", type_=ID),
-        Token.type == TokenType.ACCESS,
-        Token.revoked_at.is_(None),
-        Session.id == bindparam("session_id", type_=ID),
-        Session.ended_at.is_(None),
-        User.id == bindparam("user_id", type_=ID),
-        User.disabled.is_(False),
-    )
-)
 
 
-def holder(connection: Connection, token_id: str, session_id: str, user_id: str) -> Holder | None:
-    """Return whose live access token has these ids, in one query; None if anything of it is dead or gone.
+def holder(connection: Connection, token_id: str, session_id: str, user_id: str) -> User | None:
+    """Return the user of a live access token, or None if the token, its session or the user is dead or gone.
 
-    Of columns, without a session: that takes half the time, at every request with a token.
+    One query for a read-only `Snapshot` of the user: half the cost of an ORM entity, at every request.
     """
     ids = {"token_id": token_id, "session_id": session_id, "user_id": user_id}
-    row = connection.execute(HOLDER, ids).first()
-    return Holder(*row) if row else None
+    row = connection.execute(_holder(), ids).first()
+    return cast("User", snapshot_of(User)(columns_of(User), row)) if row else None
+
+
+@cache
+def _holder() -> Select[Any]:
+    """Return the statement of `holder`. Building it takes longer than running it, so it is built once."""
+    return (
+        select(*columns_of(User).values())
+        .join(Session, Session.user_id == User.id)
+        .join(Token, Token.session_id == Session.id)
+        .where(
+            Token.id == bindparam("token_id", type_=ID),
+            Token.type == TokenType.ACCESS,
+            Token.revoked_at.is_(None),
+            Session.id == bindparam("session_id", type_=ID),
+            Session.ended_at.is_(None),
+            User.id == bindparam("user_id", type_=ID),
+            User.disabled.is_(False),
+        )
+    )
 
 
 class TokenRepository(ExpiringRepository[Token]):

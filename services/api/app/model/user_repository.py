@@ -12,7 +12,6 @@ from app.model.models import Role, User
 from app.model.passwords import PasswordHash
 from app.model.resource_repository import ResourceRepository
 from app.model.session_repository import is_known
-from app.model.token_repository import Holder
 
 USERNAME = r"[A-Za-z0-9][A-Za-z0-9._-]{2,63}"
 
@@ -59,7 +58,7 @@ class UserRepository(ResourceRepository[User]):
         user.password_hash = password_hash
         user.password_changed_at = user.updated_at = now()
 
-    def lock_unchanged(self, seen: User | Holder) -> User | None:
+    def lock_unchanged(self, seen: User) -> User | None:
         """Lock the account whose password was verified. None if it is gone, disabled, or has another
         password by now."""
         user = self.lock(seen.id)
