@@ -14,6 +14,7 @@ from sqlalchemy import URL, Engine, NullPool, create_engine, event, text
 from sqlalchemy.exc import DBAPIError
 
 from app.database import db, listen, reason_of
+from app.drift import COMPARED, compare_conditions
 from app.model.models import Amount, UtcDateTime
 
 logger = logging.getLogger("app.migrations")
@@ -32,6 +33,7 @@ def migrate_online() -> None:
         with _lock(engine), engine.connect() as connection:
             # SQLite has transactions for tables too: a migration that breaks off leaves nothing behind.
             context.configure(connection=connection, transactional_ddl=True, **_arguments())
+            compare_conditions(context.get_context())
             with context.begin_transaction():
                 if not _is_ahead():
                     context.run_migrations()
@@ -103,6 +105,7 @@ def _arguments() -> dict[str, Any]:
         "target_metadata": db.metadata,
         "process_revision_directives": _write_no_empty_revision,
         "render_item": _write_plain_types,
+        **COMPARED,
         **arguments,
     }
 

@@ -11,6 +11,7 @@ from sqlalchemy import (
     CheckConstraint,
     DateTime,
     Dialect,
+    Enum,
     ForeignKey,
     ForeignKeyConstraint,
     Index,
@@ -81,6 +82,26 @@ class Base(DeclarativeBase):
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4, sort_order=-1)
 
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        # Alembic doesn't notice a new value of an enum type, and PostgreSQL can't take one out again.
+        table = getattr(cls, "__table__", None)  # an abstract model has none
+        for column in () if table is None else table.columns:
+            if isinstance(column.type, Enum):
+                raise TypeError(
+                    f"{cls.__name__}.{column.key}: Enum columns aren't supported. Use Mapped[str], "
+                    "mapped_column(String(32)) and one_of(...) in __table_args__, as User.role does."
+                )
+
+
+def one_of(column: str, values: type[StrEnum]) -> CheckConstraint:
+    """Return the CHECK constraint that allows only the values of an enum in a column.
+
+    `make migration` writes a migration when the enum gets or loses a value.
+    """
+    listed = ", ".join("'{}'".format(value.replace("'", "''")) for value in values)
+    return CheckConstraint(f"{column} IN ({listed})", name=column, info={"column": column, "values": values})
+
 
 class Role(StrEnum):
     USER = "user"
@@ -107,7 +128,7 @@ class User(Base):
     __tablename__ = "users"
     __table_args__ = (
         UniqueConstraint("username_key"),
-        CheckConstraint("role IN ('user', 'admin')", name="role"),
+        one_of("role", Role),
         Index(None, "username", "id"),
         Index(None, "created_at", "id"),
     )
@@ -155,7 +176,7 @@ class Token(Base):
         ForeignKeyConstraint(
             ["session_id", "user_id"], ["sessions.id", "sessions.user_id"], ondelete="CASCADE"
         ),
-        CheckConstraint("type IN ('access', 'refresh')", name="type"),
+        one_of("type", TokenType),
         Index(None, "session_id", "parent_id"),
         Index(None, "user_id", "issued_at", "id"),
         Index(None, "expires_at"),
