@@ -8,7 +8,7 @@ from flask.sessions import NullSession, SessionInterface, SessionMixin
 from flask.wrappers import Response
 
 from app import authentication, commands, config, database, forwarded, lifecycle, limits, logs
-from app.blueprint import handlers, headers, paths
+from app.blueprint import handlers, headers, openapi, paths
 from app.blueprint.list import BLUEPRINTS
 
 
@@ -61,5 +61,6 @@ def create_app(settings: config.Settings | None = None) -> Flask:
         import_module("app.metrics").init_app(app)
     for blueprint in BLUEPRINTS:
         app.register_blueprint(blueprint)
+    openapi.check(app)
     commands.init_app(app)
     return app

@@ -83,10 +83,14 @@ def origin() -> Origin:
 
 @dataclass(frozen=True)
 class Need:
-    """What a view needs of its caller: how it is verified, and what that raises."""
+    """What a view needs of its caller: how to verify it, the errors of that, and the token to send.
+
+    `scheme` is one of the security schemes in blueprint/openapi.py.
+    """
 
     verify: Callable[[], Any]
     raises: tuple[type[DomainError], ...]
+    scheme: str = "access_token"
 
 
 def _access() -> Caller:
@@ -117,7 +121,7 @@ _BEARER = (MissingToken, InvalidToken, TokenExpired, TokenRevoked)
 ACCESS_TOKEN = Need(_access, _BEARER)
 FRESH_TOKEN = Need(_fresh, (*_BEARER, FreshTokenRequired))
 ADMIN = Need(_admin, (*_BEARER, Forbidden))
-REFRESH_TOKEN = Need(_refresh, (*_BEARER, TokenReused))
+REFRESH_TOKEN = Need(_refresh, (*_BEARER, TokenReused), scheme="refresh_token")
 
 
 def _admit(type: TokenType) -> Caller | Presented:

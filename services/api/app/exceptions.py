@@ -34,6 +34,21 @@ class NoSuchReference(DomainError):
         self.field = field
 
 
+class StillReferenced(DomainError):
+    sentence = "Other rows still refer to this one. Delete or change them first."
+
+
+class ValueRefused(DomainError):
+    """The database doesn't allow a value; `field` is where, if known, `reason` is for the log."""
+
+    sentence = "This value isn't allowed."
+
+    def __init__(self, field: str = "", reason: str = "") -> None:
+        super().__init__()
+        self.field = field
+        self.reason = reason
+
+
 class NoSuchPlace(DomainError):
     sentence = "Give the next_cursor of the page before, unchanged, and sort as that page was."
 

@@ -1,6 +1,6 @@
 """How often somebody may try: failed logins, registrations and, if wanted, any request."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from uuid import UUID
 
@@ -34,12 +34,12 @@ def client() -> str:
 
 
 @contextmanager
-def login(username: str, user_id: UUID | None, *, is_known: bool) -> Iterator[Callable[[], None]]:
-    """Count a login before its password is looked at. Raises TooManyAttempts.
+def login(username: str, user_id: UUID | None, *, is_known: bool) -> Iterator[None]:
+    """Count a login, and commit the work of the block if it succeeds. Raises TooManyAttempts.
 
-    Gives the function that a login with the right password calls before it commits. Only a wrong password
-    counts in the end. From a client that has logged in to the account before, the account's own limit does
-    not count: else a stranger could lock its owner out.
+    The attempt is counted before the password is checked, and in the end only if the block raises
+    InvalidCredentials or WrongCurrentPassword. From a client that has logged in to the account before, the
+    account's own limit doesn't count: else anyone could lock its owner out.
     """
     settings, name = current(), key_of(username)
     pair = key("login pair", name, client())
@@ -51,12 +51,10 @@ def login(username: str, user_id: UUID | None, *, is_known: bool) -> Iterator[Ca
     failures = (InvalidCredentials, WrongCurrentPassword)
     try:
         with _counted(limits, failures) as entries:
-
-            def succeed() -> None:
-                if entries:
-                    AttemptRepository(db.session).take_back(entries, cleared=pair)
-
-            yield succeed
+            yield
+            if entries:
+                AttemptRepository(db.session).take_back(entries, cleared=pair)
+            db.session.commit()
     except failures:
         tell(Event.LOGIN_FAILED, user_id)
         raise

@@ -202,7 +202,7 @@ KINDS = {
         "str",
         "String({longest})",
         "sa.String(length={longest})",
-        "Literal[{choices}]",
+        "Annotated[str, *one_of({enum})]",
         _as_it_is,
         "[{choices}][number % {count}]",
         "{choice}",

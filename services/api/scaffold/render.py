@@ -8,7 +8,7 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from scaffold.resource import Field, Resource
+from scaffold.resource import Field, Resource, member_of
 
 TEMPLATES = Path(__file__).parent / "templates"
 ENVIRONMENT = Environment(
@@ -75,13 +75,24 @@ class FieldView:
         return f'sa.Column("{self.column_name}", {kind}, nullable={self.is_nullable}{default})'
 
     @property
+    def enum(self) -> str:
+        """The name of the enum of the values that a field can have."""
+        return f"{self.resource.class_name}{self.class_name}" if self.type == "enum" else ""
+
+    @property
+    def members(self) -> dict[str, str]:
+        """The members of that enum, by name."""
+        return {member_of(value): value for value in self.arguments}
+
+    @property
     def schema(self) -> str:
-        return str(self.fill(self.kind.schema))
+        return str(self.fill(self.kind.schema)).replace("{enum}", self.enum)
 
     @property
     def alias(self) -> str:
         """The name for a type that would be long to repeat."""
-        return f"{self.resource.class_name}{self.class_name}" if "[" in self.schema else ""
+        suffix = "Value" if self.enum else ""
+        return f"{self.resource.class_name}{self.class_name}{suffix}" if "[" in self.schema else ""
 
     @property
     def type_name(self) -> str:
@@ -159,18 +170,25 @@ class ResourceView:
 
     @property
     def checks(self) -> list[tuple[str, str]]:
-        enums = [field for field in self.fields if field.type == "enum"]
         return [
             (field.column_name, f"{field.column_name} IN ({', '.join(map(repr, field.arguments))})")
-            for field in enums
+            for field in self.enums
         ]
+
+    @property
+    def enum_names(self) -> list[str]:
+        return [field.enum for field in self.enums]
+
+    @property
+    def enums(self) -> list[FieldView]:
+        return [field for field in self.fields if field.enum]
 
     @property
     def table_arguments(self) -> Iterator[str]:
         for columns in self.uniques:
             yield f"UniqueConstraint({_quoted(columns)})"
-        for name, condition in self.checks:
-            yield f'CheckConstraint("{condition}", name="{name}")'
+        for field in self.enums:
+            yield f'one_of("{field.column_name}", {field.enum})'
         for columns in self.indexes:
             yield f"Index(None, {_quoted(columns)})"
 

@@ -81,7 +81,7 @@ class Field:
         values = {str(place): str(argument) for place, argument in enumerate(self.arguments)} | {
             "name": self.column_name,
             "words": self.words,
-            "longest": str(max(16, *map(len, choices))),
+            "longest": str(max(32, *map(len, choices))),
             "choices": ", ".join(f'"{choice}"' for choice in choices),
             "choice": choices[0],
             "count": str(len(choices)),
@@ -242,7 +242,15 @@ def _choices(given: Iterable[str], spec: str) -> tuple[str, ...]:
     wrong = [choice for choice in choices if not CHOICE.fullmatch(choice) or len(choice) > LONGEST_NAME]
     if not choices or wrong or len(set(choices)) < len(choices):
         raise Refused(f"{spec!r}: name different choices in lower case, such as enum(novel,poem).")
+    if len({member_of(choice) for choice in choices}) < len(choices):
+        raise Refused(f"{spec!r}: two choices differ only in - and _. Give one of them another name.")
     return choices
+
+
+def member_of(value: str) -> str:
+    """Return the name of a value in an enum: `in-progress` is IN_PROGRESS, `3d` is _3D."""
+    name = value.upper().replace("-", "_")
+    return f"_{name}" if name[0].isdigit() else name
 
 
 def _check_marks(marks: str, type_: str, spec: str, *, has_default: bool) -> None:

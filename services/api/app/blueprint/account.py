@@ -75,7 +75,7 @@ def _change(caller: Caller, body: AccountChange | AccountReplacement) -> tuple[B
         passwords().check(body.password, body.username or caller.user.username)
     refuse_stale(Account.of(caller.user))
     is_known = SessionRepository(db.session).is_known(caller.user.id, limits.client())
-    with limits.login(caller.user.username, caller.user.id, is_known=is_known) as succeed:
+    with limits.login(caller.user.username, caller.user.id, is_known=is_known):
         if not passwords().verify(body.current_password, caller.user.password_hash):
             raise WrongCurrentPassword
         hashed = passwords().hash(body.password) if body.password is not None else None
@@ -88,8 +88,6 @@ def _change(caller: Caller, body: AccountChange | AccountReplacement) -> tuple[B
         if hashed is not None:
             users.set_password(user, hashed)
             SessionRepository(db.session).end_all(user.id, Reason.PASSWORD_CHANGED, keep=caller.session_id)
-        succeed()
-        db.session.commit()
     if body.username not in (None, caller.user.username):
         tell(Event.USERNAME_CHANGED, user.id)
     if hashed is not None:

@@ -73,7 +73,7 @@ def login(body: Login) -> TokenPair:
     """Open a session. Beyond 50 of one account, the least recently refreshed one ends."""
     users, sessions = UserRepository(db.session), SessionRepository(db.session)
     found, is_known = users.seen_at(body.username, limits.client())
-    with limits.login(body.username, found.id if found else None, is_known=is_known) as succeed:
+    with limits.login(body.username, found.id if found else None, is_known=is_known):
         verified = passwords().verify(body.password, found.password_hash if found else None)
         if not found or not verified:
             raise InvalidCredentials
@@ -83,8 +83,6 @@ def login(body: Login) -> TokenPair:
             raise InvalidCredentials
         user.password_hash = upgraded or user.password_hash
         pair = sessions.open(user.id, origin(), lifetimes())
-        succeed()
-        db.session.commit()
     tell(Event.LOGGED_IN, user.id)
     return _write(pair)
 

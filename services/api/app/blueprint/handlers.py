@@ -13,6 +13,8 @@ from app import exceptions as facts
 from app.blueprint import schemas
 from app.blueprint.validation import MalformedJson, UnsupportedMediaType, ValidationFailed
 from app.database import reason_of
+from app.model.list import METADATA
+from app.model.violations import domain_error
 from app.request_id import request_id
 
 logger = logging.getLogger("app.error")
@@ -195,6 +197,13 @@ PROBLEMS = (
         facts=(facts.AlreadyExists,),
     ),
     Problem(
+        "still_referenced",
+        409,
+        "Still referenced",
+        advice="Delete what refers to it, or let it refer to something else, and try again.",
+        facts=(facts.StillReferenced,),
+    ),
+    Problem(
         "idempotency_key_in_use",
         409,
         "Idempotency key in use",
@@ -260,6 +269,7 @@ PROBLEMS = (
             facts.UsernameRefused,
             facts.NoSuchPlace,
             facts.NoSuchReference,
+            facts.ValueRefused,
         ),
     ),
     Problem(
@@ -336,6 +346,7 @@ PROBLEMS = (
         headers=SOON,
     ),
 )
+PROBLEM_OF = {fact: problem for problem in PROBLEMS for fact in problem.facts}
 # For errors that HTTP alone knows: those of the server, of Flask, and of an `abort(404)`.
 BY_STATUS = {
     problem.status: problem
@@ -349,6 +360,8 @@ def init_app(app: Flask) -> None:
         for fact in problem.facts:
             app.register_error_handler(fact, partial(_answer, problem))
     app.register_error_handler(http.HTTPException, _answer_other)
+    for refusal in (exc.IntegrityError, exc.DataError):
+        app.register_error_handler(refusal, _answer_refusal)
 
 
 def document(
@@ -371,6 +384,8 @@ def _answer(problem: Problem, fact: Exception) -> Response:
     own = str(fact) if isinstance(fact, facts.DomainError | NotReady) else ""
     if isinstance(fact, exc.SQLAlchemyError):
         logger.warning("%s", reason_of(fact))
+    if isinstance(fact, facts.ValueRefused):  # though the schema has accepted it: the two disagree
+        logger.warning("the database refused a value: %s", fact.reason)
     body = document(problem, request_id(), own, _errors(fact))
     response = Response(body, problem.status, problem.headers, content_type=MEDIA_TYPE)
     if isinstance(fact, http.MethodNotAllowed):
@@ -383,6 +398,14 @@ def _answer(problem: Problem, fact: Exception) -> Response:
 def _answer_other(error: http.HTTPException) -> Response:
     status = error.code or 500
     return _answer(BY_STATUS.get(status, BY_STATUS[500 if status >= 500 else 400]), error)
+
+
+def _answer_refusal(error: exc.DBAPIError) -> Response:
+    """Answer a violated constraint that no repository has translated. Anything else is a defect of ours."""
+    fact = domain_error(error, METADATA)
+    if fact is None:
+        raise error
+    return _answer(PROBLEM_OF[type(fact)], fact)
 
 
 def _errors(fact: Exception) -> list[schemas.FieldError] | None:
@@ -399,4 +422,7 @@ def _errors(fact: Exception) -> list[schemas.FieldError] | None:
             return [schemas.FieldError(parameter="cursor", code="invalid_format", detail=str(fact))]
         case facts.NoSuchReference():
             return [schemas.FieldError(pointer=f"/{fact.field}", code="unknown_reference", detail=str(fact))]
+        case facts.ValueRefused():
+            place = f"/{fact.field}" if fact.field else ""
+            return [schemas.FieldError(pointer=place, code="invalid_format", detail=str(fact))]
     return None

@@ -15,7 +15,6 @@ from werkzeug.http import HTTP_STATUS_CODES
 from werkzeug.routing import Rule
 
 from app import limits
-from app.authentication import ACCESS_TOKEN, ADMIN, FRESH_TOKEN, REFRESH_TOKEN
 from app.blueprint import schemas
 from app.blueprint.endpoint import Declaration
 from app.blueprint.handlers import (
@@ -60,12 +59,6 @@ SECURITY_SCHEMES = {
         "bearerFormat": "JWT",
         "description": "The refresh token of a login or a refresh; it works once.",
     },
-}
-SCHEME = {
-    ACCESS_TOKEN: "access_token",
-    FRESH_TOKEN: "access_token",
-    ADMIN: "access_token",
-    REFRESH_TOKEN: "refresh_token",
 }
 REQUEST_HEADERS = {
     "If-None-Match": "The ETag of the version that you have: unchanged, it is not sent again.",
@@ -131,6 +124,32 @@ def build(app: Flask) -> dict[str, Any]:
     }
 
 
+def check(app: Flask) -> None:
+    """Refuse a view that declares something that the document and the error handlers don't know.
+
+    Called once all blueprints are registered. Raises TypeError with the place and the remedy.
+    """
+    for _, _, declaration, view in _operations(app):
+        place = f"{view.__module__}.{view.__qualname__}"
+        needs = declaration.needs
+        for error in (*declaration.raises, *(needs.raises if needs else ())):
+            if not any(issubclass(error, problem.facts) for problem in PROBLEMS):
+                raise TypeError(
+                    f"{place} declares raises=[{error.__name__}], which has no row in PROBLEMS. "
+                    "Add one to app/blueprint/handlers.py."
+                )
+        for name in set(declaration.headers) - set(HEADERS):
+            raise TypeError(
+                f"{place} declares headers=[{name!r}], which HEADERS doesn't describe. "
+                "Add it to app/blueprint/openapi.py."
+            )
+        if needs and needs.scheme not in SECURITY_SCHEMES:
+            raise TypeError(
+                f"{place} needs the security scheme {needs.scheme!r}, which SECURITY_SCHEMES doesn't have. "
+                "Add it to app/blueprint/openapi.py."
+            )
+
+
 def _operations(app: Flask) -> Iterator[tuple[Rule, str, Declaration, Any]]:
     for rule in app.url_map.iter_rules():
         view = app.view_functions[rule.endpoint]
@@ -150,7 +169,7 @@ def _operation(
         "tags": [blueprint],
         "summary": summary.partition(". ")[0].rstrip("."),
         "description": "\n".join(line.strip() for line in [summary, *more.splitlines()]).strip(),
-        "security": [{SCHEME[declaration.needs]: []}] if declaration.needs else [],
+        "security": [{declaration.needs.scheme: []}] if declaration.needs else [],
         "parameters": [
             *_path_parameters(rule),
             *_query_parameters(declaration.query),
@@ -248,7 +267,7 @@ def _problems(declaration: Declaration, *, is_limited: bool) -> list[Problem]:
         facts += [MalformedJson, UnsupportedMediaType]
     if declaration.uses_database:
         facts.append(OperationalError)
-    return [problem for problem in PROBLEMS if set(facts) & set(problem.facts)]
+    return [problem for problem in PROBLEMS if any(issubclass(fact, problem.facts) for fact in facts)]
 
 
 def _problem_response(problems: list[Problem]) -> dict[str, Any]:

@@ -2,7 +2,8 @@
 
 import re
 from datetime import datetime
-from typing import Annotated, Any, Literal, Self, cast
+from enum import StrEnum
+from typing import Annotated, Any, ClassVar, Literal, Self, cast
 from unicodedata import normalize
 from uuid import UUID
 
@@ -16,8 +17,11 @@ from pydantic import (
     WithJsonSchema,
     model_validator,
 )
+from pydantic.fields import FieldInfo
 from pydantic_core import PydanticCustomError
 
+from app.model import models
+from app.model.listing import OPERATORS, column_of
 from app.model.models import Token
 from app.model.passwords import MAX_LENGTH
 from app.model.user_repository import USERNAME
@@ -67,6 +71,18 @@ def _without_nul(text: str) -> str:
     return text
 
 
+def one_of(values: type[StrEnum]) -> tuple[AfterValidator, WithJsonSchema]:
+    """Return the annotations of a string that must be a value of an enum: `Annotated[str, *one_of(Role)]`."""
+    allowed = " or ".join(f"'{value}'" for value in values)
+
+    def check(text: str) -> str:
+        if text not in tuple(values):
+            raise PydanticCustomError("invalid_format", "Give {allowed}.", {"allowed": allowed})
+        return text
+
+    return AfterValidator(check), WithJsonSchema({"enum": [each.value for each in values], "type": "string"})
+
+
 def _limit(value: object) -> int:
     if not re.fullmatch(r"[1-9][0-9]{0,2}", str(value), re.ASCII):
         raise PydanticCustomError("invalid_format", "Give a whole number from 1 to 100.")
@@ -87,7 +103,9 @@ Time = Annotated[
 Text = Annotated[str, WithJsonSchema({"type": "string", "maxLength": 1000})]
 Jwt = Annotated[str, WithJsonSchema({"type": "string", "maxLength": 2000, "pattern": JWT})]
 Seconds = Annotated[int, WithJsonSchema({"type": "integer", "minimum": 0, "maximum": 7_776_000})]
-
+Role = Annotated[str, *one_of(models.Role)]
+TokenType = Annotated[str, *one_of(models.TokenType)]
+Reason = Annotated[str, *one_of(models.Reason)]
 Status = Annotated[int, WithJsonSchema({"type": "integer", "minimum": 400, "maximum": 599})]
 
 
@@ -169,10 +187,29 @@ class TokenChange(Body):
 
 
 class PageQuery(Query):
-    """The query of a list. Beside these two and `sort`, a field is a condition: `title`, or `price__gte`."""
+    """The query of a list. Beside these two and `sort`, a field is a condition: `title`, or `price__gte`.
+
+    With `rows`, each of them must be a column of that model; a wrong name stops the start with a TypeError.
+    """
+
+    rows: ClassVar[type[models.Base] | None] = None
 
     limit: Limit = Field(20, description="How many to answer at most.", examples=[20])
     cursor: Cursor = Field(ABSENT, description="The `next_cursor` of the page before.")
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **options: Any) -> None:
+        super().__pydantic_init_subclass__(**options)
+        if cls.rows:
+            conditions = [name for name in cls.model_fields if name not in ("limit", "cursor", "sort")]
+            for name in [*_sorted_by(cls.model_fields.get("sort")), *conditions]:
+                column, _, operator = name.partition("__")
+                column_of(cls.rows, column)
+                if operator not in OPERATORS:
+                    raise TypeError(
+                        f"{cls.__name__}.{name}: there is no operator {operator!r}. "
+                        f"Use one of {', '.join(filter(None, OPERATORS))}."
+                    )
 
     @property
     def conditions(self) -> dict[str, Any]:
@@ -190,6 +227,12 @@ def sortable(*names: str, default: str) -> Any:
         description="The fields to sort by, a `-` before those that descend.",
         examples=[default],
     )
+
+
+def _sorted_by(sort: FieldInfo | None) -> list[str]:
+    """Return the names that `sortable` put into the field's pattern."""
+    pattern = next((each.pattern for each in sort.metadata if hasattr(each, "pattern")), "") if sort else ""
+    return pattern.partition("(")[2].partition(")")[0].split("|") if pattern else []
 
 
 class TokenQuery(PageQuery):
@@ -249,7 +292,7 @@ class Account(StoredAnswer):
 
     id: Id
     username: Username
-    role: Literal["user", "admin"]
+    role: Role
     created_at: Time
     updated_at: Time
 
@@ -271,7 +314,7 @@ class UserAccount(StoredAnswer):
 
     id: Id
     username: Username
-    role: Literal["user", "admin"]
+    role: Role
     disabled: bool
     created_at: Time
     updated_at: Time
@@ -287,17 +330,19 @@ class UserAccountList(Answer):
 class UserAccountChange(Body):
     model_config = example(disabled=True)
 
-    role: Literal["user", "admin"] = ABSENT
+    role: Role = ABSENT
     disabled: bool = ABSENT
 
 
 class UserQuery(PageQuery):
+    rows = models.User
+
     sort: str = sortable("created_at", "username", default="-created_at")
     username: LoginName = Field(ABSENT, description="Those of this name.", examples=["ann"])
     username__contains: LoginName = Field(
         ABSENT, description="Those with this in their name, whatever its case.", examples=["an"]
     )
-    role: Literal["user", "admin"] = Field(ABSENT, description="Those with this role.", examples=["user"])
+    role: Role = Field(ABSENT, description="Those with this role.", examples=["user"])
     disabled: Flag = Field(ABSENT, description="Those that are disabled, or that are not.", examples=[False])
 
 
@@ -342,20 +387,18 @@ class ListedToken(Answer):
 
     id: Id
     session_id: Id
-    token_type: Literal["access", "refresh"]
+    token_type: TokenType
     issued_at: Time
     expires_at: Time
     revoked_at: Time | None
-    revoked_reason: Literal[
-        "rotated", "logout", "revoked", "reused", "password_changed", "session_limit", None
-    ]
+    revoked_reason: Reason | None
     current: bool
     user_agent: Text | None
     ip: Text | None
 
     @classmethod
     def of(cls, token: Token, presented: UUID) -> Self:
-        return cls(
+        listed = cls.model_construct(
             id=token.id,
             session_id=token.session_id,
             token_type=token.type,
@@ -367,6 +410,7 @@ class ListedToken(Answer):
             user_agent=token.user_agent,
             ip=token.ip,
         )
+        return cast("Self", listed)
 
 
 class TokenList(Answer):

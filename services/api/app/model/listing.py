@@ -6,8 +6,9 @@ from decimal import Decimal
 from typing import Any, Generic, NamedTuple, TypeVar
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, and_, false, literal, or_, tuple_
-from sqlalchemy.orm import InstrumentedAttribute, Session, scoped_session
+from sqlalchemy import Column, ColumnElement, Select, and_, false, literal, or_, tuple_
+from sqlalchemy.orm import Session, scoped_session
+from sqlalchemy.types import NullType
 
 from app.exceptions import NoSuchPlace
 
@@ -31,14 +32,17 @@ class Page(NamedTuple, Generic[Row]):
 
 
 class Key(NamedTuple):
-    """A column by which a list is sorted. NULLs are the last, whatever the direction."""
+    """What a list is sorted by. NULLs come last, whatever the direction."""
 
-    column: InstrumentedAttribute[Any]
+    name: str
+    column: Any  # a column, or the expression of a computed one
     descending: bool
 
     @property
     def is_nullable(self) -> bool:
-        return bool(self.column.property.columns[0].nullable)
+        """Whether there can be NULLs. An expression may give some, so it is treated as if it did."""
+        column = getattr(getattr(self.column, "property", None), "columns", [None])[0]
+        return not isinstance(column, Column) or bool(column.nullable)
 
     def order(self) -> Any:
         return self.plain_order().nulls_last() if self.is_nullable else self.plain_order()
@@ -69,10 +73,31 @@ class Key(NamedTuple):
         return or_(behind, self.column.is_(None)) if self.is_nullable else behind
 
 
+def column_of(model: Any, name: str) -> Any:
+    """Return a column of a model to sort or filter by, or a computed one: hybrid_property, column_property.
+
+    Raises TypeError, with the remedy, for anything that SQL doesn't know.
+    """
+    place = f"{model.__name__}.{name}"
+    if not hasattr(model, name):
+        raise TypeError(f"{place} doesn't exist, so lists can't be sorted or filtered by it.")
+    column = getattr(model, name)
+    type_ = getattr(column, "type", None)
+    if type_ is None:
+        raise TypeError(
+            f"{place} isn't a column, so lists can't be sorted or filtered by it. "
+            "Make it a hybrid_property or a column_property."
+        )
+    if isinstance(type_, NullType):
+        raise TypeError(f"The SQL type of {place} is unknown. Give it one with type_coerce(..., Integer).")
+    return column
+
+
 def _keys(model: Any, sort: str) -> list[Key]:
-    """Return the columns to sort by; the id decides between rows that are alike."""
-    keys = [Key(getattr(model, name.lstrip("-")), name.startswith("-")) for name in sort.split(",")]
-    return [*keys, Key(model.id, keys[-1].descending)]
+    """Return what to sort by; the id decides between rows that are alike."""
+    names = [(name.lstrip("-"), name.startswith("-")) for name in sort.split(",")]
+    keys = [Key(name, column_of(model, name), descending) for name, descending in names]
+    return [*keys, Key("id", model.id, keys[-1].descending)]
 
 
 def read_page(
@@ -97,7 +122,7 @@ def read_page(
 
 def _write_place(row: Any, keys: Sequence[Key]) -> list[Any]:
     """Return where a row is in a list."""
-    values = [getattr(row, key.column.key) for key in keys]
+    values = [getattr(row, key.name) for key in keys]
     return [value if isinstance(value, str | int | float | None) else _text(value) for value in values]
 
 
@@ -137,7 +162,7 @@ def filtered(query: Select[Row], model: Any, conditions: Mapping[str, Any]) -> S
     """Add conditions such as `{"title": "Emma", "price__gte": 5}`, of which each has to hold."""
     for condition, value in conditions.items():
         name, _, operator = condition.partition("__")
-        query = query.where(_OPERATORS[operator](getattr(model, name), value))
+        query = query.where(OPERATORS[operator](column_of(model, name), value))
     return query
 
 
@@ -169,7 +194,7 @@ def _behind(keys: Sequence[Key], place: Place) -> ColumnElement[bool]:
     return and_(bound, or_(*ways))
 
 
-_OPERATORS: dict[str, Any] = {
+OPERATORS: dict[str, Any] = {
     "": lambda column, value: column == value,
     "gte": lambda column, value: column >= value,
     "lte": lambda column, value: column <= value,

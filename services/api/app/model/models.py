@@ -100,7 +100,9 @@ def one_of(column: str, values: type[StrEnum]) -> CheckConstraint:
     `make migration` writes a migration when the enum gets or loses a value.
     """
     listed = ", ".join("'{}'".format(value.replace("'", "''")) for value in values)
-    return CheckConstraint(f"{column} IN ({listed})", name=column, info={"column": column, "values": values})
+    return CheckConstraint(
+        f"{column} IN ({listed})", name=column, info={"columns": [column], "values": values}
+    )
 
 
 class Role(StrEnum):

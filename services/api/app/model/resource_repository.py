@@ -5,16 +5,15 @@ from typing import Any, cast
 from uuid import UUID
 
 from sqlalchemy import Select, select
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import DataError, IntegrityError
 from sqlalchemy.orm import Session as DatabaseSession
 from sqlalchemy.orm import scoped_session
 
 from app.clock import now
-from app.exceptions import AlreadyExists, NoSuchReference, NotFound, TokenRevoked
+from app.exceptions import NotFound
 from app.model.listing import Page, filtered, read_page
 from app.model.repository import Model, Repository
-
-UNIQUE, REFERENCE = "23505", "23503"  # PostgreSQL's codes of what was violated
+from app.model.violations import domain_error
 
 
 class ResourceRepository(Repository[Model]):
@@ -46,7 +45,7 @@ class ResourceRepository(Repository[Model]):
         return read_page(self.session, query, self.model, sort, limit, after)
 
     def add(self, row: Model) -> Model:
-        """Raises AlreadyExists and NoSuchReference."""
+        """Raises AlreadyExists, NoSuchReference and ValueRefused."""
         new = cast("Any", row)
         new.created_at = new.updated_at = now()
         self.session.add(row)
@@ -54,7 +53,7 @@ class ResourceRepository(Repository[Model]):
         return row
 
     def update(self, row: Model, fields: Mapping[str, Any]) -> None:
-        """Set the fields of a schema, which are the model's own. Raises AlreadyExists and NoSuchReference."""
+        """Set the fields of a schema, which are the model's own. Raises as `add` does."""
         for name, value in fields.items():
             if getattr(row, name) != value:
                 setattr(row, name, value)
@@ -71,28 +70,5 @@ class ResourceRepository(Repository[Model]):
     def _send(self) -> None:
         try:
             self.session.flush()
-        except IntegrityError as error:  # asking first and inserting later would be a race
-            raise _fact(error, self.model.__table__) from error
-
-
-def _fact(error: IntegrityError, table: Any) -> Exception:
-    """Return what the database's refusal means, or the refusal itself where it is a defect of ours."""
-    code, field = _violation(error.orig, table)
-    if code == UNIQUE:
-        return AlreadyExists(field)
-    if code == REFERENCE:  # the owner was there a moment ago, and is the caller
-        return TokenRevoked() if field == "owner_id" else NoSuchReference(field)
-    return error
-
-
-def _violation(error: Any, table: Any) -> tuple[str, str]:
-    """Return the code of what was violated, and the field that it is about."""
-    if hasattr(error, "diag"):
-        constraints = {str(each.name): each for each in (*table.constraints, *table.indexes)}
-        found = constraints.get(error.diag.constraint_name)
-        return error.pgcode, list(found.columns)[-1].name if found is not None else ""
-    text = str(error)  # SQLite's, which does not tell which reference
-    if "FOREIGN KEY" in text:
-        references = [each.name for each in table.columns if each.foreign_keys and each.name != "owner_id"]
-        return REFERENCE, references[0] if references else "owner_id"
-    return (UNIQUE, text.rpartition(".")[2]) if "UNIQUE" in text else ("", "")
+        except (IntegrityError, DataError) as error:  # asking first and inserting later would be a race
+            raise domain_error(error, self.model.metadata) or error from error

@@ -81,7 +81,7 @@ class UserRepository(ResourceRepository[User]):
 
     def judge(self, user: User, *, role: Role | None, disabled: bool | None) -> None:
         """Give an account another role, or bar it; None leaves that as it is. Raises LastAdmin."""
-        leaves = role == Role.USER or disabled
+        leaves = role not in (None, Role.ADMIN) or disabled
         if leaves:
             self._keep_an_admin_besides(user.id)
         fields = {"role": role, "disabled": disabled}
@@ -101,7 +101,9 @@ class UserRepository(ResourceRepository[User]):
     def _send(self) -> None:
         try:
             super()._send()
-        except AlreadyExists as error:  # of an account the name alone is unique
+        except AlreadyExists as error:
+            if error.field != "username_key":
+                raise
             raise UsernameTaken from error
 
 

@@ -14,6 +14,7 @@ from flask import Flask
 from sqlalchemy import (
     Connection,
     Index,
+    Integer,
     MetaData,
     String,
     delete,
@@ -22,7 +23,8 @@ from sqlalchemy import (
     select,
     text,
 )
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.ext.hybrid import hybrid_property
+from sqlalchemy.orm import DeclarativeBase, Mapped, column_property, mapped_column
 
 from app.database import db
 from app.exceptions import NoSuchPlace
@@ -58,6 +60,18 @@ class Book(Shelf):
     is_lent: Mapped[bool] = mapped_column(default=False)
     printed: Mapped[date] = mapped_column(default=date(2026, 11, 22))
     lent_at: Mapped[datetime] = mapped_column(default=datetime(2026, 11, 22, tzinfo=UTC))
+
+    @hybrid_property
+    def decade(self) -> Any:
+        return None if self.year is None else self.year // 10
+
+    @decade.inplace.expression
+    @classmethod
+    def _decade(cls) -> Any:
+        return cls.year.op("/", return_type=Integer())(10)  # both databases divide integers to integers
+
+
+Book.last_digit = column_property(Book.rank % 10 + 1)
 
 
 def book(number: int, rank: int = 0, year: int | None = None, place: str | None = None, **more: Any) -> Book:
@@ -138,6 +152,28 @@ def test_the_pages_make_the_whole_whatever_the_sort(shelf: Connection, key: str)
             assert [number for rows in found for number in rows] == whole, (sort, limit)
             assert {len(rows) for rows in found[:-1]} <= {limit}
             assert 0 < len(found[-1]) <= limit
+
+
+@pytest.mark.parametrize(
+    "sort", ["decade", "-decade,rank", "rank,-decade", "last_digit,decade", "-last_digit"]
+)
+def test_a_list_is_sorted_by_computed_columns(shelf: Connection, sort: str) -> None:
+    years = [1813, None, 1819, 1851, None, 1851, 1813]
+    put(*(book(number, rank=number % 2, year=year) for number, year in enumerate(years)))
+    db.session.expire_all()
+
+    for limit in (1, 2, 7):
+        found = [each.id.int for rows in pages(sort, limit) for each in rows]
+
+        assert found == [each.id.int for each in in_order(list(db.session.scalars(select(Book))), sort)]
+
+
+def test_a_list_is_filtered_by_a_computed_column(shelf: Connection) -> None:
+    put(book(1, year=1813), book(2, year=1851), book(3))
+
+    found = db.session.scalars(filtered(select(Book), Book, {"decade__gte": 185}))
+
+    assert [each.id.int for each in found] == [2]
 
 
 VALUES: dict[str, list[Any]] = {

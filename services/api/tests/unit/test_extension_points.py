@@ -1,0 +1,169 @@
+"""What users add works, or stops the start with a message that names the place and the remedy."""
+
+import enum
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from flask import Blueprint, Flask
+from sqlalchemy import Enum, func
+from sqlalchemy.ext.hybrid import hybrid_property
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app import create_app
+from app.authentication import Need
+from app.blueprint import openapi
+from app.blueprint.endpoint import endpoint
+from app.blueprint.schemas import ABSENT, PageQuery, sortable
+from app.exceptions import DomainError, NotFound
+from app.model.list import METADATA
+from app.model.models import Base, Reason, Session, Token
+from tests.conftest import NEVER_OPENED, settings_for
+
+
+class OutOfStock(DomainError):
+    """An error without a row in PROBLEMS."""
+
+
+class BookNotFound(NotFound):
+    """An error that has its parent's row."""
+
+
+def app_with(**declaration: Any) -> Flask:
+    """Return an app with a view that declares this."""
+
+    @endpoint(**declaration)
+    def view() -> None:
+        """Do nothing."""
+
+    app = create_app(settings_for(NEVER_OPENED))
+    blueprint = Blueprint("mine", __name__)
+    blueprint.get("/mine")(view)
+    app.register_blueprint(blueprint)
+    openapi.check(app)
+    return app
+
+
+def test_a_need_of_ones_own_is_documented() -> None:
+    moderator = Need(lambda: None, (NotFound,))
+
+    document = openapi.build(app_with(needs=moderator))
+
+    operation = document["paths"]["/mine"]["get"]
+    assert operation["security"] == [{"access_token": []}]
+    assert "404" in operation["responses"]
+
+
+def test_an_error_has_the_problem_of_its_parent() -> None:
+    document = openapi.build(app_with(raises=[BookNotFound]))
+
+    assert "404" in document["paths"]["/mine"]["get"]["responses"]
+
+
+@pytest.mark.parametrize(
+    ("declaration", "message"),
+    [
+        ({"raises": [OutOfStock]}, r"view declares raises=\[OutOfStock\].*app/blueprint/handlers.py"),
+        (
+            {"needs": Need(lambda: None, (OutOfStock,))},
+            r"view declares raises=\[OutOfStock\].*app/blueprint/handlers.py",
+        ),
+        ({"headers": ["X-Mine"]}, r"view declares headers=\['X-Mine'\].*app/blueprint/openapi.py"),
+        (
+            {"needs": Need(lambda: None, (), scheme="api_key")},
+            "view needs the security scheme 'api_key'.*app/blueprint/openapi.py",
+        ),
+    ],
+)
+def test_a_declaration_that_nothing_knows_is_refused(declaration: dict[str, Any], message: str) -> None:
+    with pytest.raises(TypeError, match=message):
+        app_with(**declaration)
+
+
+class Plant(Base):
+    """Columns, and what is none."""
+
+    __tablename__ = "plants_of_test_extension_points"
+
+    height: Mapped[int]
+    name: Mapped[str]
+
+    @property
+    def label(self) -> str:
+        return self.name
+
+    @hybrid_property
+    def size(self) -> Any:
+        return self.height * 2
+
+    @hybrid_property
+    def unknown(self) -> Any:
+        return func.f(self.height)
+
+
+METADATA.remove(Plant.__table__)  # type: ignore[arg-type]  # the app has no such table
+
+
+def query(sort: str, **fields: Any) -> type[PageQuery]:
+    members = {"rows": Plant, "sort": sortable(sort, "name", default="name"), **fields}
+    annotations = {"sort": str} | dict.fromkeys(fields, str)
+    return type(
+        "PlantQuery", (PageQuery,), members | {"__annotations__": annotations, "__module__": __name__}
+    )
+
+
+def test_a_list_is_sorted_and_filtered_by_columns_and_computed_columns() -> None:
+    assert query("height")
+    assert query("size", size__gte=ABSENT, name=ABSENT, name__contains=ABSENT)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: query("colour"), "Plant.colour doesn't exist"),
+        (lambda: query("label"), "Plant.label isn't a column.*hybrid_property"),
+        (lambda: query("unknown"), "SQL type of Plant.unknown.*type_coerce"),
+        (lambda: query("size", q=ABSENT), "Plant.q doesn't exist"),
+        (lambda: query("size", name__like=ABSENT), "PlantQuery.name__like.*'like'.*contains"),
+    ],
+)
+def test_a_query_that_no_column_serves_is_refused(make: Callable[[], object], message: str) -> None:
+    with pytest.raises(TypeError, match=message):
+        make()
+
+
+def test_an_enum_column_is_refused() -> None:
+    class Colour(enum.StrEnum):
+        RED = "red"
+
+    with pytest.raises(TypeError, match=r"Flower\.colour: .*one_of"):
+        type(
+            "Flower",
+            (Base,),
+            {"__tablename__": "flowers", "colour": mapped_column(Enum(Colour)), "__module__": __name__},
+        )
+    METADATA.remove(METADATA.tables["flowers"])
+
+
+def test_an_abstract_model_has_no_columns_to_refuse() -> None:
+    assert type("Named", (Base,), {"__abstract__": True, "__module__": __name__})
+
+
+def enum_columns() -> list[Any]:
+    """Return each column that holds the values of an enum, with the enum."""
+    found = [
+        (table.columns[each.info["columns"][0]], each.info["values"])
+        for table in METADATA.tables.values()
+        for each in table.constraints
+        if "values" in each.info
+    ]
+    return [*found, (Session.ended_reason, Reason), (Token.revoked_reason, Reason)]
+
+
+@pytest.mark.parametrize(("column", "values"), enum_columns(), ids=str)
+def test_a_column_has_room_for_each_value_of_its_enum(column: Any, values: type[enum.StrEnum]) -> None:
+    longest = max(values, key=len)
+
+    assert len(longest) <= column.type.length, (
+        f"Make {column} longer: String({len(longest)}) holds {longest!r}"
+    )
