@@ -62,7 +62,7 @@ class KeyReused(DomainError):
 
 
 class Forbidden(DomainError):
-    sentence = "This needs an account with the role admin."
+    sentence = "Your account's role doesn't allow this."
 
 
 class UsernameTaken(DomainError):

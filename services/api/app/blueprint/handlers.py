@@ -156,7 +156,7 @@ PROBLEMS = (
         "forbidden",
         403,
         "Forbidden",
-        advice="Ask an admin to do it, or to make your account one.",
+        advice="Ask an admin to do it, or to change your role.",
         facts=(facts.Forbidden,),
     ),
     Problem(

@@ -163,8 +163,8 @@ class AccountChange(Body):
 
     @model_validator(mode="after")
     def _changes_something(self) -> Self:
-        if self.username is None and self.password is None:
-            raise PydanticCustomError("required", "Give a new username, a new password or both.")
+        if self.model_fields_set <= {"current_password"}:
+            raise PydanticCustomError("required", "Give at least one field to change.")
         return self
 
 

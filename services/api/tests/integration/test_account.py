@@ -10,6 +10,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import delete, func, select
 
+from app.blueprint.schemas import Account
 from app.clock import now
 from app.database import db
 from app.model.models import Role, Session, Token, User
@@ -28,7 +29,8 @@ def test_the_account_is_the_callers_own(ann: Person, bob: Person) -> None:
     response = ann.get("/account")
 
     assert (response.json["id"], response.json["username"]) == (ann.id, "ann")
-    assert set(response.json or {}) == {"id", "username", "role", "created_at", "updated_at"}
+    assert set(response.json or {}) == set(Account.model_fields)
+    assert "password" not in str(response.json)
 
 
 def test_an_account_that_did_not_change_is_not_sent_again(ann: Person) -> None:

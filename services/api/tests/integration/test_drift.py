@@ -37,7 +37,7 @@ def named(users: Table, name: str) -> CheckConstraint:
 
 
 def add_a_role(users: Table) -> None:
-    Roles = StrEnum("Roles", ["user", "admin", "moderator", "o'brien"])  # noqa: N806
+    Roles = StrEnum("Roles", ["user", "admin", "astronaut", "o'brien"])  # noqa: N806
     users.constraints.remove(named(users, "ck_users_role"))
     users.append_constraint(one_of("role", Roles))
 
@@ -142,12 +142,12 @@ def test_a_condition_with_percent_signs_is_no_difference(app: Flask, users: Tabl
 
 def test_a_new_value_can_be_stored_after_its_migration(app: Flask, users: Table, folder: Path) -> None:
     add_a_role(users)
-    moderator = {"username": "m", "username_key": "m", "password_hash": "x", "role": "moderator"}
+    astronaut = {"username": "m", "username_key": "m", "password_hash": "x", "role": "astronaut"}
     with pytest.raises(IntegrityError, match="ck_users_role"), db.engine.begin() as connection:
-        connection.execute(models.User.__table__.insert().values(moderator))  # type: ignore[attr-defined]
+        connection.execute(models.User.__table__.insert().values(astronaut))  # type: ignore[attr-defined]
 
     flask_migrate.migrate(directory=str(folder), message="add moderators")
     flask_migrate.upgrade(directory=str(folder))
 
     with db.engine.begin() as connection:
-        connection.execute(models.User.__table__.insert().values(moderator))  # type: ignore[attr-defined]
+        connection.execute(models.User.__table__.insert().values(astronaut))  # type: ignore[attr-defined]

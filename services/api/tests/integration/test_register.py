@@ -6,6 +6,7 @@ import pytest
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
+from app.blueprint.schemas import Account
 from app.config import APP_NAME
 from tests.integration.conftest import PASSWORD, errors, problem
 
@@ -21,7 +22,8 @@ def test_register_answers_the_account_and_where_it_is(client: FlaskClient) -> No
 
     assert response.status_code == 201
     assert response.headers["Location"] == "/account"
-    assert set(response.json or {}) == {"id", "username", "role", "created_at", "updated_at"}
+    assert set(response.json or {}) == set(Account.model_fields)
+    assert "password" not in str(response.json)
     assert UUID4.fullmatch(response.json["id"])
     assert response.json["username"] == "Ann.of-the_9"
     assert response.json["role"] == "user"

@@ -130,7 +130,7 @@ def test_a_text_too_long_for_its_column_is_refused(yard: None) -> None:
 @pytest.mark.parametrize(
     ("row", "answer"),
     [
-        ({"role": "moderator"}, (422, "validation_failed")),
+        ({"role": "astronaut"}, (422, "validation_failed")),
         ({"username_key": "ann"}, (409, "already_exists")),
         ({"username": None}, (422, "validation_failed")),
     ],
@@ -154,13 +154,13 @@ def test_a_refused_value_is_logged_with_its_constraint(
 ) -> None:
     root, bob = people("root", Role.ADMIN), people("bob")
     # As if the enum had got a value without a migration.
-    Roles = StrEnum("Roles", ["user", "admin", "moderator"])  # noqa: N806
+    Roles = StrEnum("Roles", ["user", "admin", "astronaut"])  # noqa: N806
     monkeypatch.setattr("app.blueprint.users.Role", Roles)
     monkeypatch.setattr(UserAccountChange.model_fields["role"], "metadata", [])
     UserAccountChange.model_rebuild(force=True)
 
     with caplog.at_level(logging.WARNING, "app.error"):
-        response = root.patch(f"/users/{bob.id}", {"role": "moderator"})
+        response = root.patch(f"/users/{bob.id}", {"role": "astronaut"})
     monkeypatch.undo()
     UserAccountChange.model_rebuild(force=True)
 

@@ -1,0 +1,1 @@
+"""Types what the documentation tells users to type, in a copy of the project: `scripts/documentation`."""

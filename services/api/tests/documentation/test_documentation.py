@@ -1,0 +1,92 @@
+"""Each code block of README.md and docs/ works as written. The tests run in order, as a reader would type."""
+
+import re
+import subprocess
+
+import pytest
+
+from tests.documentation.blocks import Block, blocks
+from tests.documentation.conftest import REPOSITORY, Project
+
+DOCUMENTS = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
+BLOCKS = [block for document in DOCUMENTS for block in blocks(document)]
+README = {(each.heading, each.number): each for each in BLOCKS if each.document == "README.md"}
+CHANGES = [each for each in BLOCKS if each.document == "changes.md"]
+FIRST = README["flask-api", 1]
+
+# Blocks that a test here doesn't run, and what runs the same commands.
+ELSEWHERE = {
+    ("README.md", "The map", 1): "a listing, held to the code by tests/unit/test_documents.py",
+    ("README.md", "One server", 1): "scripts/deploy-rehearsal",
+    ("README.md", "Many servers", 1): "scripts/swarm-drill",
+    ("README.md", "PgBouncer", 1): "scripts/pgbouncer-rehearsal",
+    ("README.md", "PgBouncer", 2): "scripts/pgbouncer-rehearsal",
+    ("README.md", "Heroku", 1): "scripts/heroku-rehearsal",
+    ("README.md", "Heroku", 2): "scripts/heroku-rehearsal",
+    ("README.md", "Development in containers", 1): ".ci/run all",
+}
+
+
+class Typed:
+    """The blocks that a test has run, so that the last test finds those that none has."""
+
+    def __init__(self) -> None:
+        self.blocks: set[tuple[str, str, int]] = set(ELSEWHERE)
+
+    def __call__(self, block: Block) -> Block:
+        self.blocks.add((block.document, block.heading, block.number))
+        return block
+
+
+@pytest.fixture(scope="session")
+def typed() -> Typed:
+    return Typed()
+
+
+@pytest.mark.parametrize(
+    "block", [each for each in BLOCKS if each.language == "sh"], ids=lambda each: each.place
+)
+def test_commands_are_ones_that_exist(block: Block) -> None:
+    """What runs elsewhere in another form still names real targets, scripts, services and settings."""
+    checked = subprocess.run(["bash", "-n"], input=block.text, text=True, capture_output=True, check=False)
+    makefile, example = (REPOSITORY / "Makefile").read_text(), (REPOSITORY / ".env.example").read_text()
+    code = re.sub(r"(^|\s)#.*", "", block.text)
+
+    assert checked.returncode == 0, checked.stderr
+    for target in re.findall(r"(?:^|&& |[A-Z_]+=\S+ )make ([a-z-]+)", code, re.MULTILINE):
+        assert f"\n{target}:" in makefile, target
+    for script in re.findall(r"(?:^|\s)(scripts/[\w-]+)", code):
+        assert (REPOSITORY / script).exists(), script
+    for setting in re.findall(r"echo ([A-Z_]+)=", code):
+        assert f"\n#{setting}=" in example or setting.startswith("COMPOSE_"), setting
+
+
+def test_the_endpoint_of_your_own(project: Project, typed: Typed) -> None:
+    for block in BLOCKS:
+        if block.heading == "An endpoint of your own":
+            typed(block).apply(project.folder)
+
+
+def test_the_resource_of_your_own(project: Project, typed: Typed) -> None:
+    printed = project.type(typed(README["A resource of your own", 1]).text)
+
+    assert "test_book.py" in printed
+
+
+@pytest.mark.parametrize("heading", list(dict.fromkeys(each.heading for each in CHANGES)))
+def test_the_common_changes(project: Project, typed: Typed, heading: str) -> None:
+    for block in (each for each in CHANGES if each.heading == heading):
+        typed(block)
+        if block.language == "sh":
+            project.type(block.text)
+        else:
+            block.apply(project.folder)
+
+
+def test_the_code_in_the_documentation_keeps_the_rules(project: Project) -> None:
+    for check in ("ruff check", "ruff format --check", "mypy"):
+        project.type(f"cd services/api && ../../.venv/bin/{check}")
+
+
+def test_the_suite_passes_with_all_of_it(project: Project) -> None:
+    project.type(FIRST.text.splitlines()[1], REQUIRE_DOCKER="1")
