@@ -1,6 +1,7 @@
 """A copy of the project, into which the documentation's changes are typed one after the other."""
 
 import os
+import pty
 import shutil
 import socket
 import subprocess
@@ -38,6 +39,20 @@ class Project:
         assert done.returncode == 0, f"{command}\n{done.stdout[-6000:]}"
         return done.stdout
 
+    def type_at_a_terminal(self, command: str, keys: str) -> str:
+        """Run a command that asks for something, and answer. Its failure fails the test."""
+        pid, terminal = pty.fork()
+        if pid == 0:
+            os.chdir(self.folder)
+            os.execvpe("bash", ["bash", "-c", command], self.environment)
+        printed = b""
+        for line in keys.splitlines(keepends=True):
+            printed += _read_until(terminal, b": ")
+            os.write(terminal, line.encode())
+        printed += _read_until(terminal, b"")
+        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0, printed.decode()
+        return printed.decode()
+
     @property
     def environment(self) -> dict[str, str]:
         """Nothing of the shell's but the PATH; a stack of its own, on a port of its own."""
@@ -47,6 +62,20 @@ class Project:
             "COMPOSE_PROJECT_NAME": self.name,
             "API_PORT": str(self.port),
         }
+
+
+def _read_until(terminal: int, prompt: bytes) -> bytes:
+    """Read what a terminal shows up to a prompt, or without one to the program's end."""
+    shown = b""
+    while not prompt or not shown.endswith(prompt):
+        try:
+            part = os.read(terminal, 1024)
+        except OSError:  # Linux's way to say that the program has closed the terminal
+            break
+        if not part:
+            break
+        shown += part
+    return shown
 
 
 @pytest.fixture(scope="session")

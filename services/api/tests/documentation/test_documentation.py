@@ -90,3 +90,65 @@ def test_the_code_in_the_documentation_keeps_the_rules(project: Project) -> None
 
 def test_the_suite_passes_with_all_of_it(project: Project) -> None:
     project.type(FIRST.text.splitlines()[1], REQUIRE_DOCKER="1")
+
+
+def test_the_stack_comes_up_with_all_of_it(project: Project, typed: Typed) -> None:
+    project.type(typed(FIRST).text.splitlines()[0])
+    project.type(typed(README["Migrations", 1]).text)
+
+
+def test_a_session_with_curl(project: Project, typed: Typed) -> None:
+    session = typed(README["A session with curl", 1]).text
+    assert session.count("api=http://localhost:5000\n") == 1
+
+    printed = project.type(session.replace("http://localhost:5000", project.api))
+
+    assert '"username":"ann"' in printed
+    assert printed.rstrip().endswith("}")
+    assert '"code":"token_revoked"' in printed.splitlines()[-1]
+
+
+def test_the_first_admin(project: Project, typed: Typed) -> None:
+    create, list_ = typed(README["The first admin", 1]).text.splitlines()
+
+    asked = project.type_at_a_terminal(create, "a password that is long enough\n" * 2)
+    listed = project.type(list_)
+
+    assert "Repeat for confirmation" in asked
+    assert "root\tadmin" in listed
+
+
+def test_the_settings_are_checked(project: Project, typed: Typed) -> None:
+    checked = project.type(typed(README["Settings", 1]).text)
+
+    assert "No setting is weak." in checked
+
+
+def test_a_backup_is_made_and_restored(project: Project, typed: Typed) -> None:
+    backup, restore, _ = typed(README["Backups", 1]).text.splitlines()  # .ci/run all runs the drill
+    project.type(backup)
+    [written] = (project.folder / "backups").iterdir()
+
+    assert re.fullmatch(rf"{project.name}-\d{{8}}T\d{{6}}Z\.dump", written.name)  # as in the example
+    restored, replaced = re.subn(r"backups/flask-api-\d{8}T\d{6}Z\.dump", f"backups/{written.name}", restore)
+    assert replaced == 1
+    project.type(f"REPLACE=1 {restored}")
+    assert "root\tadmin" in project.type("docker compose exec -T api flask user list")
+
+
+def test_postgresql_is_replaced_by_another_major_version(project: Project, typed: Typed) -> None:
+    """With the same version again: the image of another one isn't on every machine."""
+    block = typed(README["A new major version of PostgreSQL", 1]).text
+    assert "postgres:18-trixie" in block
+
+    project.type(block.replace("postgres:18", "postgres:17").replace("flask-api_", f"{project.name}_"))
+
+    assert "root\tadmin" in project.type("docker compose exec -T api flask user list")
+
+
+def test_every_block_is_typed_here_or_runs_elsewhere(typed: Typed) -> None:
+    untyped = [
+        each.place for each in BLOCKS if (each.document, each.heading, each.number) not in typed.blocks
+    ]
+
+    assert untyped == [], "Run each in a test of this file, or say in ELSEWHERE what runs its commands"

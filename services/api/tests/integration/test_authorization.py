@@ -67,8 +67,8 @@ def test_every_route_has_its_row(app: Flask) -> None:
 
     without_row, without_route = sorted(routes(app) - set(rows)), sorted(set(rows) - routes(app))
 
-    assert not without_row, "tests/authorization.md has to say who may do this"
-    assert not without_route, "tests/authorization.md tells of what is not there"
+    assert not without_row, f"Add a row to tests/authorization.md for each: {without_row}"
+    assert not without_route, f"Remove the rows of routes that no longer exist: {without_route}"
     assert len(set(rows)) == len(rows)
     assert {len(row) for row in ROWS} == {1 + len(TOKENS)}
     assert list(TOKENS) == CALLERS

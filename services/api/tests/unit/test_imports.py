@@ -92,7 +92,9 @@ def test_imports_point_inward(file: Path) -> None:
         if module.startswith("app.") and layer_of(module) < own
     }
 
-    assert outward == set()
+    assert not outward, (
+        f"{name_of(file)} imports a layer further out (LAYERS in this file): {sorted(outward)}"
+    )
 
 
 @pytest.mark.parametrize("file", MODULES, ids=name_of)
@@ -109,7 +111,7 @@ def test_no_import_hides_inside_a_function(file: Path) -> None:
         for inner in ast.walk(function)
         if isinstance(inner, ast.Import | ast.ImportFrom)
     ]
-    assert hidden == []
+    assert not hidden, f"{file.relative_to(APP.parent)}: move the imports of these lines to the top: {hidden}"
 
 
 @pytest.mark.parametrize(
@@ -136,4 +138,5 @@ def test_a_start_loads_nothing_that_serving_does_not_need() -> None:
     ).stdout.split()
 
     assert "app.server" in loaded
-    assert NOT_TO_SERVE & set(loaded) == set()
+    unneeded = NOT_TO_SERVE & set(loaded)
+    assert not unneeded, f"create_app() loads what serving doesn't need: {sorted(unneeded)}"

@@ -36,7 +36,8 @@ def test_the_api_has_the_settings_that_it_has_in_compose() -> None:
     compose = yaml.safe_load((REPOSITORY / "compose.yaml").read_text())
 
     in_compose = names(compose["services"]["api"]["environment"])
-    assert names(SERVICES["api"]["environment"]) == in_compose - NOT_HERE | IN_FILES
+    differing = names(SERVICES["api"]["environment"]) ^ (in_compose - NOT_HERE | IN_FILES)
+    assert not differing, f"In only one of compose.yaml and stack.yaml: {sorted(differing)}"
 
 
 def test_the_example_names_what_can_be_set_and_nothing_else() -> None:
