@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import cast
 from unittest.mock import patch
 from urllib.parse import parse_qs, urlsplit
 from uuid import UUID, uuid4
@@ -10,11 +11,13 @@ from uuid import UUID, uuid4
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from sqlalchemy import text
 from werkzeug.test import TestResponse
 
 from app.blueprint.paging import listed
 from app.blueprint.schemas import UserAccount, UserAccountList
 from app.database import db
+from app.exceptions import AlreadyExists, LastAdmin
 from app.model.listing import Page
 from app.model.models import Role, User
 from app.model.passwords import Argon2id, PasswordHash
@@ -523,3 +526,24 @@ def test_who_is_no_admin_is_told_nothing(
         response = ann.client.open(path.format(id_), method=method, headers=ann.headers, json=body)
         assert problem(response) == (403, "forbidden")
     assert names(root.get("/users?sort=username")) == ["ann", "bob", "root"]
+
+
+def test_the_last_admin_keeps_that_role_whatever_other_roles_there_are(app: Flask, people: People) -> None:
+    root = people("root", Role.ADMIN)
+
+    with app.app_context():
+        users = UserRepository(db.session)
+        user = users.find_to_judge(UUID(root.id))
+
+        with pytest.raises(LastAdmin):
+            users.judge(user, role=cast("Role", "astronaut"), disabled=None)
+
+
+def test_a_unique_column_besides_the_name_is_not_reported_as_the_name(app: Flask) -> None:
+    with app.app_context():
+        db.session.execute(text("CREATE UNIQUE INDEX of_this_test ON users (password_hash)"))
+        users = UserRepository(db.session)
+        users.register("ann", PasswordHash("the same"))
+
+        with pytest.raises(AlreadyExists):
+            users.register("bob", PasswordHash("the same"))

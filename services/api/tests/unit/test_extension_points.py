@@ -80,6 +80,19 @@ def test_a_declaration_that_nothing_knows_is_refused(declaration: dict[str, Any]
         app_with(**declaration)
 
 
+def test_the_declarations_are_checked_at_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    @endpoint(headers=["X-Mine"])
+    def view() -> None:
+        """Do nothing."""
+
+    blueprint = Blueprint("mine", __name__)
+    blueprint.get("/mine")(view)
+    monkeypatch.setattr("app.BLUEPRINTS", (blueprint,))
+
+    with pytest.raises(TypeError, match="X-Mine"):
+        create_app(settings_for(NEVER_OPENED))
+
+
 class Plant(Base):
     """Columns, and what is none."""
 
