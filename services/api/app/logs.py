@@ -1,4 +1,7 @@
-"""What the app says on standard output: one line a request, one a security event, and what goes wrong."""
+"""The log: one line a request, one a security event, and what goes wrong.
+
+A server writes it to standard output. A command writes it to standard error, because its output may be data.
+"""
 
 import json
 import logging
@@ -9,6 +12,7 @@ from math import inf
 from time import perf_counter
 from typing import Any, TextIO
 
+import click
 from flask import Flask, Response, g, has_request_context, request
 
 from app.config import Settings
@@ -36,13 +40,23 @@ def init_app(app: Flask, settings: Settings) -> None:
 
 
 def set_up(form: str, level: str) -> None:
-    """Write this process's log to standard output as `json` or `text`, unless somebody else has set it up."""
-    logging.basicConfig(handlers=[make_handler(form, sys.stdout)])
+    """Write this process's log as `json` or `text`, unless somebody else has set it up."""
+    is_command = click.get_current_context(silent=True) is not None
+    logging.basicConfig(handlers=[make_handler(form, sys.stderr if is_command else sys.stdout)])
     # No line names its thread or its process: they need not be found out for each.
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     logging.getLogger("app").setLevel(level)
     # It warns of every request that waits for a thread.
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)
+
+
+def use_standard_output() -> None:
+    """Write the log to standard output from now on: this command is a server."""
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, logging.StreamHandler) and isinstance(
+            handler.formatter, JsonFormatter | TextFormatter
+        ):
+            handler.setStream(sys.stdout)
 
 
 def make_handler(form: str, stream: TextIO) -> logging.Handler:

@@ -14,7 +14,7 @@ from sqlalchemy import select
 from app.clock import now
 from app.database import db
 from app.model.models import Role, Session, Token, User
-from tests.conftest import SECRET_KEY
+from tests.conftest import NEVER_OPENED, SECRET_KEY
 from tests.integration.conftest import PASSWORD, People, problem
 
 API = Path(__file__).parent.parent.parent
@@ -150,10 +150,10 @@ def test_token_revoke_all_logs_everybody_out_and_deletes_nobody(
         assert people.log_in(person.name).get("/account").status_code == 200
 
 
-def flask(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+def flask(*arguments: str, app: str = "app", **environment: str) -> subprocess.CompletedProcess[str]:
     """Run the real command in a process of its own, with this environment and no other."""
     return subprocess.run(
-        [sys.executable, "-m", "flask", "--app", "app", *arguments],
+        [sys.executable, "-m", "flask", "--app", app, *arguments],
         cwd=API, env=environment, capture_output=True, text=True, timeout=30, check=False, input="",
     )  # fmt: skip
 
@@ -180,6 +180,46 @@ def test_wrong_settings_stop_every_command_in_one_line() -> None:
     for name in ("DATABASE_URL", "PORT", "SECRET_KEY"):
         assert name in result.stderr
     assert "not to be told" not in result.stderr
+
+
+LOGGING_APP = """
+from app import create_app as create
+
+def create_app():
+    app = create()
+    app.logger.warning("a line of the log")
+    return app
+"""
+
+
+@pytest.mark.any_database
+@pytest.mark.parametrize(
+    ("command", "expected"),
+    [
+        ("openapi", '{\n  "openapi"'),
+        ("routes", "Endpoint"),
+        ("config check", "note: "),
+        ("shell", ">>> "),
+        ("db heads", "00"),
+        ("db upgrade --sql", "BEGIN;"),
+        ("db downgrade --sql head:base", "BEGIN;"),
+    ],
+)
+def test_a_command_writes_its_log_to_standard_error(command: str, expected: str, tmp_path: Path) -> None:
+    (tmp_path / "logging_app.py").write_text(LOGGING_APP)
+
+    result = flask(
+        *command.split(),
+        app=str(tmp_path / "logging_app.py"),
+        DATABASE_URL=NEVER_OPENED,
+        SECRET_KEY=SECRET_KEY,
+        PYTHONPATH=str(API),
+    )
+
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.startswith(expected)
+    assert '"level"' not in result.stdout
+    assert '"message": "a line of the log"' in result.stderr
 
 
 @pytest.mark.any_database
