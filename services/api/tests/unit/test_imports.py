@@ -32,6 +32,7 @@ LAYERS = [
         "app.clock",
         "app.exceptions",
         "app.healthcheck",
+        "app.plain_flask",
         "app.secret_key",
         "app.strict_json",
         "app.uuids",
