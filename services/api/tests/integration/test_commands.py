@@ -234,11 +234,23 @@ def test_a_database_that_is_not_migrated_is_told_in_one_line(tmp_path: Path) -> 
 
 
 @pytest.mark.any_database
-def test_a_migration_without_its_database_is_told_in_one_line(tmp_path: Path) -> None:
-    result = flask(
-        "db", "upgrade", DATABASE_URL=f"sqlite:///{tmp_path}/no/app_test.db", SECRET_KEY=SECRET_KEY
-    )
+def test_a_migration_without_its_database_is_told_in_one_line() -> None:
+    result = flask("db", "upgrade", DATABASE_URL=NEVER_OPENED, SECRET_KEY=SECRET_KEY)
 
     assert result.returncode == 1
     assert "Traceback" not in result.stdout + result.stderr
-    assert "cannot be migrated" in result.stdout + result.stderr
+    assert "cannot be migrated" in result.stderr
+
+
+@pytest.mark.any_database
+@pytest.mark.parametrize(
+    "command", ["user list", "db upgrade", "db heads", "config check", "openapi", "serve"]
+)
+def test_a_sqlite_file_in_no_folder_stops_every_command_in_one_line(command: str, tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/no/app_test.db"
+
+    result = flask(*command.split(), DATABASE_URL=url, SECRET_KEY=SECRET_KEY)
+
+    assert result.returncode == 1
+    assert f"DATABASE_URL: the folder {tmp_path}/no doesn't exist" in result.stderr
+    assert result.stderr.count("\n") == 1

@@ -34,6 +34,7 @@ LAYERS = [
         "app.healthcheck",
         "app.plain_flask",
         "app.secret_key",
+        "app.sqlite_file",
         "app.strict_json",
         "app.uuids",
     },
