@@ -4,9 +4,10 @@ from importlib import import_module
 from typing import Any
 
 from flask import Flask, request
+from flask.typing import ResponseReturnValue
 from flask.wrappers import Response
 
-from app import authentication, commands, config, database, forwarded, lifecycle, limits, logs
+from app import authentication, commands, config, database, forwarded, lifecycle, limits, logs, streaming
 from app.blueprint import handlers, headers, paths
 from app.blueprint.list import BLUEPRINTS
 from app.plain_flask import PlainFlask
@@ -14,6 +15,12 @@ from app.plain_flask import PlainFlask
 
 class Api(PlainFlask):
     """Plain Flask, with two answers of its own."""
+
+    def dispatch_request(self) -> ResponseReturnValue:
+        response = self.make_response(super().dispatch_request())
+        if streaming.is_streamed(response):
+            streaming.begin(response)
+        return response
 
     def log_exception(self, exc_info: Any) -> None:
         """Log the request's route, not its path, which a stranger chose."""

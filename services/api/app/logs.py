@@ -15,6 +15,7 @@ from typing import Any, TextIO
 import click
 from flask import Flask, Response, g, has_request_context, request
 
+from app import streaming
 from app.config import Settings
 from app.request_id import request_id
 
@@ -117,26 +118,49 @@ def _start() -> None:
 
 
 def _tell(slow_ms: float, response: Response) -> Response:
-    """Tell of the request by its route, not by its path, which a stranger chose. Warn if it was slow."""
+    """Write the request's line, or let it be written when the streamed body has ended."""
     route, kept = str(request.url_rule or "-"), vars(g)
+    method = request.method if request.method in METHODS else "-"
+    line = partial(_write_line, slow_ms, method, route, response.status_code, kept)
+    if streaming.is_streamed(response):
+        about = {"request_id": request_id(), "client": request.remote_addr}  # the request is over by then
+        response.response = streaming.Watched(response.response, partial(line, about=about))
+    else:
+        line()
+    return response
+
+
+def _write_line(
+    slow_ms: float,
+    method: str,
+    route: str,
+    status: int,
+    kept: dict[str, Any],
+    broken_off: BaseException | None = None,
+    about: dict[str, Any] | None = None,
+) -> None:
+    """Tell of the request by its route, not by its path, which a stranger chose. Warn if it was slow."""
     duration_ms = _milliseconds(perf_counter() - kept["started"])
     is_slow = duration_ms > slow_ms
     level = logging.WARNING if is_slow else logging.DEBUG if route.startswith("/health/") else logging.INFO
+    has_failed = isinstance(broken_off, Exception)
+    level = logging.ERROR if has_failed else level
     if not logger.isEnabledFor(level):
-        return response
-    method = request.method if request.method in METHODS else "-"
+        return
     fields = {
+        **(about or {}),
         "method": method,
         "route": route,
-        "status": response.status_code,
+        "status": status,
+        "broken_off": broken_off and ("by an error" if has_failed else "by the client"),
         "duration_ms": duration_ms,
         "slow": is_slow or None,
         "sql_statements": kept.get("sql_statements", 0),
         "sql_ms": _milliseconds(kept.get("sql_seconds", 0)),
         "user_id": kept.get("user_id"),
     }
-    logger.log(level, "%s %s %d", method, route, response.status_code, extra={"fields": fields})
-    return response
+    cause = broken_off if has_failed else None
+    logger.log(level, "%s %s %d", method, route, status, extra={"fields": fields}, exc_info=cause)
 
 
 def _milliseconds(seconds: float) -> float:

@@ -35,6 +35,7 @@ LAYERS = [
         "app.plain_flask",
         "app.secret_key",
         "app.sqlite_file",
+        "app.streaming",
         "app.strict_json",
         "app.uuids",
     },
