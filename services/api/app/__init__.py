@@ -3,33 +3,24 @@
 from importlib import import_module
 from typing import Any
 
-from flask import Flask, Request, request
-from flask.sessions import NullSession, SessionInterface, SessionMixin
+from flask import Flask, request
+from flask.typing import ResponseReturnValue
 from flask.wrappers import Response
 
-from app import authentication, commands, config, database, forwarded, lifecycle, limits, logs
+from app import authentication, commands, config, database, forwarded, lifecycle, limits, logs, streaming
 from app.blueprint import handlers, headers, openapi, paths
 from app.blueprint.list import BLUEPRINTS
+from app.plain_flask import PlainFlask
 
 
-class NoSessions(SessionInterface):
-    """Flask's own sessions, in cookies, are nobody's here; so none is looked for at each request."""
+class Api(PlainFlask):
+    """Plain Flask, with two answers of its own."""
 
-    def open_session(self, app: Flask, request: Request) -> NullSession:
-        return NullSession()
-
-    def save_session(self, app: Flask, session: SessionMixin, response: Response) -> None:
-        pass
-
-
-class Api(Flask):
-    """Flask but for two answers of its own, and without sessions in cookies."""
-
-    session_interface = NoSessions()
-
-    def ensure_sync(self, func: Any) -> Any:
-        """Views here are no coroutines; Flask would look into each function, at each request."""
-        return func
+    def dispatch_request(self) -> ResponseReturnValue:
+        response = self.make_response(super().dispatch_request())
+        if streaming.is_streamed(response):
+            streaming.begin(response)
+        return response
 
     def log_exception(self, exc_info: Any) -> None:
         """Log the request's route, not its path, which a stranger chose."""

@@ -15,7 +15,7 @@ from flask import Flask, current_app
 from flask.cli import AppGroup, ScriptInfo, with_appcontext
 from sqlalchemy.exc import SQLAlchemyError
 
-from app import config, deployment_check, server
+from app import config, deployment_check, logs, server
 from app.authentication import passwords
 from app.blueprint import openapi
 from app.database import db, reason_of, release
@@ -206,6 +206,7 @@ def serve() -> None:
         raise click.ClickException(
             f"Cannot listen on {settings.host}:{settings.port}: {reason}. {cure}"
         ) from error
+    logs.use_standard_output()
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     server.logger.info("Serving on http://%s:%d by %s", host, settings.port, settings.server)
     app = current_app._get_current_object()  # type: ignore[attr-defined]

@@ -2,6 +2,7 @@
 
 import os
 import re
+from contextlib import suppress
 from ipaddress import IPv4Network, IPv6Address, IPv6Network
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple, cast
@@ -23,6 +24,7 @@ from pydantic import (
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
+from app import sqlite_file
 from app.secret_key import make_secret_key
 
 APP_NAME = "flask-api"
@@ -234,6 +236,9 @@ def load() -> Settings:
             name = str(item["loc"][0])
             if name not in wrong and f"{name}_FILE" not in wrong:
                 wrong[name] = _reason(item["type"], item["msg"])
+    else:
+        if fault := _database_fault(settings.database_url):
+            wrong["DATABASE_URL"] = fault
     if wrong:
         reasons = "; ".join(f"{name}: {reason}" for name, reason in sorted(wrong.items()))
         raise InvalidSettings(f"The settings are wrong. {reasons}. See .env.example for what each one means.")
@@ -255,6 +260,16 @@ def init_app(app: Flask, settings: Settings) -> None:
 def current() -> Settings:
     """Return the settings of the app that handles this request or command."""
     return cast("Settings", current_app.extensions["settings"])
+
+
+def _database_fault(url: URL) -> str | None:
+    if url.drivername != "sqlite":
+        return None
+    file = INSTANCE / str(url.database)  # which an absolute path replaces
+    if file.parent == INSTANCE:
+        with suppress(OSError):
+            INSTANCE.mkdir(exist_ok=True)
+    return sqlite_file.fault(file)
 
 
 def _reason(kind: str, message: str) -> str:

@@ -3,13 +3,14 @@
 import logging
 import select
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from functools import cache
 from importlib import import_module
 from pathlib import Path
-from threading import get_ident
+from threading import current_thread, get_ident, main_thread
 from time import monotonic, perf_counter
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NoReturn
 
 import psycopg2
 from flask import Flask, g, has_app_context, has_request_context
@@ -100,6 +101,7 @@ def listen(engine: Engine) -> None:
         event.listen(engine, "begin", _begin_sqlite)
     else:
         event.listen(engine, "checkout", _refuse_dead_connection)
+        event.listen(engine, "reset", _end_transaction)
 
 
 class Counted:
@@ -133,7 +135,13 @@ def _count_statements(connection: object, _: object) -> None:
 
 
 class PostgresqlCursor(Counted, extensions.cursor):
-    pass
+    def copy_expert(self, *_: object, **__: object) -> NoReturn:
+        raise psycopg2.NotSupportedError(
+            "The session's connection can't COPY, because its calls have a time limit. "
+            "In a command, use `with bulk_copy() as cursor:` of app.database."
+        )
+
+    copy_from = copy_to = copy_expert
 
 
 class SqliteCursor(Counted, sqlite3.Cursor):
@@ -155,6 +163,28 @@ def release() -> None:
     What was read stays usable. It belongs to no session any more: lock it anew before changing it.
     """
     db.session.close()
+
+
+@contextmanager
+def bulk_copy() -> Iterator[extensions.cursor]:
+    """Give a cursor for PostgreSQL's COPY (`copy_expert`), in a transaction that is committed at the end.
+
+    For commands alone. psycopg2 refuses COPY while calls have a time limit (a wait callback), which holds for
+    the whole process; so there is none meanwhile, and no other thread may be at work.
+    """
+    if has_request_context() or current_thread() is not main_thread():
+        raise RuntimeError("bulk_copy() is for commands: a request can't use COPY. Stream rows instead.")
+    if db.engine.dialect.name != "postgresql":
+        raise RuntimeError("bulk_copy() needs PostgreSQL: SQLite has no COPY.")
+    _, arguments = db.engine.dialect.create_connect_args(db.engine.url)
+    extensions.set_wait_callback(None)
+    try:
+        with closing(psycopg2.connect(**arguments)) as connection, connection, connection.cursor() as cursor:
+            cursor.execute("SET statement_timeout = 0; SET lock_timeout = 0; SET timezone = 'UTC'")
+            cursor.execute("SET idle_in_transaction_session_timeout = 0")
+            yield cursor
+    finally:
+        extensions.set_wait_callback(_wait)
 
 
 def reason_of(error: Exception) -> str:
@@ -223,6 +253,7 @@ class LimitedConnection(extensions.connection):
     seconds: ClassVar[float | None] = None  # for each call; None: for ever, as a migration may take
     silent_until: ClassVar[float] = 0  # 0: not silent
     trying: ClassVar[int] = 0  # the thread that tries
+    has_begun = False  # a transaction for cursors on the server
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self.begin()
@@ -233,6 +264,22 @@ class LimitedConnection(extensions.connection):
             # No refusal takes so long. Where a name server is silent, only the resolver has a time limit.
             self.fail(silent=monotonic() - begun > SILENT_SECONDS)
             raise
+
+    def cursor(  # type: ignore[override]
+        self, name: str | None = None, *args: Any, withhold: bool = False, **kwargs: Any
+    ) -> Any:
+        """Return a cursor. One with a name is on the server (`yield_per`) and needs a transaction, so begin
+        one where there is none. _end_transaction ends it.
+
+        psycopg2 doesn't see it, and insists on WITH HOLD. That has no effect, because nothing commits.
+        """
+        if name is not None and self.autocommit:
+            withhold = True
+            if not self.has_begun:
+                with super().cursor(cursor_factory=extensions.cursor) as cursor:
+                    cursor.execute("BEGIN")
+                self.has_begun = True
+        return super().cursor(name, *args, withhold=withhold, **kwargs)
 
     @classmethod
     def begin(cls) -> None:
@@ -283,6 +330,14 @@ def _refuse_dead_connection(connection: Any, *_: object) -> None:
     poll.register(connection.fileno(), select.POLLIN)
     if poll.poll(0):
         raise DisconnectionError("the server closed this idle connection")
+
+
+def _end_transaction(connection: Any, *_: object) -> None:
+    """End what LimitedConnection.cursor has begun, before another request gets the connection."""
+    if getattr(connection, "has_begun", False):
+        connection.has_begun = False
+        with connection.cursor(cursor_factory=extensions.cursor) as cursor:
+            cursor.execute("ROLLBACK")
 
 
 def _set_up_sqlite(connection: Any, _: object) -> None:

@@ -1,4 +1,7 @@
-"""What the app says on standard output: one line a request, one a security event, and what goes wrong."""
+"""The log: one line a request, one a security event, and what goes wrong.
+
+A server writes it to standard output. A command writes it to standard error, because its output may be data.
+"""
 
 import json
 import logging
@@ -9,8 +12,10 @@ from math import inf
 from time import perf_counter
 from typing import Any, TextIO
 
+import click
 from flask import Flask, Response, g, has_request_context, request
 
+from app import streaming
 from app.config import Settings
 from app.request_id import request_id
 
@@ -36,13 +41,23 @@ def init_app(app: Flask, settings: Settings) -> None:
 
 
 def set_up(form: str, level: str) -> None:
-    """Write this process's log to standard output as `json` or `text`, unless somebody else has set it up."""
-    logging.basicConfig(handlers=[make_handler(form, sys.stdout)])
+    """Write this process's log as `json` or `text`, unless somebody else has set it up."""
+    is_command = click.get_current_context(silent=True) is not None
+    logging.basicConfig(handlers=[make_handler(form, sys.stderr if is_command else sys.stdout)])
     # No line names its thread or its process: they need not be found out for each.
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     logging.getLogger("app").setLevel(level)
     # It warns of every request that waits for a thread.
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)
+
+
+def use_standard_output() -> None:
+    """Write the log to standard output from now on: this command is a server."""
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, logging.StreamHandler) and isinstance(
+            handler.formatter, JsonFormatter | TextFormatter
+        ):
+            handler.setStream(sys.stdout)
 
 
 def make_handler(form: str, stream: TextIO) -> logging.Handler:
@@ -103,26 +118,49 @@ def _start() -> None:
 
 
 def _tell(slow_ms: float, response: Response) -> Response:
-    """Tell of the request by its route, not by its path, which a stranger chose. Warn if it was slow."""
+    """Write the request's line, or let it be written when the streamed body has ended."""
     route, kept = str(request.url_rule or "-"), vars(g)
+    method = request.method if request.method in METHODS else "-"
+    line = partial(_write_line, slow_ms, method, route, response.status_code, kept)
+    if streaming.is_streamed(response):
+        about = {"request_id": request_id(), "client": request.remote_addr}  # the request is over by then
+        response.response = streaming.Watched(response.response, partial(line, about=about))
+    else:
+        line()
+    return response
+
+
+def _write_line(
+    slow_ms: float,
+    method: str,
+    route: str,
+    status: int,
+    kept: dict[str, Any],
+    broken_off: BaseException | None = None,
+    about: dict[str, Any] | None = None,
+) -> None:
+    """Tell of the request by its route, not by its path, which a stranger chose. Warn if it was slow."""
     duration_ms = _milliseconds(perf_counter() - kept["started"])
     is_slow = duration_ms > slow_ms
     level = logging.WARNING if is_slow else logging.DEBUG if route.startswith("/health/") else logging.INFO
+    has_failed = isinstance(broken_off, Exception)
+    level = logging.ERROR if has_failed else level
     if not logger.isEnabledFor(level):
-        return response
-    method = request.method if request.method in METHODS else "-"
+        return
     fields = {
+        **(about or {}),
         "method": method,
         "route": route,
-        "status": response.status_code,
+        "status": status,
+        "broken_off": broken_off and ("by an error" if has_failed else "by the client"),
         "duration_ms": duration_ms,
         "slow": is_slow or None,
         "sql_statements": kept.get("sql_statements", 0),
         "sql_ms": _milliseconds(kept.get("sql_seconds", 0)),
         "user_id": kept.get("user_id"),
     }
-    logger.log(level, "%s %s %d", method, route, response.status_code, extra={"fields": fields})
-    return response
+    cause = broken_off if has_failed else None
+    logger.log(level, "%s %s %d", method, route, status, extra={"fields": fields}, exc_info=cause)
 
 
 def _milliseconds(seconds: float) -> float:

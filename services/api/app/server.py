@@ -8,6 +8,7 @@ import runpy
 import select
 import signal
 import socket
+import struct
 import sys
 import time
 from collections import deque
@@ -28,6 +29,7 @@ from app import forwarded, lifecycle, request_id
 from app.blueprint.handlers import BY_STATUS, MEDIA_TYPE, document
 from app.blueprint.headers import SECURITY
 from app.config import Settings
+from app.streaming import BrokenOff
 
 logger = logging.getLogger("app.server")
 refusals = logging.getLogger("app.request")
@@ -36,6 +38,7 @@ DRAIN_SECONDS = 8
 QUIET_SECONDS = 0.5  # for which a connection is silent before a drain closes it: a request may be on its way
 CONNECTIONS = 2000  # at most: half-sent bodies, up to 128 KiB each, then fill 250 MB
 AT_ONCE = 65_536  # bytes from which an answer is sent by its request's thread
+RESET = struct.pack("ii", 1, 0)  # what SO_LINGER needs to make a close a reset
 LINGER_SECONDS = 2  # for which the rest of a refused request is read and thrown away
 
 
@@ -53,6 +56,13 @@ class Task(WSGITask):  # type: ignore[misc]
     """A request to the app. Its answer closes the connection if the app says so, or a stop has begun."""
 
     wrote_header: bool
+
+    def service(self) -> None:
+        try:
+            super().service()
+        except BrokenOff:  # and so the connection is closed
+            if not self.chunked_response:  # only a reset tells the client that this is not the end
+                self.channel.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
 
     def build_response_header(self) -> bytes:
         if self.channel.server.stopping_since or (self.environ or {}).get("app.close"):

@@ -2,6 +2,7 @@
 
 import select
 import signal
+import socket
 from contextlib import suppress
 from typing import Any
 
@@ -12,11 +13,12 @@ from gunicorn.http.errors import (
     ParseException,
     UnsupportedTransferCoding,
 )
-from gunicorn.util import write_nonblock
+from gunicorn.util import close, write_nonblock
 from gunicorn.workers.gthread import ThreadWorker
 
 from app import lifecycle
-from app.server import refuse
+from app.server import RESET, refuse
+from app.streaming import BrokenOff
 
 REFUSALS = {UnsupportedTransferCoding: 501, LimitRequestLine: 414, LimitRequestHeaders: 431}
 
@@ -64,6 +66,15 @@ class Worker(ThreadWorker):  # type: ignore[misc]
                 self.accept(listener)
             listener.close()
         self.sockets = []
+
+    def handle_request(self, req: Any, conn: Any) -> bool:
+        try:
+            return bool(super().handle_request(req, conn))
+        except BrokenOff:  # and so the connection is closed
+            if req.version < (1, 1):  # without chunks, only a reset tells the client that this is not the end
+                conn.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+                conn.close = lambda **_: close(conn.sock)  # in place of gunicorn's, which sends an end first
+            raise
 
     def handle_error(self, req: Any, client: Any, addr: Any, exc: Exception) -> None:
         """Answer what never reaches the app as a problem. Not a word of it is logged or sent back, as

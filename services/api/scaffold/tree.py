@@ -12,6 +12,7 @@ from pathlib import Path
 
 from alembic.script import ScriptDirectory
 
+from app import migrations
 from scaffold.render import ResourceView, matrix_rows, render
 from scaffold.resource import Refused, Resource, parse_fields
 
@@ -205,11 +206,7 @@ class Tree:
         return heads[0]
 
     def next_revision(self) -> str:
-        """Return the id of the next revision: numbers go on as numbers."""
-        numbers = [
-            int(each.revision) for each in self.scripts().walk_revisions() if each.revision.isdecimal()
-        ]
-        return f"{max(numbers, default=0) + 1:04}"
+        return migrations.next_revision(self.scripts())
 
     def migration_path(self, revision: str) -> str:
         script = self.scripts().get_revision(revision)

@@ -14,6 +14,7 @@ from app.authentication import Need
 from app.blueprint.conditional import not_modified
 from app.blueprint.schemas import Body, Query
 from app.blueprint.validation import read_body, read_query, refuse_body
+from app.plain_flask import refuse_coroutine
 
 View = TypeVar("View", bound=Callable[..., Any])
 
@@ -58,6 +59,7 @@ def endpoint(
     )
 
     def decorate(view: View) -> Callable[..., ResponseReturnValue]:
+        refuse_coroutine(view)  # Flask sees `answer`, which never is one
         asks = "caller" in signature(view).parameters
 
         @wraps(view)

@@ -11,6 +11,7 @@ from app.tour.steps import VARIABLES
 
 TOP = """# {title}: a tour, written by `make docs` from what the views declare. Send it from top to bottom.
 # This file is for {tool}; {other} is for {other_tool}.
+# `baseUrl` has no slash at its end.
 # `expect` is the status that comes back; where several are given, it depends on what is in the database.
 """
 REST_CLIENT = ("flask-api.http", "VS Code's REST Client")

@@ -10,6 +10,21 @@ from app.tour.requests import Document, Folder, Operation, Request, folders
 from app.tour.steps import VARIABLES
 
 SCHEMA = "https://schema.getpostman.com/json/collection/v2.1.0/collection.json"
+# Runs before each request. A local variable hides the one of the environment.
+TRIM_BASE_URL = r"""pm.variables.set("baseUrl", pm.variables.get("baseUrl").trim().replace(/\/+$/, ""));"""
+# Runs after each request. What comes behind a refused one would fail for that reason alone.
+STOP_AT_A_LIMIT = """if (pm.response.code === 429) {
+  const path = pm.request.url.getPath();
+  const login = "LOGIN_LIMIT_PAIR, LOGIN_LIMIT_CLIENT or LOGIN_LIMIT_ACCOUNT";
+  const limits = {"/auth/register": "REGISTER_LIMIT", "/auth/login": login, "/account": login};
+  const reached = path in limits ? `${limits[path]} (or RATE_LIMIT)` : "RATE_LIMIT";
+  const seconds = pm.response.headers.get("Retry-After");
+  pm.execution.setNextRequest(null);
+  pm.test("The API's limits allow this request", () => pm.expect.fail(
+    `The limit ${reached} is reached. Wait ${seconds} seconds and run the collection again, or ` +
+    "switch the limit off for the API (see .env.example) and restart it."
+  ));
+}"""
 # Behind `documented`: the statuses that may come, each with the headers and the schema that it has to have.
 CHECKS = """const answer = documented[pm.response.code] || {headers: []};
 pm.test("The status is one of " + Object.keys(documented), () => {
@@ -36,6 +51,7 @@ def collection(document: Document) -> dict[str, Any]:
             "description": document["info"]["description"],
             "schema": SCHEMA,
         },
+        "event": [_script("prerequest", TRIM_BASE_URL, name), _script("test", STOP_AT_A_LIMIT, name)],
         "item": [_folder(folder, document) for folder in tour],
         "protocolProfileBehavior": {"followRedirects": False},
         "variable": [
@@ -83,14 +99,18 @@ def _item(request: Request, folder: str, document: Document, shown: set[str]) ->
     if folder in operation["tags"] and operation["operationId"] not in shown:
         shown.add(operation["operationId"])
         examples = _examples(operation, sent, document)
-    script = {"type": "text/javascript", "exec": _tests(request).split("\n")}
     return {
         "id": _id(folder, request.title),
         "name": request.title,
-        "event": [{"listen": "test", "script": {"id": _id(folder, request.title, "test"), **script}}],
+        "event": [_script("test", _tests(request), folder, request.title)],
         "request": sent,
         "response": examples,
     }
+
+
+def _script(event: str, code: str, *names: str) -> dict[str, Any]:
+    script = {"id": _id(*names, event), "type": "text/javascript", "exec": code.split("\n")}
+    return {"listen": event, "script": script}
 
 
 def _sent(request: Request) -> dict[str, Any]:
@@ -156,7 +176,7 @@ def _tests(request: Request) -> str:
         part, _, rest = place.partition(".")
         value = f"json().{rest}" if part == "body" else f'headers.get("{rest}")'
         lines.append(f'pm.environment.set("{name}", pm.response.{value});')
-    return "\n".join(lines)
+    return "\n".join(["if (pm.response.code !== 429) {", *lines, "}"])
 
 
 def _documented(response: dict[str, Any]) -> dict[str, Any]:

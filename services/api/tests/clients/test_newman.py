@@ -1,6 +1,8 @@
 """The Postman collection, run by newman against the running stack."""
 
 import json
+import os
+import re
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -38,6 +40,25 @@ def test_the_collection_runs_from_top_to_bottom_and_again(base_url: str, tmp_pat
         assert status == 0
         assert run["stats"]["requests"]["total"] > 80
         assert run["stats"]["assertions"]["total"] > 3 * run["stats"]["requests"]["total"]
+
+
+def test_a_base_url_may_end_with_a_slash(base_url: str, tmp_path: Path) -> None:
+    status, run = newman(COLLECTION, f"{base_url}/", tmp_path / "report.json", "--folder", "health")
+
+    assert failures(run) == []
+    assert status == 0
+
+
+def test_the_collection_stops_at_a_limit_and_says_which(tmp_path: Path) -> None:
+    status, run = newman(COLLECTION, os.environ["API_LIMITED_URL"], tmp_path / "report.json")
+
+    [failure] = failures(run)
+    assert status == 1
+    assert failure.startswith("Register a taken name: The API's limits allow this request")
+    assert re.search(
+        r"The limit REGISTER_LIMIT .* is reached. Wait \d+ seconds .* switch the limit off", failure
+    )
+    assert run["executions"][-1]["item"]["name"] == "Register a taken name"
 
 
 @pytest.mark.parametrize(

@@ -38,6 +38,7 @@ LONG = {
     "test_migrations.py",
     "test_scaffold.py",
     "test_server.py",
+    "test_streaming.py",
 }
 
 

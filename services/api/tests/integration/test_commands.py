@@ -14,7 +14,7 @@ from sqlalchemy import select
 from app.clock import now
 from app.database import db
 from app.model.models import Role, Session, Token, User
-from tests.conftest import SECRET_KEY
+from tests.conftest import NEVER_OPENED, SECRET_KEY
 from tests.integration.conftest import PASSWORD, People, problem
 
 API = Path(__file__).parent.parent.parent
@@ -150,10 +150,10 @@ def test_token_revoke_all_logs_everybody_out_and_deletes_nobody(
         assert people.log_in(person.name).get("/account").status_code == 200
 
 
-def flask(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+def flask(*arguments: str, app: str = "app", **environment: str) -> subprocess.CompletedProcess[str]:
     """Run the real command in a process of its own, with this environment and no other."""
     return subprocess.run(
-        [sys.executable, "-m", "flask", "--app", "app", *arguments],
+        [sys.executable, "-m", "flask", "--app", app, *arguments],
         cwd=API, env=environment, capture_output=True, text=True, timeout=30, check=False, input="",
     )  # fmt: skip
 
@@ -182,6 +182,46 @@ def test_wrong_settings_stop_every_command_in_one_line() -> None:
     assert "not to be told" not in result.stderr
 
 
+LOGGING_APP = """
+from app import create_app as create
+
+def create_app():
+    app = create()
+    app.logger.warning("a line of the log")
+    return app
+"""
+
+
+@pytest.mark.any_database
+@pytest.mark.parametrize(
+    ("command", "expected"),
+    [
+        ("openapi", '{\n  "openapi"'),
+        ("routes", "Endpoint"),
+        ("config check", "note: "),
+        ("shell", ">>> "),
+        ("db heads", "00"),
+        ("db upgrade --sql", "BEGIN;"),
+        ("db downgrade --sql head:base", "BEGIN;"),
+    ],
+)
+def test_a_command_writes_its_log_to_standard_error(command: str, expected: str, tmp_path: Path) -> None:
+    (tmp_path / "logging_app.py").write_text(LOGGING_APP)
+
+    result = flask(
+        *command.split(),
+        app=str(tmp_path / "logging_app.py"),
+        DATABASE_URL=NEVER_OPENED,
+        SECRET_KEY=SECRET_KEY,
+        PYTHONPATH=str(API),
+    )
+
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.startswith(expected)
+    assert '"level"' not in result.stdout
+    assert '"message": "a line of the log"' in result.stderr
+
+
 @pytest.mark.any_database
 def test_a_database_that_is_not_migrated_is_told_in_one_line(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/app_test.db"
@@ -194,11 +234,23 @@ def test_a_database_that_is_not_migrated_is_told_in_one_line(tmp_path: Path) -> 
 
 
 @pytest.mark.any_database
-def test_a_migration_without_its_database_is_told_in_one_line(tmp_path: Path) -> None:
-    result = flask(
-        "db", "upgrade", DATABASE_URL=f"sqlite:///{tmp_path}/no/app_test.db", SECRET_KEY=SECRET_KEY
-    )
+def test_a_migration_without_its_database_is_told_in_one_line() -> None:
+    result = flask("db", "upgrade", DATABASE_URL=NEVER_OPENED, SECRET_KEY=SECRET_KEY)
 
     assert result.returncode == 1
     assert "Traceback" not in result.stdout + result.stderr
-    assert "cannot be migrated" in result.stdout + result.stderr
+    assert "cannot be migrated" in result.stderr
+
+
+@pytest.mark.any_database
+@pytest.mark.parametrize(
+    "command", ["user list", "db upgrade", "db heads", "config check", "openapi", "serve"]
+)
+def test_a_sqlite_file_in_no_folder_stops_every_command_in_one_line(command: str, tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/no/app_test.db"
+
+    result = flask(*command.split(), DATABASE_URL=url, SECRET_KEY=SECRET_KEY)
+
+    assert result.returncode == 1
+    assert f"DATABASE_URL: the folder {tmp_path}/no doesn't exist" in result.stderr
+    assert result.stderr.count("\n") == 1

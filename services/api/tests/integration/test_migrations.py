@@ -98,6 +98,60 @@ def test_there_is_one_head() -> None:
     assert len(ScriptDirectory(str(MIGRATIONS)).get_heads()) == 1
 
 
+def written(app: Flask, folder: Path, *command: str) -> str:
+    """Run a `flask db` command on the folder's migrations and return the name of the new file."""
+    before = set((folder / "versions").iterdir())
+    result = app.test_cli_runner().invoke(args=["db", "--directory", str(folder), *command])
+    assert result.exit_code == 0, result.output
+    [new] = set((folder / "versions").iterdir()) - before
+    return new.name
+
+
+def test_new_revisions_continue_the_numbers(app: Flask, tmp_path: Path) -> None:
+    folder = shutil.copytree(MIGRATIONS, tmp_path / "migrations")
+    head = str(ScriptDirectory(str(folder)).get_current_head())
+    flask_migrate.upgrade()
+    with db.engine.begin() as connection:
+        connection.execute(text("CREATE TABLE no_model (id integer)"))  # so that there is something to write
+
+    names = [written(app, folder, "migrate", "--message", "drop it")]
+    names.append(written(app, folder, "revision", "--message", "fill it"))
+    names.append(written(app, folder, "revision", "--message", "aside", "--head", head, "--splice"))
+    names.append(written(app, folder, "merge", "heads", "--message", "join"))
+
+    slugs = ["drop_it", "fill_it", "aside", "join"]
+    expected = [f"{slug}_{int(head) + step:04}.py" for step, slug in enumerate(slugs, start=1)]
+    assert [name[len("2026_11_22_") :] for name in names] == expected
+    assert ScriptDirectory(str(folder)).get_current_head() == f"{int(head) + 4:04}"
+
+
+def test_a_given_revision_id_is_used(app: Flask, tmp_path: Path) -> None:
+    folder = shutil.copytree(MIGRATIONS, tmp_path / "migrations")
+
+    name = written(app, folder, "revision", "--message", "add a nickname", "--rev-id", "c0ffee")
+
+    assert name.endswith("_add_a_nickname_c0ffee.py")
+    following = int(str(ScriptDirectory(str(folder)).get_revision("c0ffee").down_revision)) + 1
+    assert written(app, folder, "revision", "--message", "x").endswith(f"_x_{following:04}.py")
+
+
+def test_a_revision_that_two_migrations_have_stops_every_command(
+    app: Flask, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = shutil.copytree(MIGRATIONS, tmp_path / "migrations")
+    head = ScriptDirectory(str(folder)).get_current_head()
+    for branch in ("ann", "bob"):
+        (folder / "versions" / f"{branch}.py").write_text(f"revision, down_revision = '9000', {head!r}\n")
+
+    for command in (flask_migrate.upgrade, flask_migrate.heads, flask_migrate.revision):
+        with pytest.raises(SystemExit):
+            command(directory=str(folder))
+
+        assert "Revision 9000 is present more than once." in caplog.messages[-1]
+        assert "next number" in caplog.messages[-1]
+    assert inspect(db.engine).get_table_names() == []
+
+
 def test_a_migration_may_write_its_revision_in_any_way(tmp_path: Path) -> None:
     folder = shutil.copytree(MIGRATIONS, tmp_path / "migrations")
     head = ScriptDirectory(str(folder)).get_current_head()
@@ -108,6 +162,24 @@ def test_a_migration_may_write_its_revision_in_any_way(tmp_path: Path) -> None:
 
     assert heads == {"mine"}
     assert head in known
+
+
+def test_the_sql_of_the_migrations_can_be_run(app: Flask) -> None:
+    if db.engine.dialect.name == "sqlite":
+        pytest.skip("Alembic makes no SQL for SQLite, whose tables it copies to change them")
+    before = inspect(db.engine).get_table_names()
+
+    def run(*command: str) -> None:
+        result = app.test_cli_runner().invoke(args=["db", *command, "--sql"])
+        assert result.exit_code == 0, result.output
+        with db.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            connection.exec_driver_sql(result.stdout)  # begins and commits by itself
+
+    run("upgrade")
+    flask_migrate.check()
+    run("downgrade", "head:base")
+    assert before == []
+    assert inspect(db.engine).get_table_names() == ["alembic_version"]
 
 
 def test_every_constraint_has_a_name(app: Flask) -> None:

@@ -131,7 +131,7 @@ def test_ids_are_unique(collection: dict[str, Any]) -> None:
     items = list(requests(collection))
 
     ids = [item["id"] for item in items]
-    ids += [item["event"][0]["script"]["id"] for item in items]
+    ids += [event["script"]["id"] for item in [collection, *items] for event in item["event"]]
     ids += [saved["id"] for item in items for saved in item["response"]]
     ids += [folder["id"] for folder in collection["item"]]
     assert len(set(ids)) == len(ids)
@@ -157,6 +157,17 @@ def test_every_answer_of_the_document_is_saved_as_an_example(
     ]
     assert len(saved) == len(documented)
     assert {"409 username_taken", "201 Created", "204 No Content"} <= set(saved)
+
+
+def test_every_script_waits_for_a_request_that_was_allowed(collection: dict[str, Any]) -> None:
+    [before, after] = collection["event"]
+    assert before["listen"] == "prerequest"
+    assert "baseUrl" in "".join(before["script"]["exec"])
+    assert "setNextRequest(null)" in "".join(after["script"]["exec"])
+    for item in requests(collection):
+        [test] = item["event"]
+        assert test["script"]["exec"][0] == "if (pm.response.code !== 429) {"
+        assert test["script"]["exec"][-1] == "}"
 
 
 def test_every_variable_is_known(document: dict[str, Any], collection: dict[str, Any]) -> None:

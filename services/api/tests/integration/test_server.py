@@ -4,6 +4,7 @@ import json
 import os
 import re
 import resource
+import shlex
 import signal
 import socket
 import subprocess
@@ -480,6 +481,29 @@ def test_a_wrong_setting_is_told_in_one_line(command: Sequence[str]) -> None:
     assert "WEB_CONCURRENCY: " in result.stderr
     assert "DATABASE_URL: " in result.stderr
     assert result.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("command", "settings"),
+    [
+        (ALONE, {}),
+        (ALONE, BY["gunicorn"]),
+        (ALONE, BY["gunicorn"] | {"METRICS_ENABLED": "true"}),  # which replaces the process
+        (GUNICORN, {}),
+    ],
+    ids=["waitress", "gunicorn", "gunicorn with metrics", "gunicorn by hand"],
+)
+def test_a_server_writes_its_log_to_standard_output(
+    start: Callable[..., Process], tmp_path: Path, command: Sequence[str], settings: dict[str, str]
+) -> None:
+    errors = tmp_path / "errors"
+    process = start(("sh", "-c", f"exec {shlex.join(command)} 2>{errors}"), LOG_LEVEL="DEBUG", **settings)
+
+    code, log = process.stop()
+
+    assert code == 0
+    assert "GET /health/live 200" in log
+    assert errors.read_text() == ""
 
 
 def test_several_processes_need_gunicorn_and_waitress_says_so(start: Callable[..., Process]) -> None:

@@ -1,6 +1,9 @@
 """The settings."""
 
+import os
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from secrets import token_hex, token_urlsafe
 
@@ -165,8 +168,8 @@ def test_a_number_is_written_in_digits(monkeypatch: pytest.MonkeyPatch, value: s
         ("sqlite:////data/app.db", "sqlite:////data/app.db"),
     ],
 )
-def test_a_database_url_comes_in_many_forms(monkeypatch: pytest.MonkeyPatch, given: str, used: str) -> None:
-    settings = load(monkeypatch, DATABASE_URL=given, SECRET_KEY=KEY)
+def test_a_database_url_comes_in_many_forms(given: str, used: str) -> None:
+    settings = Settings.model_validate({"DATABASE_URL": given, "SECRET_KEY": KEY})
 
     assert settings.database_url.render_as_string(hide_password=False) == used
 
@@ -190,6 +193,58 @@ def test_a_database_url_comes_in_many_forms(monkeypatch: pytest.MonkeyPatch, giv
 )
 def test_any_other_database_url_is_refused(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
     assert "DATABASE_URL: must be" in wrong(monkeypatch, DATABASE_URL=url, SECRET_KEY=KEY)
+
+
+def unwritable(path: Path) -> Path:
+    if os.getuid() == 0:
+        pytest.skip("root may write everywhere")
+    path.chmod(0o500 if path.is_dir() else 0o400)
+    return path
+
+
+@pytest.mark.parametrize("relative", [True, False])
+def test_a_sqlite_file_that_cannot_be_used_stops_the_start(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, relative: bool
+) -> None:
+    monkeypatch.setattr(config, "INSTANCE", tmp_path)
+
+    def fault(name: str) -> str:
+        url = f"sqlite:///{name}" if relative else f"sqlite:///{tmp_path / name}"
+        return wrong(monkeypatch, DATABASE_URL=url, SECRET_KEY=KEY)
+
+    (tmp_path / "text").write_text("This is no database, but much longer than the header of one." * 9)
+    (tmp_path / "directory").mkdir()
+
+    assert f"DATABASE_URL: the folder {tmp_path / 'no'} doesn't exist" in fault("no/app.db")
+    assert f"DATABASE_URL: {tmp_path / 'text'} can't be opened (file is not a database)" in fault("text")
+    assert f"DATABASE_URL: {tmp_path / 'directory'} can't be opened" in fault("directory")
+    assert f"DATABASE_URL: the folder {tmp_path / 'text'} doesn't exist" in fault("text/app.db")
+
+
+def test_a_sqlite_file_that_may_not_be_written_stops_the_start(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    file = folder / "app.db"
+    file.touch()
+    url = f"sqlite:///{file}"
+
+    unwritable(file)
+    assert f"can't read and write {file}" in wrong(monkeypatch, DATABASE_URL=url, SECRET_KEY=KEY)
+    unwritable(folder)
+    assert f"can't write to the folder {folder}" in wrong(monkeypatch, DATABASE_URL=url, SECRET_KEY=KEY)
+
+
+def test_a_sqlite_file_that_is_new_or_in_use_is_fine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    file = tmp_path / "app #%41.db"
+    given = {"DATABASE_URL": f"sqlite:///{file}", "SECRET_KEY": KEY}
+
+    load(monkeypatch, **given)
+    assert not file.exists()
+    with closing(sqlite3.connect(file, isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        load(monkeypatch, **given)
 
 
 @pytest.mark.parametrize("name", ["DATABASE_URL", "SECRET_KEY"])
