@@ -5,7 +5,7 @@ FROM python:3.13-slim-trixie
 # The same lines as in test.Dockerfile: one layer for both.
 COPY services/api/requirements-dev.txt /tmp/
 RUN pip install --no-cache-dir --disable-pip-version-check --root-user-action=ignore \
-      --only-binary :all: --require-hashes -r /tmp/requirements-dev.txt
+      --only-binary :all: --no-deps --require-hashes -r /tmp/requirements-dev.txt
 
 # Compiled files go to memory: the code is mounted read-only.
 ENV PYTHONUNBUFFERED=1 \
