@@ -22,7 +22,7 @@ NEWER = "flask-api-20261122T101500Z.dump"
 
 @pytest.fixture
 def copy(tmp_path: Path) -> Copy:
-    return Copy(tmp_path, "database", "backup", "restore", docker=STACK)
+    return Copy(tmp_path, "need-docker", "database", "backup", "restore", docker=STACK)
 
 
 def backups(copy: Copy) -> list[str]:
@@ -106,7 +106,8 @@ def test_what_cannot_be_backed_up_is_told(copy: Copy, docker: dict[str, str], wo
     ("arguments", "docker", "words"),
     [
         ([], {}, "Which backup?"),
-        (["gone.dump"], {}, "There is no file gone.dump"),
+        (["gone.dump"], {}, "No such file: gone.dump"),
+        (["scripts"], {}, "Not a file: scripts"),
         (
             ["a.dump"],
             {"compose config api": "echo '      DATABASE_URL: postgresql://a:b@host/c'"},
