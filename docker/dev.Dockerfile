@@ -13,8 +13,9 @@ ENV PYTHONUNBUFFERED=1 \
     FLASK_APP=app \
     HOST=*
 
-# As in Dockerfile.web: a fresh volume takes its owner from this folder.
-RUN install -d -o 10001 -g 10001 -m 700 /secrets/api
+# As in Dockerfile.web: a name for the user, and a fresh volume takes its owner from this folder.
+RUN echo 'api:x:10001:10001::/:/bin/bash' >>/etc/passwd \
+ && install -d -o 10001 -g 10001 -m 700 /secrets/api
 USER 10001:10001
 WORKDIR /app
 EXPOSE 5000
