@@ -58,3 +58,13 @@ def test_every_promise_names_tests_that_exist() -> None:
         for name in names:
             exists = (REPOSITORY / name).is_file() if "/" in name else f"def {name}(" in tests
             assert exists, f"{number}: {name}"
+
+
+@pytest.mark.parametrize(
+    "document", [*REPOSITORY.glob("*.md"), *REPOSITORY.glob("docs/*.md")], ids=lambda path: str(path.name)
+)
+def test_every_link_to_a_file_leads_somewhere(document: Path) -> None:
+    links = re.findall(r"\]\(([^)#]+)[^)]*\)", document.read_text())
+
+    for link in links:
+        assert re.match("https?:", link) or (document.parent / link).exists(), f"{document.name}: {link}"
