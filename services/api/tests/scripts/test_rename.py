@@ -10,9 +10,9 @@ from tests.scripts.copies import Copy
 
 pytestmark = pytest.mark.skipif(shutil.which("git") is None, reason="rename needs git, which the image lacks")
 
-LICENSE = "Copyright (c) 2026 The flask-api authors\n"
-README = "# flask-api\n\nA skeleton.\n\n![A page](docs/page.png) of flask_api\n"
-NAMED = {"app.json": '{"name": "flask-api"}\n', "flask-api.http": "flask_api\n"}
+LICENSE = "Copyright (c) 2026 The corner-kiosk authors\n"
+README = "# corner-kiosk\n\nA skeleton.\n\n![A page](docs/page.png) of corner_kiosk\n"
+NAMED = {"app.json": '{"name": "corner-kiosk"}\n', "corner-kiosk.http": "corner_kiosk\n"}
 
 
 def git(copy: Copy, *arguments: str) -> str:
@@ -30,7 +30,7 @@ def copy(tmp_path: Path) -> Copy:
     copy = Copy(tmp_path, "rename", docker={})
     for script in ("docs", "with-tools"):
         copy.write(f"scripts/{script}", "#!/bin/sh\n").chmod(0o755)
-    files = {"compose.yaml": "name: flask-api\n", "LICENSE": LICENSE, "README.md": README}
+    files = {"compose.yaml": "name: corner-kiosk\n", "LICENSE": LICENSE, "README.md": README}
     for path, text in {**files, **NAMED, ".gitignore": "bin/\ncalls\n", "docs/page.png": ""}.items():
         copy.write(path, text)
     git(copy, "init", "--quiet")
@@ -49,14 +49,14 @@ def test_every_file_has_the_new_name_and_the_licence_its_notice(copy: Copy) -> N
     assert text(copy, "app.json") == '{"name": "book-shop"}\n'
     assert text(copy, "book-shop.http") == "book_shop\n"
     assert text(copy, "LICENSE") == LICENSE
-    assert not (copy.folder / "flask-api.http").exists()
+    assert not (copy.folder / "corner-kiosk.http").exists()
 
 
 def test_the_project_gets_a_readme_of_its_own_once(copy: Copy) -> None:
     copy.run("rename", "book-shop")
 
     assert text(copy, "README.md").startswith("# book-shop\n")
-    assert "flask-api skeleton" in text(copy, "README.md")
+    assert "corner-kiosk skeleton" in text(copy, "README.md")
     assert (
         text(copy, "docs/skeleton.md")
         == "# The skeleton\n\nA skeleton.\n\n![A page](page.png) of book_shop\n"
@@ -77,7 +77,7 @@ def test_it_says_what_to_do_about_history_remote_and_licence(copy: Copy) -> None
         "git remote set-url origin",
         "git init",
         "LICENSE",
-        "--project-name flask-api",
+        "--project-name corner-kiosk",
     ):
         assert words in told
 
@@ -87,7 +87,7 @@ def test_it_says_what_to_do_about_history_remote_and_licence(copy: Copy) -> None
     [
         ("", "make rename NAME=book-shop"),
         ("Book Shop", "lower-case letters"),
-        ("flask-api", "already"),
+        ("corner-kiosk", "already"),
         ("pg-shop", "PostgreSQL reserves it"),
         ("postgres", "PostgreSQL reserves it"),
     ],
@@ -112,13 +112,13 @@ def test_without_the_tools_nothing_is_changed(copy: Copy) -> None:
 
 
 def test_work_that_is_not_committed_is_kept(copy: Copy) -> None:
-    copy.write("app.json", "mine: flask-api\n")
+    copy.write("app.json", "mine: corner-kiosk\n")
 
     done = copy.run("rename", "book-shop")
 
     assert done.returncode == 1
     assert "commit or stash your changes first" in done.stderr
-    assert text(copy, "app.json") == "mine: flask-api\n"
+    assert text(copy, "app.json") == "mine: corner-kiosk\n"
 
 
 def test_a_folder_without_git_is_refused(copy: Copy) -> None:
