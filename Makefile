@@ -8,22 +8,22 @@ help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-20s %s\n", $$1, $$2}' Makefile
 
 up: ## build and start the stack in containers, and wait until it answers
-	@docker compose up --build --wait && echo "The API answers on http://$$(docker compose port api 5000)"
+	@scripts/need-docker "make up" && docker compose up --build --wait && echo "The API answers on http://$$(docker compose port api 5000)"
 
 down: ## stop the stack; data and secrets stay (docker compose down -v deletes them)
-	@docker compose down
+	@scripts/need-docker "make down" && docker compose down
 
 logs: ## follow the stack's logs
-	@docker compose logs --follow --tail 100
+	@scripts/need-docker "make logs" && docker compose logs --follow --tail 100
 
 dev: ## the stack with the code of this folder, served anew at each change (DEBUGPY=1 make dev: with a debugger)
 	@scripts/dev
 
 shell: ## open a shell in the api container: flask shell, flask user list, ...
-	@docker compose exec api bash
+	@scripts/need-docker "make shell" && docker compose exec api bash
 
 psql: ## open psql in the stack's database
-	@docker compose exec db bash -c 'exec psql -v HISTFILE=/tmp/psql_history -U "$$POSTGRES_USER" "$$POSTGRES_DB"'
+	@scripts/need-docker "make psql" && docker compose exec db bash -c 'exec psql -v HISTFILE=/tmp/psql_history -U "$$POSTGRES_USER" "$$POSTGRES_DB"'
 
 doctor: ## find what is wrong with Docker, ports, files, settings and migrations, and tell how to mend it
 	@bash -c "$$(tr -d '\r' <scripts/doctor)" scripts/doctor
@@ -96,7 +96,7 @@ lint: ## check format, rules, types, Dockerfiles, shell scripts, Compose files a
 	@scripts/lint
 
 format: ## format the code, and repair what the rules can
-	@scripts/venv dev && cd services/api && ../../.venv/bin/ruff format . ../../bench && ../../.venv/bin/ruff check --fix . ../../bench
+	@scripts/format
 
 audit: ## look for known vulnerabilities in what is locked, and for unsafe code
 	@scripts/audit

@@ -10,7 +10,7 @@ RUN apt-get update \
 
 COPY services/api/requirements-bench.txt /tmp/
 RUN pip install --no-cache-dir --disable-pip-version-check --root-user-action=ignore \
-      --only-binary :all: --require-hashes -r /tmp/requirements-bench.txt
+      --only-binary :all: --no-deps --require-hashes -r /tmp/requirements-bench.txt
 
 COPY bench /bench
 RUN chmod -R u=rwX,go=rX /bench

@@ -17,7 +17,7 @@ RUN npm ci --prefix /clients --ignore-scripts --no-audit --no-fund --no-update-n
 COPY services/api/requirements-clients.txt /tmp/
 RUN python -m venv --without-pip /venv \
  && pip --python /venv/bin/python install --no-cache-dir --disable-pip-version-check --root-user-action=ignore \
-      --only-binary :all: --require-hashes -r /tmp/requirements-clients.txt
+      --only-binary :all: --no-deps --require-hashes -r /tmp/requirements-clients.txt
 
 # .dockerignore names all that comes along. The modes of a checkout depend on its owner's umask.
 COPY . /repository

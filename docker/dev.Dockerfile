@@ -5,7 +5,7 @@ FROM python:3.13-slim-trixie
 # The same lines as in test.Dockerfile: one layer for both.
 COPY services/api/requirements-dev.txt /tmp/
 RUN pip install --no-cache-dir --disable-pip-version-check --root-user-action=ignore \
-      --only-binary :all: --require-hashes -r /tmp/requirements-dev.txt
+      --only-binary :all: --no-deps --require-hashes -r /tmp/requirements-dev.txt
 
 # Compiled files go to memory: the code is mounted read-only.
 ENV PYTHONUNBUFFERED=1 \
@@ -13,8 +13,9 @@ ENV PYTHONUNBUFFERED=1 \
     FLASK_APP=app \
     HOST=*
 
-# As in Dockerfile.web: a fresh volume takes its owner from this folder.
-RUN install -d -o 10001 -g 10001 -m 700 /secrets/api
+# As in Dockerfile.web: a name for the user, and a fresh volume takes its owner from this folder.
+RUN echo 'api:x:10001:10001::/:/bin/bash' >>/etc/passwd \
+ && install -d -o 10001 -g 10001 -m 700 /secrets/api
 USER 10001:10001
 WORKDIR /app
 EXPOSE 5000

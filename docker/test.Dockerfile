@@ -4,7 +4,7 @@ FROM python:3.13-slim-trixie
 
 COPY services/api/requirements-dev.txt /tmp/
 RUN pip install --no-cache-dir --disable-pip-version-check --root-user-action=ignore \
-      --only-binary :all: --require-hashes -r /tmp/requirements-dev.txt
+      --only-binary :all: --no-deps --require-hashes -r /tmp/requirements-dev.txt
 
 # As in Dockerfile.web: the official image leaves the bytecode out. pytest has its own of what it rewrites, its plugins;
 # hypothesis a table of all characters.

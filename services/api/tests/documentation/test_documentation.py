@@ -67,6 +67,49 @@ def test_the_endpoint_of_your_own(project: Project, typed: Typed) -> None:
             typed(block).apply(project.folder)
 
 
+STREAM_AND_COPY = '''"""What README.md shows under "Streams and COPY"."""
+
+from flask import Flask
+
+from app.database import db
+from app.model.models import Role
+from tests.integration.conftest import People, problem
+
+
+def test_the_stream_has_all_names(people: People) -> None:
+    people("bob")
+
+    assert people("root", Role.ADMIN).get("/names").text == "bob\\nroot\\n"
+    assert problem(people.log_in("bob").get("/names")) == (403, "forbidden")
+
+
+def test_the_command_copies(committed_app: Flask) -> None:
+    People(committed_app, "x").register("bob")  # type: ignore[arg-type]
+
+    result = committed_app.test_cli_runner().invoke(args=["user", "export"])
+
+    with committed_app.app_context():
+        is_postgresql = db.engine.dialect.name == "postgresql"
+    assert (result.stdout == "bob,user\\n") is is_postgresql
+    assert ("needs PostgreSQL" in str(result.exception)) is not is_postgresql
+'''
+
+
+def test_streams_and_copy(project: Project, typed: Typed) -> None:
+    api = project.folder / "services/api"
+    for number in (1, 2):
+        typed(README["Streams and COPY", number]).apply(project.folder)
+
+    listed = (api / "app/blueprint/list.py").read_text()
+    listed = listed.replace("    metrics,\n", "    metrics,\n    names,\n")
+    (api / "app/blueprint/list.py").write_text(
+        listed.replace("    problems.bl", "    names.blueprint,\n    problems.bl")
+    )
+    with (api / "tests/authorization.md").open("a") as table:
+        table.write("| GET /names | 401 | 403 | 403 | 200 | 401 | 401 | 401 | 401 |\n")
+    (api / "tests/integration/test_names.py").write_text(STREAM_AND_COPY)
+
+
 def test_the_resource_of_your_own(project: Project, typed: Typed) -> None:
     printed = project.type(typed(README["A resource of your own", 1]).text)
 
@@ -144,6 +187,19 @@ def test_postgresql_is_replaced_by_another_major_version(project: Project, typed
     project.type(block.replace("postgres:18", "postgres:17").replace("flask-api_", f"{project.name}_"))
 
     assert "root\tadmin" in project.type("docker compose exec -T api flask user list")
+
+
+def test_the_image_alone(project: Project, typed: Typed) -> None:
+    block = typed(README["The image alone", 1]).text
+    project.type("docker compose down --timeout 0")
+    own = block.replace("127.0.0.1:5000", f"127.0.0.1:{project.port}").replace("flask-api", project.name)
+    remove = f"docker rm --force --volumes {project.name}-alone; docker volume rm {project.name}-sqlite"
+    try:
+        project.type(own)
+        ready = f"curl -fsS --retry 30 --retry-all-errors --retry-delay 1 {project.api}/health/ready"
+        assert '"migrations":"ok"' in project.type(ready)
+    finally:
+        project.type(remove)
 
 
 def test_every_block_is_typed_here_or_runs_elsewhere(typed: Typed) -> None:

@@ -3,7 +3,6 @@
 import json
 import re
 import socket
-import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from io import StringIO
@@ -15,20 +14,13 @@ import httpx
 import psycopg2
 import pytest
 from flask import Flask
-from flask.cli import AppGroup
 from sqlalchemy import URL, text
 
-from app import create_app
 from app.database import bulk_copy, db
-from app.model.models import Role
-from app.model.passwords import PasswordHash
 from tests import http
-from tests.conftest import settings_for
-from tests.integration.conftest import People, problem
 from tests.integration.test_server import GUNICORN, Process
 from tests.waiting import wait_until
 
-README = Path(__file__).parents[4] / "README.md"
 COMMANDS = {
     "waitress": ("flask", "--app", "tests.streaming_app", "serve"),
     "gunicorn": (*GUNICORN, "tests.streaming_app:create_app()"),
@@ -208,46 +200,3 @@ def test_bulk_copy_refuses_a_request_and_another_thread(app: Flask) -> None:
     with app.test_request_context():
         use()
     assert len(refused) == 2
-
-
-def code_of_the_readme() -> list[str]:
-    section = README.read_text().partition("\n## Streams and COPY\n")[2].partition("\n## ")[0]
-    return re.findall("```python\n(.*?)```", section, re.DOTALL)
-
-
-@pytest.fixture
-def readme_app(committed_app: Flask, database_url: URL) -> Iterator[Flask]:
-    """An app with the README's code."""
-    stream, command = code_of_the_readme()
-    written: dict[str, Any] = {"__name__": "app.blueprint.names"}
-    exec(stream, written)
-    added: dict[str, Any] = {"user": AppGroup("accounts"), "sys": sys}
-    exec(command, added)
-    app = create_app(settings_for(database_url))
-    app.register_blueprint(written["blueprint"])
-    app.cli.add_command(added["user"])
-    yield app
-    with app.app_context():
-        for engine in db.engines.values():
-            engine.dispose()
-
-
-def test_the_stream_of_the_readme_streams(readme_app: Flask, password_hash: PasswordHash) -> None:
-    people = People(readme_app, password_hash)
-    people.register("bob")
-    root = people("root", Role.ADMIN)
-
-    assert set(root.get("/names").text.splitlines()) == {"bob", "root"}
-    assert problem(people.log_in("bob").get("/names")) == (403, "forbidden")
-
-
-def test_the_copy_of_the_readme_copies(readme_app: Flask, password_hash: PasswordHash) -> None:
-    People(readme_app, password_hash).register("bob")
-
-    result = readme_app.test_cli_runner().invoke(args=["accounts", "export"])
-
-    if readme_app.extensions["settings"].database_url.drivername == "sqlite":
-        assert "needs PostgreSQL" in str(result.exception)
-    else:
-        assert result.stdout.splitlines()[0] == "username,role"
-        assert "bob,user" in result.stdout.splitlines()

@@ -15,7 +15,8 @@ class Copy:
         self.folder = folder
         self.docker = docker
         for script in scripts:
-            self.write(f"scripts/{script}", (REPOSITORY / "scripts" / script).read_text())
+            source = REPOSITORY / "scripts" / script
+            self.write(f"scripts/{script}", source.read_text()).chmod(source.stat().st_mode)
 
     def write(self, path: str, text: str = "") -> Path:
         file = self.folder / path

@@ -1,9 +1,11 @@
 """scripts/doctor, with a pretended Docker: each thing that can be wrong is told, with what mends it."""
 
+import json
 import shlex
 import socket
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from subprocess import CompletedProcess
 
@@ -16,8 +18,7 @@ SECRET = "0123456789abcdefghijklmnopqrstuvwxyz"
 STACK = {
     "version *": "echo 26.1.5+dfsg1",
     "compose version --short": "echo 2.26.1-4",
-    "compose config": "echo name: flask-api",
-    "compose config --format json": """echo '{"services": {"api": {"environment": {}}}}'""",
+    "compose config --format json": "cat config.json",
     "compose config --hash api": "echo api 1234",
     "image inspect postgres:17-trixie": "true",
     "image inspect *": "exit 1",
@@ -29,12 +30,27 @@ STACK = {
 }
 MIGRATION = 'revision = "{}"\ndown_revision = {}\n'
 TOOLS = ["bash", "date", "dirname", "env", "git", "id"]
-TOOLS += ["awk", "comm", "cut", "fold", "grep", "head", "paste", "sed", "sort", "tail", "tr", "uniq", "wc"]
+TOOLS += [
+    "awk",
+    "cmp",
+    "comm",
+    "cut",
+    "fold",
+    "grep",
+    "head",
+    "paste",
+    "sed",
+    "sort",
+    "tail",
+    "tr",
+    "uniq",
+    "wc",
+]
 
 
 @pytest.fixture
 def copy(tmp_path: Path) -> Copy:
-    copy = Copy(tmp_path, "doctor", docker=STACK)
+    copy = Copy(tmp_path, "doctor", "venv", docker=STACK)
     copy.write(".env.example", (REPOSITORY / ".env.example").read_text())
     copy.write("services/api/migrations/versions/first.py", MIGRATION.format("0001", "None"))
     return copy
@@ -42,8 +58,15 @@ def copy(tmp_path: Path) -> Copy:
 
 def with_the_app(copy: Copy) -> None:
     """Give it what `scripts/venv` makes: a Python that can import the app."""
-    copy.write(".venv/bin/python", f'#!/bin/sh\nexec {shlex.quote(sys.executable)} "$@"\n').chmod(0o755)
+    install(copy, f'#!/bin/sh\nexec {shlex.quote(sys.executable)} "$@"\n')
     (copy.folder / "services/api/app").symlink_to(API / "app")
+
+
+def install(copy: Copy, python: str) -> None:
+    """Give it a .venv that is up to date, with this program in place of its Python."""
+    copy.write(".venv/bin/python", python).chmod(0o755)
+    for folder in ("services/api", ".venv"):
+        copy.write(f"{folder}/requirements.txt")
 
 
 def free_port() -> int:
@@ -51,8 +74,20 @@ def free_port() -> int:
         return int(listener.getsockname()[1])
 
 
-def diagnose(copy: Copy, docker: dict[str, str] | None = None, **environment: str) -> CompletedProcess[str]:
-    done = copy.run("doctor", docker=docker, **{"API_PORT": str(free_port())} | environment)
+def diagnose(
+    copy: Copy,
+    docker: dict[str, str] | None = None,
+    compose_reads: Mapping[str, str | None] | None = None,
+    port: int | None = None,
+    **environment: str,
+) -> CompletedProcess[str]:
+    """Run it where Compose reads these settings for the API."""
+    ports = [
+        {"mode": "ingress", "host_ip": "127.0.0.1", "target": 5000, "published": str(port or free_port())}
+    ]
+    config = {"name": "flask-api", "services": {"api": {"environment": compose_reads or {}, "ports": ports}}}
+    copy.write("config.json", json.dumps(config, indent=2).replace("$", "$$"))
+    done = copy.run("doctor", docker=docker, **environment)
     assert done.stderr == ""
     return done
 
@@ -74,7 +109,7 @@ def assert_problems(done: CompletedProcess[str], *words: str) -> None:
 
 
 def test_nothing_wrong_is_status_0(copy: Copy) -> None:
-    copy.write(".venv/bin/python", "#!/bin/sh\n").chmod(0o755)
+    install(copy, "#!/bin/sh\n")
     copy.write(".env", f"# mine\nexport SECRET_KEY='{SECRET}'\nTHREADS=4\nCOMPOSE_PROFILES=x\n")
 
     done = diagnose(copy)
@@ -96,8 +131,13 @@ def test_what_is_wrong_in_env(copy: Copy) -> None:
         "DATABASE_URL=postgresql://ann:letmein@host/app # mine",
     ]
     copy.write(".env", "\n".join(lines) + "\n")
+    secrets = {
+        "SECRET_KEY": "abc",
+        "POSTGRES_PASSWORD": "hunter2",
+        "DATABASE_URL": "postgresql://ann:letmein@host/app",
+    }
 
-    done = diagnose(copy)
+    done = diagnose(copy, compose_reads=secrets)
 
     assert_problems(
         done,
@@ -120,8 +160,41 @@ def test_what_is_wrong_in_env(copy: Copy) -> None:
         ("ab" * 20, "only 2 different characters"),
     ],
 )
-def test_a_secret_of_the_shell_is_looked_at_as_well(copy: Copy, key: str, words: str) -> None:
-    assert_problems(diagnose(copy, SECRET_KEY=key), words)
+def test_the_secret_that_compose_reads_is_checked(copy: Copy, key: str, words: str) -> None:
+    copy.write(".env", f"SECRET_KEY={SECRET}\n")
+
+    done = diagnose(copy, compose_reads={"SECRET_KEY": key})
+
+    assert_problems(done, words)
+
+
+def test_a_password_that_compose_cuts_off_at_a_dollar_sign(copy: Copy) -> None:
+    warning = r"""echo 'level=warning msg="The \"Kjh38\" variable is not set. Defaulting"' >&2"""
+    copy.write(".env", "# $Kjh38\nPOSTGRES_PASSWORD=ab$Kjh38\nSECRET_KEY=ab$Kjh381\n")
+
+    done = diagnose(copy, {"compose config --quiet": warning}, compose_reads={"POSTGRES_PASSWORD": "ab"})
+
+    assert_problems(done, "POSTGRES_PASSWORD='...'", "POSTGRES_PASSWORD has 2 characters")
+    assert "Kjh38" not in done.stdout
+
+
+def test_a_password_that_compose_cannot_read_is_not_printed(copy: Copy) -> None:
+    copy.write(".env", "POSTGRES_PASSWORD=0123456789abcd${x\n")
+    refused = "echo 'failed to read .env: Invalid template: \"0123456789abcd${x\"' >&2; exit 1"
+
+    done = diagnose(copy, {"compose config *": refused})
+
+    assert_problems(done, "in single quotes")
+    assert "abcd" not in done.stdout
+
+
+def test_the_value_is_checked_and_not_how_it_is_written(copy: Copy) -> None:
+    with_the_app(copy)
+    password = r"""a"b\c<&>d$e"""  # 11 characters, and 31 in JSON
+
+    done = diagnose(copy, compose_reads={"POSTGRES_PASSWORD": password, "JWT_ISSUER": "a$b"})
+
+    assert_problems(done, "POSTGRES_PASSWORD has 11 characters")
 
 
 @pytest.mark.parametrize(
@@ -132,7 +205,7 @@ def test_a_secret_of_the_shell_is_looked_at_as_well(copy: Copy, key: str, words:
         ({"version *": "echo 24.0.9"}, ["Docker Engine is 24.0.9"]),
         ({"compose version *": "echo v2.24.3"}, ["Docker Compose is v2.24.3"]),
         ({"compose version *": "exit 1"}, ["Docker has no Compose"]),
-        ({"compose config": "echo services.api is wrong >&2; exit 15"}, ["services.api is wrong"]),
+        ({"compose config *": "echo services.api is wrong >&2; exit 15"}, ["services.api is wrong"]),
         (
             {
                 "compose ps --all *": "echo db restarting none 1; echo migrate exited none 1;"
@@ -175,12 +248,32 @@ def test_containers_made_with_more_files_are_not_compared(copy: Copy) -> None:
     assert diagnose(copy, docker).returncode == 0
 
 
+def test_the_stack_of_another_clone(copy: Copy, tmp_path_factory: pytest.TempPathFactory) -> None:
+    other = tmp_path_factory.mktemp("other")
+    docker = {"ps *working_dir*": f"echo {other}", "compose ps --all *": "echo api restarting none 1"}
+
+    done = diagnose(copy, docker)
+
+    assert_problems(done, f"was started from {other}")
+    assert "COMPOSE_PROJECT_NAME=flask-api-2" in done.stdout
+
+
+def test_the_stack_of_this_folder_by_another_path(
+    copy: Copy, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    link = tmp_path_factory.mktemp("other") / "link"
+    link.symlink_to(copy.folder)
+
+    for folder in (link, copy.folder, "/was/renamed/since"):
+        assert diagnose(copy, {"ps *working_dir*": f"echo {folder}"}).returncode == 0
+
+
 def test_a_port_of_another_program(copy: Copy) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
 
-        theirs = diagnose(copy, API_PORT=str(port))
-        ours = diagnose(copy, {"compose port *": f"echo 127.0.0.1:{port}"}, API_PORT=str(port))
+        theirs = diagnose(copy, port=port)
+        ours = diagnose(copy, {"compose port *": f"echo 127.0.0.1:{port}"}, port=port)
 
     assert_problems(theirs, f"API_PORT={port + 1} docker compose up --wait")
     assert ours.returncode == 0
@@ -219,21 +312,78 @@ def test_merged_heads_are_one(copy: Copy) -> None:
 
 def test_settings_that_the_app_finds_weak(copy: Copy) -> None:
     with_the_app(copy)
-    environment = '{"PASSWORD_MIN_LENGTH": "8", "SECRET_KEY_FILE": "/nowhere", "THREADS": null}'
-    config = f"""echo '{{"services": {{"api": {{"environment": {environment}}}}}}}'"""
+    settings = {"PASSWORD_MIN_LENGTH": "8", "SECRET_KEY_FILE": "/nowhere", "THREADS": None}
 
-    done = diagnose(copy, {"compose config --format json": config})
+    assert_problems(diagnose(copy, compose_reads=settings), "PASSWORD_MIN_LENGTH is below 15")
 
-    assert_problems(done, "PASSWORD_MIN_LENGTH is below 15")
+
+def test_a_check_that_fails_itself_accuses_no_setting(copy: Copy) -> None:
+    with_the_app(copy)
+    (copy.folder / "services/api/app").unlink()
+    copy.write("services/api/app/__init__.py", "import gone_missing\n")
+
+    done = diagnose(copy)
+
+    assert_problems(
+        done, "The check of the settings itself failed: ModuleNotFoundError: No module named 'gone_"
+    )
+    assert "correct it in .env" not in done.stdout
 
 
 def test_without_docker_the_rest_is_looked_at(copy: Copy, tmp_path: Path) -> None:
     with_the_app(copy)
-    copy.write(".env", "THREADS=many\n")
+    copy.write(".env", "export SECRET_KEY='abc'\r\nTHREADS=many\nPOSTGRES_PASSWORD=hunter2 # mine\n")
 
     done = diagnose(copy, PATH=without_docker(tmp_path / "tools", *TOOLS))
 
-    assert_problems(done, "Docker is not installed", "THREADS: must be a whole number")
+    assert_problems(
+        done,
+        "SECRET_KEY has 3 characters",
+        "POSTGRES_PASSWORD has 7 characters",
+        "Docker is not installed",
+        "THREADS: must be a whole number",
+    )
+    assert "hunter2" not in done.stdout
+
+
+BROKEN = {
+    "ends at once": ("#!/bin/sh\nexit 1\n", "its Python does not start"),
+    "lacks its packages": (
+        "#!/bin/sh\ncase $2 in 'import flask') echo Traceback; echo No module named flask; exit 1;; esac\n",
+        "No module named flask",
+    ),
+}
+
+
+@pytest.mark.parametrize(("python", "words"), BROKEN.values(), ids=BROKEN)
+def test_a_broken_venv(copy: Copy, tmp_path: Path, python: str, words: str) -> None:
+    install(copy, python)
+
+    with_docker = diagnose(copy, {"image inspect flask-api": "true"})
+    without = diagnose(copy, PATH=without_docker(tmp_path / "tools", *TOOLS))
+
+    assert (with_docker.returncode, with_docker.stdout.count(f"note     .venv is broken: {words}")) == (0, 1)
+    assert f".venv is broken: {words}" in problems(without)[1]
+
+
+def test_a_venv_that_was_not_finished(copy: Copy) -> None:
+    copy.write("services/api/requirements.txt")
+    copy.write(".venv/bin/python", "#!/bin/sh\n").chmod(0o755)
+
+    done = diagnose(copy)
+
+    assert done.returncode == 0
+    assert "ok       .venv, to be brought up to date" in done.stdout
+    assert "skipped  settings" in done.stdout
+
+
+def test_a_python_that_is_too_old(copy: Copy, tmp_path: Path) -> None:
+    with_docker = diagnose(copy, PYTHON="/nowhere/python")
+    without = diagnose(copy, PYTHON="/nowhere/python", PATH=without_docker(tmp_path / "tools", *TOOLS))
+
+    assert with_docker.returncode == 0
+    assert "note     make run needs Python 3.11 or newer" in with_docker.stdout
+    assert_problems(without, "Docker is not installed", "make run needs Python 3.11 or newer")
 
 
 def test_a_clock_behind_the_newest_commit(copy: Copy) -> None:

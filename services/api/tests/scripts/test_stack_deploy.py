@@ -11,7 +11,7 @@ SWARM: dict[str, str] = {
     "stack config*": "true",
     "service create*": "echo migration",
     "service ps*_migrate": "echo 'Complete 1 second ago '",
-    "service ps*": "echo 'flask-api_api.1 on node-3: Failed 5 seconds ago unhealthy container'",
+    "service ps*": "echo 'flask-api_api.1 on node-3: Failed 5 seconds ago unhealthy'",
     "service rm*": "true",
     "service logs*": "echo 'Error: The database cannot be migrated'",
     "stack deploy*": "env >environment",
@@ -22,7 +22,7 @@ ASKED: Any = {"IMAGE": "flask-api:2", "SITE_NAME": "api.example.com", "SITE_TLS"
 
 @pytest.fixture
 def copy(tmp_path: Path) -> Copy:
-    copy = Copy(tmp_path, "stack-deploy", docker=SWARM)
+    copy = Copy(tmp_path, "need-docker", "stack-deploy", docker=SWARM)
     copy.write("docker/Caddyfile")
     copy.write("docker/proxy-start.sh")
     copy.write("stack.yaml", (REPOSITORY / "stack.yaml").read_text())
@@ -82,7 +82,7 @@ def test_an_update_that_failed_is_told(copy: Copy, state: str, told: str) -> Non
 
     assert done.returncode == 1
     assert f"flask-api_api {told}" in done.stderr
-    assert "unhealthy container" in done.stderr
+    assert "unhealthy" in done.stderr
     assert "serves.\n" not in done.stderr
 
 
@@ -141,6 +141,17 @@ def test_env_is_read_and_not_run(copy: Copy) -> None:
     assert deployed["JWT_AUDIENCE"] == "$(touch run) `touch run` $HOME="
     assert "THREADS" not in deployed
     assert not (copy.folder / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("written", "value"), [("a$$b", "a$b"), ('"a$$b"', "a$b"), ("'a$b'", "a$b"), ("'a$$b'", "a$$b")]
+)
+def test_a_dollar_sign_is_read_as_compose_reads_it(copy: Copy, written: str, value: str) -> None:
+    copy.write(".env", f"JWT_ISSUER={written}\n")
+
+    copy.run("stack-deploy", **ASKED)
+
+    assert environment(copy)["JWT_ISSUER"] == value
 
 
 def test_without_a_fallback_no_other_key_is_accepted(copy: Copy) -> None:

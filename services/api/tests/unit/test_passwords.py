@@ -18,7 +18,7 @@ EACH_HASHER = pytest.mark.parametrize("name", HASHERS)
 
 
 def passwords(hasher: str = "argon2id", min_length: int = 15) -> Passwords:
-    return Passwords(HASHERS[hasher], min_length, "flask-api", threads=8)
+    return Passwords(HASHERS[hasher], min_length, "bookshelf", threads=8)
 
 
 @EACH_HASHER
@@ -110,7 +110,7 @@ def test_a_password_that_is_hard_to_guess_is_taken(password: str) -> None:
         ("annabelle123456", "too_common contains_name"),
         ("ANNABELLE123456", "too_common contains_name"),
         ("annabelle-annabelle", "contains_name"),
-        ("my-flask-api-pw", "contains_name"),
+        ("my-bookshelf-pw", "contains_name"),
     ],
 )
 def test_a_password_that_is_easy_to_guess_is_refused(password: str, code: str) -> None:
@@ -215,5 +215,5 @@ def test_nobody_waits_longer_than_a_second_to_hash() -> None:
 
 def test_one_thread_can_hash() -> None:
     assert passwords().verify(
-        PASSWORD, Passwords(HASHERS["argon2id"], 15, "flask-api", threads=1).hash(PASSWORD)
+        PASSWORD, Passwords(HASHERS["argon2id"], 15, "bookshelf", threads=1).hash(PASSWORD)
     )

@@ -61,9 +61,8 @@ def test_a_read_only_database_is_read(stack: Stack, measured: Measured) -> None:
         begun = time.monotonic()
         time.sleep(4)
         ended = time.monotonic()
-        stack.sql(
-            "SET transaction_read_only = off; ALTER DATABASE flask_api RESET default_transaction_read_only"
-        )
+        reset = "ALTER DATABASE flask_api RESET default_transaction_read_only"
+        stack.sql(f"SET transaction_read_only = off; {reset}")
         stack.sql(DISCONNECT)
         writable = time.monotonic()
         time.sleep(3)

@@ -1,0 +1,142 @@
+"""scripts/rename: what it changes, what it leaves alone, and what it checks before it changes anything."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.scripts.copies import Copy
+
+pytestmark = pytest.mark.skipif(shutil.which("git") is None, reason="rename needs git, which the image lacks")
+
+LICENSE = "Copyright (c) 2026 The corner-kiosk authors\n"
+README = "# corner-kiosk\n\nA skeleton.\n\n![A page](docs/page.png) of corner_kiosk\n"
+NAMED = {"app.json": '{"name": "corner-kiosk"}\n', "corner-kiosk.http": "corner_kiosk\n"}
+
+
+def git(copy: Copy, *arguments: str) -> str:
+    command = ["git", "-c", "user.name=ann", "-c", "user.email=ann@example.com", *arguments]
+    return subprocess.run(command, cwd=copy.folder, check=True, capture_output=True, text=True).stdout
+
+
+def commit(copy: Copy) -> None:
+    git(copy, "add", "--all")
+    git(copy, "commit", "--quiet", "--message", "All")
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Copy:
+    copy = Copy(tmp_path, "rename", docker={})
+    for script in ("docs", "with-tools"):
+        copy.write(f"scripts/{script}", "#!/bin/sh\n").chmod(0o755)
+    files = {"compose.yaml": "name: corner-kiosk\n", "LICENSE": LICENSE, "README.md": README}
+    for path, text in {**files, **NAMED, ".gitignore": "bin/\ncalls\n", "docs/page.png": ""}.items():
+        copy.write(path, text)
+    git(copy, "init", "--quiet")
+    commit(copy)
+    return copy
+
+
+def text(copy: Copy, path: str) -> str:
+    return (copy.folder / path).read_text()
+
+
+def test_every_file_has_the_new_name_and_the_licence_its_notice(copy: Copy) -> None:
+    done = copy.run("rename", "book-shop")
+
+    assert done.returncode == 0, done.stderr
+    assert text(copy, "app.json") == '{"name": "book-shop"}\n'
+    assert text(copy, "book-shop.http") == "book_shop\n"
+    assert text(copy, "LICENSE") == LICENSE
+    assert not (copy.folder / "corner-kiosk.http").exists()
+
+
+def test_the_project_gets_a_readme_of_its_own_once(copy: Copy) -> None:
+    copy.run("rename", "book-shop")
+
+    assert text(copy, "README.md").startswith("# book-shop\n")
+    assert "corner-kiosk skeleton" in text(copy, "README.md")
+    assert (
+        text(copy, "docs/skeleton.md")
+        == "# The skeleton\n\nA skeleton.\n\n![A page](page.png) of book_shop\n"
+    )
+
+    copy.write("README.md", "# The book-shop of mine\n")
+    commit(copy)
+    copy.run("rename", "library")
+
+    assert text(copy, "README.md") == "# The library of mine\n"
+
+
+def test_it_says_what_to_do_about_history_remote_and_licence(copy: Copy) -> None:
+    told = copy.run("rename", "book-shop").stdout
+
+    for words in (
+        "git diff HEAD",
+        "git remote set-url origin",
+        "git init",
+        "LICENSE",
+        "--project-name corner-kiosk",
+    ):
+        assert words in told
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("", "make rename NAME=book-shop"),
+        ("Book Shop", "lower-case letters"),
+        ("corner-kiosk", "already"),
+        ("pg-shop", "PostgreSQL reserves it"),
+        ("postgres", "PostgreSQL reserves it"),
+    ],
+)
+def test_a_name_that_cannot_be_is_refused(copy: Copy, name: str, words: str) -> None:
+    done = copy.run("rename", name)
+
+    assert done.returncode == 1
+    assert words in done.stderr
+    assert git(copy, "status", "--porcelain") == ""
+
+
+def test_without_the_tools_nothing_is_changed(copy: Copy) -> None:
+    copy.write("scripts/with-tools", "#!/bin/sh\necho no Python 3.11 >&2; exit 1\n")
+    commit(copy)
+
+    done = copy.run("rename", "book-shop")
+
+    assert done.returncode == 1
+    assert "no Python 3.11" in done.stderr
+    assert git(copy, "status", "--porcelain") == ""
+
+
+def test_work_that_is_not_committed_is_kept(copy: Copy) -> None:
+    copy.write("app.json", "mine: corner-kiosk\n")
+
+    done = copy.run("rename", "book-shop")
+
+    assert done.returncode == 1
+    assert "commit or stash your changes first" in done.stderr
+    assert text(copy, "app.json") == "mine: corner-kiosk\n"
+
+
+def test_a_folder_without_git_is_refused(copy: Copy) -> None:
+    shutil.rmtree(copy.folder / ".git")
+
+    done = copy.run("rename", "book-shop", GIT_CEILING_DIRECTORIES=str(copy.folder.parent))
+
+    assert done.returncode == 1
+    assert "must be a Git repository" in done.stderr
+    assert text(copy, "app.json") == NAMED["app.json"]
+
+
+def test_the_session_with_curl_is_found_where_the_skeleton_text_is(tmp_path: Path) -> None:
+    copy = Copy(tmp_path, "curl-session", docker={})
+    copy.write("README.md", "# book-shop\n\n```sh\nexit 9\n```\n")
+    block = """api=http://localhost:5000\necho "$api" '"username": "ann"'\n"""
+    copy.write("docs/skeleton.md", f"## A session with curl\n\n```sh\n{block}```\n")
+
+    done = copy.run("curl-session", "http://localhost:1", "bob")
+
+    assert (done.returncode, done.stdout) == (0, 'http://localhost:1 "username": "bob"\n')
