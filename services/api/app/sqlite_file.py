@@ -34,6 +34,6 @@ def _fault_of_file(file: Path) -> str | None:
         with closing(sqlite3.connect(f"file:{quote(str(file))}?mode=rw", uri=True, timeout=0)) as connection:
             connection.execute("PRAGMA schema_version")
     except sqlite3.DatabaseError as error:
-        if getattr(error, "sqlite_errorcode", None) not in BUSY:  # somebody else uses it
+        if getattr(error, "sqlite_errorcode", None) not in BUSY:  # another process uses it
             return f"{file} can't be opened ({error})"
     return None

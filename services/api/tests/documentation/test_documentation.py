@@ -24,6 +24,7 @@ ELSEWHERE = {
     ("README.md", "Heroku", 1): "scripts/heroku-rehearsal",
     ("README.md", "Heroku", 2): "scripts/heroku-rehearsal",
     ("README.md", "Development in containers", 1): ".ci/run all",
+    ("README.md", "A name of your own", 1): "tests/scripts/test_rename.py, but for the fresh Git history",
 }
 
 
