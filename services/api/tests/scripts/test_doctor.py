@@ -19,7 +19,7 @@ STACK = {
     "compose config": "echo name: flask-api",
     "compose config --format json": """echo '{"services": {"api": {"environment": {}}}}'""",
     "compose config --hash api": "echo api 1234",
-    "image inspect postgres:17-trixie": "true",
+    "image inspect flask-api-db": "true",
     "image inspect *": "exit 1",
     "run *--entrypoint sh*": "date +%s; echo / 9999999 1 9999999 1% /",
     "compose ps --quiet *": "echo 0123456789ab",
