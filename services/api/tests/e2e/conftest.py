@@ -1,6 +1,7 @@
 """The running stack: the one that API_BASE_URL names, else one that pytest-docker starts and removes."""
 
 import os
+import subprocess
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -19,6 +20,14 @@ PASSWORD = "correct horse battery staple"
 @pytest.fixture(scope="session")
 def docker_compose_file() -> str:
     return str(REPOSITORY / "compose.test.yaml")
+
+
+@pytest.fixture(scope="session")
+def docker_compose_project_name() -> Iterator[str]:
+    name = f"flask-api-test-{os.getpid()}"
+    yield name
+    # `down --rmi local` leaves images that have a name.
+    subprocess.run(["docker", "image", "rm", name, f"{name}-db"], capture_output=True, check=False)
 
 
 @pytest.fixture(scope="session")
