@@ -66,16 +66,16 @@ class RunReport:
         self, report: pytest.TestReport
     ) -> Generator[None, tuple[str, str, str], tuple[str, str, str]]:
         category, letter, word = yield
-        if self.is_brief and not report.failed:
-            return category, "", ""  # counted, without a dot
-        return category, letter, word
+        return (category, "", "") if self.is_brief else (category, letter, word)  # counted, without a dot
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if self.is_brief and report.failed:
+            self.terminal.write(" F", flush=True)
         self.done += report.when == "teardown"
         percent = 100 * self.done // max(self.total, 1) // STEP * STEP
         if self.is_brief and percent > self.percent:
             self.percent = percent
-            self.terminal.write(f" {percent}" + " %" * (percent == 100), flush=True)
+            self.terminal.write(f" {percent}" if percent < 100 else " 100 %", flush=True)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)  # around what the terminal writes at the end
     def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None, None, None]:

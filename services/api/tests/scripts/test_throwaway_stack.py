@@ -12,7 +12,7 @@ STACK = {
     "compose version": "true",
     "info": "true",
     "*compose.test.yaml run *": "echo Running 3 tests: 100 %",
-    "*compose.test.yaml logs *": "echo api-1: a line of the log",
+    "*compose.test.yaml logs*": "echo api-1: a line of the log",
     "cp --quiet *:/screenshots .": "true",
 }
 PASSED = "unit  2 passed\nend to end  1 passed\nPASSED in 3 s: 3 passed\n"
@@ -79,7 +79,10 @@ def test_tests_that_end_without_a_report_have_failed(copy: Copy) -> None:
 def test_a_stack_that_does_not_start_is_told_with_its_logs(copy: Copy) -> None:
     done = copy.run("test", "tests/e2e", docker={"*compose.test.yaml up *": "exit 1"})
 
-    assert done.stderr.splitlines() == ["FAILED: the stack did not start; its logs are above."]
+    assert done.stderr.splitlines() == [
+        "api-1: a line of the log",
+        "FAILED: the stack did not start; its logs are above.",
+    ]
     assert not [call for call in copy.calls() if " run " in call]
     assert done.returncode == 1
 

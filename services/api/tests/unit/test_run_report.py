@@ -64,6 +64,9 @@ def test_failures_end_with_their_ids_the_parts_and_the_verdict(tmp_path: Path, w
     status, lines = run(tmp_path, "-n", workers, unit=FAILS, integration=ON_BOTH)
 
     *_, first_id, second_id, unit, postgresql, sqlite, verdict = lines
+    [progress] = [line for line in lines if line.startswith("Running 5 tests: ")]
+    assert progress.replace(" F", "") == "Running 5 tests: 20 40 60 80 100 %"
+    assert progress.count(" F") == 2
     assert "E       assert 1 == 2" in lines
     assert {first_id, second_id} == {
         "FAILED tests/unit/test_unit.py::test_it",
