@@ -57,7 +57,7 @@ def refuse_what_is_not_ready(url: str, seconds: int = 60) -> None:
             return client.get("/health/ready").status_code == 200
         return False
 
-    with httpx.Client(base_url=url, timeout=30) as client:
+    with httpx.Client(base_url=url, timeout=60) as client:
         try:
             wait_until(is_ready, seconds)
         except TimeoutError:
@@ -68,7 +68,7 @@ def refuse_what_is_not_ready(url: str, seconds: int = 60) -> None:
 
 @pytest.fixture
 def http(base_url: str) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=base_url, timeout=30) as client:
+    with httpx.Client(base_url=base_url, timeout=60) as client:
         yield client
 
 

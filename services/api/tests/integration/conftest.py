@@ -160,8 +160,8 @@ def migrated_app(database_url: URL, migrated_apps: dict[URL, Flask]) -> Flask:
 
 
 def migrate(app: Flask) -> Flask:
-    # Eight may hash at the same time here, as many as the server has threads; one test is about how many may.
-    app.extensions["passwords"] = Passwords(Argon2id(), 15, APP_NAME, threads=16)
+    # All eight threads of the server may hash at the same time; tests/unit/test_passwords.py has the limits.
+    app.extensions["passwords"] = Passwords(Argon2id(), 15, APP_NAME, threads=32)
     app.after_request(refuse_undocumented)
     migrations.init_app(app)
     with app.app_context():
@@ -178,7 +178,7 @@ def password_hash(migrated_app: Flask) -> PasswordHash:
 @pytest.fixture(scope="session")
 def cheap_passwords() -> Passwords:
     """Passwords whose hashes cost nearly nothing, where nobody races while one is made."""
-    return Passwords(Argon2id(kibibytes=8, passes=1), 15, APP_NAME, threads=16)
+    return Passwords(Argon2id(kibibytes=8, passes=1), 15, APP_NAME, threads=32)
 
 
 @pytest.fixture
@@ -254,6 +254,6 @@ def live(committed_app: Flask, password_hash: PasswordHash) -> Iterator[tuple[st
     thread.start()
     yield f"http://127.0.0.1:{running.effective_port}", People(committed_app, password_hash)
     running.stop()
-    thread.join(timeout=20)
+    thread.join(timeout=60)
     committed_app.extensions["stopping"].clear()
     assert not thread.is_alive()
