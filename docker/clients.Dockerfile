@@ -21,14 +21,15 @@ RUN python -m venv --without-pip /venv \
 
 # .dockerignore names all that comes along. The modes of a checkout depend on its owner's umask.
 COPY . /repository
-RUN chmod -R u=rwX,go=rX /repository && install -d -o 10001 -g 10001 /screenshots
+RUN chmod -R u=rwX,go=rX /repository && install -d -o 10001 -g 10001 /results /screenshots
 
 USER 10001:10001
 ENV PATH="/venv/bin:/clients/node_modules/.bin:$PATH" \
     HOME=/tmp \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \
+    REPORT_FILE=/results/report \
     SCREENSHOTS=/screenshots
 WORKDIR /repository/services/api
-ENTRYPOINT ["python", "-m", "pytest", "-n", "2"]
+ENTRYPOINT ["python", "-m", "pytest", "-p", "tests.run_report", "-rN", "-n", "2"]
 CMD ["tests/clients"]

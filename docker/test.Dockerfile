@@ -18,13 +18,15 @@ RUN python -m compileall -q -j 0 -x '/(site|dist)-packages/|/(idlelib|pydoc_data
 # .dockerignore names all that comes along. The modes of a checkout depend on its owner's umask. Compiled, because many
 # tests start processes, and none of them may write here.
 COPY . /repository
-RUN chmod -R u=rwX,go=rX /repository && python -m compileall -q /repository/services/api
+RUN chmod -R u=rwX,go=rX /repository && python -m compileall -q /repository/services/api \
+ && install -d -o 10001 -g 10001 /results
 
 # Not root, from whom no file is safe: a test would see other failures than the API.
 USER 10001:10001
 ENV HOME=/tmp \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \
-    COVERAGE_FILE=/tmp/.coverage
+    COVERAGE_FILE=/tmp/.coverage \
+    REPORT_FILE=/results/report
 WORKDIR /repository
 ENTRYPOINT ["bash", "scripts/suite"]

@@ -1,16 +1,20 @@
-"""httpx for plain HTTP: its own functions load every certificate authority anew at each call."""
+"""httpx for plain HTTP: its own functions load every certificate authority anew at each call.
+
+The time limit is long, so that no test fails because the machine is busy.
+"""
 
 import ssl
 from functools import partial
+from typing import Any
 
 import httpx
 
-NO_AUTHORITIES = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+options: Any = {"verify": ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), "timeout": 60}
 
-Client = partial(httpx.Client, verify=NO_AUTHORITIES)
-delete = partial(httpx.delete, verify=NO_AUTHORITIES)
-get = partial(httpx.get, verify=NO_AUTHORITIES)
-patch = partial(httpx.patch, verify=NO_AUTHORITIES)
-post = partial(httpx.post, verify=NO_AUTHORITIES)
-put = partial(httpx.put, verify=NO_AUTHORITIES)
-stream = partial(httpx.stream, verify=NO_AUTHORITIES)
+Client = partial(httpx.Client, **options)
+delete = partial(httpx.delete, **options)
+get = partial(httpx.get, **options)
+patch = partial(httpx.patch, **options)
+post = partial(httpx.post, **options)
+put = partial(httpx.put, **options)
+stream = partial(httpx.stream, **options)

@@ -8,9 +8,25 @@ from pathlib import Path
 import pytest
 from selenium import webdriver
 
-from tests.e2e.conftest import base_url, docker_cleanup, docker_compose_file, docker_setup, http, username
+from tests.e2e.conftest import (
+    base_url,
+    docker_cleanup,
+    docker_compose_file,
+    docker_compose_project_name,
+    docker_setup,
+    http,
+    username,
+)
 
-__all__ = ["base_url", "docker_cleanup", "docker_compose_file", "docker_setup", "http", "username"]
+__all__ = [
+    "base_url",
+    "docker_cleanup",
+    "docker_compose_file",
+    "docker_compose_project_name",
+    "docker_setup",
+    "http",
+    "username",
+]
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """The running stack: the one that API_BASE_URL names, else one that pytest-docker starts and removes."""
 
 import os
+import subprocess
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -19,6 +20,14 @@ PASSWORD = "correct horse battery staple"
 @pytest.fixture(scope="session")
 def docker_compose_file() -> str:
     return str(REPOSITORY / "compose.test.yaml")
+
+
+@pytest.fixture(scope="session")
+def docker_compose_project_name() -> Iterator[str]:
+    name = f"flask-api-test-{os.getpid()}"
+    yield name
+    # `down --rmi local` leaves images that have a name.
+    subprocess.run(["docker", "image", "rm", name, f"{name}-db"], capture_output=True, check=False)
 
 
 @pytest.fixture(scope="session")
@@ -48,7 +57,7 @@ def refuse_what_is_not_ready(url: str, seconds: int = 60) -> None:
             return client.get("/health/ready").status_code == 200
         return False
 
-    with httpx.Client(base_url=url, timeout=30) as client:
+    with httpx.Client(base_url=url, timeout=60) as client:
         try:
             wait_until(is_ready, seconds)
         except TimeoutError:
@@ -59,7 +68,7 @@ def refuse_what_is_not_ready(url: str, seconds: int = 60) -> None:
 
 @pytest.fixture
 def http(base_url: str) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=base_url, timeout=30) as client:
+    with httpx.Client(base_url=base_url, timeout=60) as client:
         yield client
 
 

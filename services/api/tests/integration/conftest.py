@@ -31,15 +31,6 @@ from app.model.user_repository import UserRepository
 from tests.conftest import NEVER_OPENED, settings_for
 
 PASSWORD = "correct horse battery staple"
-# They start processes, or wait.
-LONG = {
-    "test_idempotency.py",
-    "test_metrics.py",
-    "test_migrations.py",
-    "test_scaffold.py",
-    "test_server.py",
-    "test_streaming.py",
-}
 
 
 @dataclass(frozen=True)
@@ -150,24 +141,32 @@ def refuse_undocumented(response: Response) -> Response:
     return response
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with what takes long, or at the end one worker has it and the others nothing."""
-    items.sort(key=lambda item: item.path.name not in LONG)
+@pytest.fixture(scope="session")
+def migrated_apps() -> Iterator[dict[URL, Flask]]:
+    """Keep the apps for the whole run: the tests of one database may come between those of another."""
+    apps: dict[URL, Flask] = {}
+    yield apps
+    for app in apps.values():
+        with app.app_context():
+            for engine in db.engines.values():
+                engine.dispose()
 
 
 @pytest.fixture(scope="session")
-def migrated_app(database_url: URL) -> Iterator[Flask]:
-    app = create_app(settings_for(database_url))
-    # Eight may hash at the same time here, as many as the server has threads; one test is about how many may.
-    app.extensions["passwords"] = Passwords(Argon2id(), 15, APP_NAME, threads=16)
+def migrated_app(database_url: URL, migrated_apps: dict[URL, Flask]) -> Flask:
+    if database_url not in migrated_apps:
+        migrated_apps[database_url] = migrate(create_app(settings_for(database_url)))
+    return migrated_apps[database_url]
+
+
+def migrate(app: Flask) -> Flask:
+    # All eight threads of the server may hash at the same time; tests/unit/test_passwords.py has the limits.
+    app.extensions["passwords"] = Passwords(Argon2id(), 15, APP_NAME, threads=32)
     app.after_request(refuse_undocumented)
     migrations.init_app(app)
     with app.app_context():
         flask_migrate.upgrade()
-    yield app
-    with app.app_context():
-        for engine in db.engines.values():
-            engine.dispose()
+    return app
 
 
 @pytest.fixture(scope="session")
@@ -179,7 +178,7 @@ def password_hash(migrated_app: Flask) -> PasswordHash:
 @pytest.fixture(scope="session")
 def cheap_passwords() -> Passwords:
     """Passwords whose hashes cost nearly nothing, where nobody races while one is made."""
-    return Passwords(Argon2id(kibibytes=8, passes=1), 15, APP_NAME, threads=16)
+    return Passwords(Argon2id(kibibytes=8, passes=1), 15, APP_NAME, threads=32)
 
 
 @pytest.fixture
@@ -255,6 +254,6 @@ def live(committed_app: Flask, password_hash: PasswordHash) -> Iterator[tuple[st
     thread.start()
     yield f"http://127.0.0.1:{running.effective_port}", People(committed_app, password_hash)
     running.stop()
-    thread.join(timeout=20)
+    thread.join(timeout=60)
     committed_app.extensions["stopping"].clear()
     assert not thread.is_alive()

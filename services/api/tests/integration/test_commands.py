@@ -154,7 +154,7 @@ def flask(*arguments: str, app: str = "app", **environment: str) -> subprocess.C
     """Run the real command in a process of its own, with this environment and no other."""
     return subprocess.run(
         [sys.executable, "-m", "flask", "--app", app, *arguments],
-        cwd=API, env=environment, capture_output=True, text=True, timeout=30, check=False, input="",
+        cwd=API, env=environment, capture_output=True, text=True, timeout=60, check=False, input="",
     )  # fmt: skip
 
 

@@ -121,7 +121,7 @@ class SilentServer:
     def close(self) -> None:
         self.listener.shutdown(socket.SHUT_RDWR)
         self.listener.close()
-        self.thread.join(timeout=10)
+        self.thread.join(timeout=60)
         for connection in self.connections:
             connection.close()
 

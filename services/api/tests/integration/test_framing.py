@@ -59,7 +59,7 @@ def test_another_host_than_one_well_formed_is_refused(live: Live) -> None:
 
 def test_after_an_ambiguous_host_the_connection_ends(live: Live) -> None:
     address = httpx.URL(live[0])
-    with socket.create_connection((address.host, address.port or 80), timeout=10) as client:
+    with socket.create_connection((address.host, address.port or 80), timeout=60) as client:
         client.sendall(b"GET / HTTP/1.1\r\nHost: a,b\r\n\r\nGET /health/live HTTP/1.1\r\nHost: a\r\n\r\n")
         answers = b"".join(iter(lambda: client.recv(65_536), b""))
 
@@ -140,7 +140,7 @@ def deletion(caller: Person) -> bytes:
 def converse(url: str, raw: bytes) -> list[bytes]:
     """Send bytes and return all answers that come."""
     address = httpx.URL(url)
-    with socket.create_connection((address.host, address.port or 80), timeout=10) as connection:
+    with socket.create_connection((address.host, address.port or 80), timeout=60) as connection:
         connection.sendall(raw)
         connection.shutdown(socket.SHUT_WR)
         answer = b""

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta
 from threading import Event
 from typing import Any
@@ -94,7 +95,7 @@ class Desk:
         db.session.add(note)
         db.session.flush()
         self.creating.set()
-        assert self.go_on.wait(20)
+        assert self.go_on.wait(60)
         if is_full:
             raise LastAdmin  # whatever fact
         return tagged(ShownNote(id=note.id, text=note.text), Location=f"/slips/{note.id}")
@@ -108,13 +109,23 @@ def desk() -> Desk:
 @pytest.fixture(scope="module")
 def notes_app(migrated_app: Flask, database_url: URL, desk: Desk) -> Iterator[Flask]:
     """An app with notes on a real engine: what is told here is about commits."""
-    app = create_app(settings_for(database_url, database_timeout_ms=2000))
+    app = create_app(settings_for(database_url))
     app.register_blueprint(desk.blueprint())
     with app.app_context():
         Notes.metadata.create_all(db.engine)
     yield app
     with app.app_context():
         Notes.metadata.drop_all(db.engine)
+        db.engine.dispose()
+
+
+@pytest.fixture
+def impatient_ann(ann: Person, database_url: URL, desk: Desk) -> Iterator[Person]:
+    """Ann at an app that waits for a lock for a second and a half."""
+    app = create_app(settings_for(database_url, database_timeout_ms=2000))
+    app.register_blueprint(desk.blueprint())
+    yield replace(ann, client=app.test_client())
+    with app.app_context():
         db.engine.dispose()
 
 
@@ -315,7 +326,7 @@ def test_two_at_once_are_answered_alike(people: People, ann: Person, desk: Desk)
 
     with ThreadPoolExecutor(2) as pool:
         first = pool.submit(add, ann)
-        assert desk.creating.wait(10)
+        assert desk.creating.wait(60)
         second = pool.submit(add, ann)
         time.sleep(0.3)  # the second one is waiting by now, or has gone through
         assert not second.done()
@@ -332,7 +343,7 @@ def test_the_second_creates_if_the_first_fails(people: People, ann: Person, desk
 
     with ThreadPoolExecutor(2) as pool:
         first = pool.submit(add, ann)
-        assert desk.creating.wait(10)
+        assert desk.creating.wait(60)
         second = pool.submit(add, ann)
         desk.is_full = False
         time.sleep(0.3)
@@ -349,15 +360,15 @@ def skip_without_locks_of_rows(database_url: URL) -> None:
 
 
 def test_who_waits_for_too_long_is_told_to_come_back(
-    people: People, ann: Person, desk: Desk, database_url: URL
+    people: People, ann: Person, impatient_ann: Person, desk: Desk, database_url: URL
 ) -> None:
     skip_without_locks_of_rows(database_url)
     desk.hold()
 
     with ThreadPoolExecutor(2) as pool:
         first = pool.submit(add, ann)
-        assert desk.creating.wait(10)
-        second = add(ann)
+        assert desk.creating.wait(60)
+        second = add(impatient_ann)
         desk.go_on.set()
 
     assert problem(second) == IN_USE
@@ -368,7 +379,7 @@ def test_who_waits_for_too_long_is_told_to_come_back(
 
 
 def test_who_waits_behind_an_answer_that_has_expired_is_told_so_too(
-    people: People, ann: Person, desk: Desk, database_url: URL
+    people: People, ann: Person, impatient_ann: Person, desk: Desk, database_url: URL
 ) -> None:
     skip_without_locks_of_rows(database_url)
     add(ann)
@@ -379,8 +390,8 @@ def test_who_waits_behind_an_answer_that_has_expired_is_told_so_too(
 
     with ThreadPoolExecutor(2) as pool:
         first = pool.submit(add, ann)
-        assert desk.creating.wait(10)
-        second = add(ann)
+        assert desk.creating.wait(60)
+        second = add(impatient_ann)
         desk.go_on.set()
 
     assert problem(second) == IN_USE

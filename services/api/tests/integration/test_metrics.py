@@ -125,7 +125,7 @@ def test_it_is_answered_like_everything_else(measured: FlaskClient) -> None:
 @pytest.mark.parametrize("kind", BY)
 def test_events_and_the_pool_are_measured_by_either_server(start: Callable[..., Process], kind: str) -> None:
     process = start(**BY[kind], METRICS_ENABLED="true")
-    with http.Client(base_url=process.url, timeout=20) as client:
+    with http.Client(base_url=process.url) as client:
         zero = client.get("/metrics").text
         client.post("/auth/register", json={"username": "ann", "password": PASSWORD})
         client.post("/auth/login", json={"username": "ann", "password": "wrong"})
@@ -152,7 +152,7 @@ def test_the_requests_of_all_processes_add_up_and_outlive_them(
     of_problems = {"method": "GET", "route": "/problems", "status": "200"}
 
     def told(name: str, **labels: str) -> float | None:
-        return sample(http.get(f"{process.url}/metrics", timeout=20).text, name, **labels)
+        return sample(http.get(f"{process.url}/metrics").text, name, **labels)
 
     def pools(expected: int) -> float | None:
         """Return what the pools of those that live have together: as expected, or after 20 seconds."""
@@ -163,7 +163,7 @@ def test_the_requests_of_all_processes_add_up_and_outlive_them(
 
     assert pools(2 * pool) == 2 * pool
     for _ in range(60):
-        http.get(f"{process.url}/problems", timeout=20)
+        http.get(f"{process.url}/problems")
     assert told("http_requests_total", **of_problems) == 60
 
     os.kill(process.id, signal.SIGTTOU)  # gunicorn's word for: one process fewer

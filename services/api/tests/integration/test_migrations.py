@@ -282,7 +282,7 @@ def test_a_migrator_waits_for_the_one_before(app: Flask, empty_url: URL) -> None
         migrator.join(timeout=1.5)
         waited = migrator.is_alive()
         assert inspect(db.engine).get_table_names() == []
-    migrator.join(timeout=30)
+    migrator.join(timeout=60)
 
     assert waited
     assert "users" in inspect(db.engine).get_table_names()

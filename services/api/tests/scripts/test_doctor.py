@@ -20,7 +20,7 @@ STACK = {
     "compose version --short": "echo 2.26.1-4",
     "compose config --format json": "cat config.json",
     "compose config --hash api": "echo api 1234",
-    "image inspect postgres:17-trixie": "true",
+    "image inspect flask-api-db": "true",
     "image inspect *": "exit 1",
     "run *--entrypoint sh*": "date +%s; echo / 9999999 1 9999999 1% /",
     "compose ps --quiet *": "echo 0123456789ab",

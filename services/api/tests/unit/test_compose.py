@@ -1,4 +1,4 @@
-"""What compose.yaml lets the containers do."""
+"""What the Compose files let the containers do, and what they need from this machine."""
 
 import re
 from pathlib import Path
@@ -7,8 +7,16 @@ from typing import Any
 import pytest
 import yaml
 
-COMPOSE = (Path(__file__).parents[4] / "compose.yaml").read_text()
-STACK: dict[str, Any] = yaml.safe_load(COMPOSE)
+REPOSITORY = Path(__file__).parents[4]
+
+
+def read(name: str) -> dict[str, Any]:
+    text = (REPOSITORY / name).read_text(encoding="utf-8")
+    stack: dict[str, Any] = yaml.safe_load(re.sub("!(override|reset)", "", text))  # Compose's own tags
+    return stack
+
+
+STACK = read("compose.yaml")
 SERVICES = STACK["services"]
 
 
@@ -37,3 +45,27 @@ def test_only_the_api_can_be_reached() -> None:
     assert SERVICES["api"]["ports"] == ["${API_BIND:-127.0.0.1}:${API_PORT:-5000}:5000"]
     assert SERVICES["db"]["networks"] == ["database"]
     assert STACK["networks"]["database"] == {"internal": True}
+
+
+@pytest.mark.parametrize("name", ["compose.yaml", "compose.test.yaml", "compose.production.yaml"])
+def test_nothing_is_mounted_from_this_machine(name: str) -> None:
+    """The Docker engine may run elsewhere, and would mount an empty folder in place of a missing file."""
+    stack = read(name)
+    sources = {
+        volume["source"] if isinstance(volume, dict) else volume.partition(":")[0]
+        for service in stack["services"].values()
+        for volume in service.get("volumes", [])
+    }
+    files = [
+        each for kind in ("configs", "secrets") for each in stack.get(kind, {}).values() if "file" in each
+    ]
+
+    assert sources <= set(stack["volumes"])
+    assert files == []  # Compose mounts these too
+
+
+def test_the_tests_run_on_the_same_postgresql() -> None:
+    dockerfile = (REPOSITORY / "docker" / "db.Dockerfile").read_text(encoding="utf-8")
+    image = read("compose.test.yaml")["services"]["test-db"]["image"]
+
+    assert f"\nFROM {image}\n" in dockerfile

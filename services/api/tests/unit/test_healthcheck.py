@@ -50,7 +50,7 @@ def check(port: int, folder: Path, *arguments: str, **environment: str) -> tuple
         env={"PATH": os.environ["PATH"], "PORT": str(port), "TMPDIR": str(folder), **environment},
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=60,
         check=False,
     )
     return done.returncode, done.stdout + done.stderr
