@@ -13,9 +13,8 @@ from flask import current_app
 from sqlalchemy import URL, Engine, NullPool, create_engine, event, text
 from sqlalchemy.exc import DBAPIError
 
+from app import drift, migration_text
 from app.database import db, listen, reason_of
-from app.drift import COMPARED, compare_conditions
-from app.model.models import Amount, UtcDateTime
 
 logger = logging.getLogger("app.migrations")
 LOCK = 7_041_776_411  # an advisory lock's number; nothing else in this database uses one
@@ -33,7 +32,8 @@ def migrate_online() -> None:
         with _lock(engine), engine.connect() as connection:
             # SQLite has transactions for tables too: a migration that breaks off leaves nothing behind.
             context.configure(connection=connection, transactional_ddl=True, **_arguments())
-            compare_conditions(context.get_context())
+            drift.compare_conditions(context.get_context())
+            migration_text.render_neutrally(context.get_context())
             with context.begin_transaction():
                 if not _is_ahead():
                     context.run_migrations()
@@ -103,26 +103,25 @@ def _arguments() -> dict[str, Any]:
     arguments: dict[str, Any] = current_app.extensions["migrate"].configure_args
     return {
         "target_metadata": db.metadata,
-        "process_revision_directives": _write_no_empty_revision,
+        "process_revision_directives": _finish_revision,
         "render_item": _write_plain_types,
-        **COMPARED,
+        **drift.arguments(),
         **arguments,
     }
 
 
-def _write_no_empty_revision(_: object, __: object, directives: list[Any]) -> None:
+def _finish_revision(_: object, __: object, directives: list[Any]) -> None:
+    for script in directives:
+        migration_text.finish(script)
     if getattr(context.config.cmd_opts, "autogenerate", False) and directives[0].upgrade_ops.is_empty():
         directives.clear()
         print("The models and the database agree: there is nothing to migrate.")  # noqa: T201
 
 
-def _write_plain_types(kind: str, item: Any, _: object) -> str | Literal[False]:
-    """A revision must not change with the app's code, so it names SQLAlchemy's types alone."""
-    if kind == "type" and isinstance(item, UtcDateTime):
-        return "sa.DateTime(timezone=True)"
-    if kind == "type" and isinstance(item, Amount):
-        return f"sa.Numeric({item.digits}, {item.places})"
-    return False
+def _write_plain_types(kind: str, item: Any, autogenerate: Any) -> str | Literal[False]:
+    is_reflected = autogenerate.dialect.name == "sqlite"
+    text = migration_text.type_text(item, is_reflected_from_sqlite=is_reflected) if kind == "type" else None
+    return text or False
 
 
 logging.getLogger("alembic.runtime.migration").setLevel(logging.INFO)  # tells each revision that it runs

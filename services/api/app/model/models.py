@@ -19,6 +19,7 @@ from sqlalchemy import (
     Numeric,
     String,
     Text,
+    TextClause,
     TypeDecorator,
     UniqueConstraint,
     false,
@@ -86,6 +87,13 @@ class Base(DeclarativeBase):
         super().__init_subclass__(**options)
         # Alembic doesn't notice a new value of an enum type, and PostgreSQL can't take one out again.
         table = getattr(cls, "__table__", None)  # an abstract model has none
+        for check in () if table is None else table.constraints:
+            condition = getattr(check, "sqltext", None)
+            if isinstance(condition, TextClause) and condition._bindparams:
+                raise TypeError(
+                    f"{cls.__name__}: SQLAlchemy takes the colon in CHECK ({condition}) for a parameter. "
+                    r"Write it as '\\:'."
+                )
         for column in () if table is None else table.columns:
             if isinstance(column.type, Enum):
                 raise TypeError(
@@ -99,7 +107,7 @@ def one_of(column: str, values: type[StrEnum]) -> CheckConstraint:
 
     `make migration` writes a migration when the enum gets or loses a value.
     """
-    listed = ", ".join("'{}'".format(value.replace("'", "''")) for value in values)
+    listed = ", ".join("'{}'".format(value.replace("'", "''").replace(":", "\\:")) for value in values)
     return CheckConstraint(
         f"{column} IN ({listed})", name=column, info={"columns": [column], "values": values}
     )
