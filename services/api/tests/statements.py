@@ -22,4 +22,8 @@ def assert_statements(most: int) -> Iterator[None]:
         yield
     finally:
         event.remove(Engine, "before_cursor_execute", note)
-    assert len(sent) <= most, "\n\n".join(["these were sent:", *sent])
+    advice = (
+        f"{len(sent)} statements, where at most {most} are allowed. If a route of yours needs them, add it "
+        "to BUDGET in tests/integration/test_statements.py. These were sent:"
+    )
+    assert len(sent) <= most, "\n\n".join([advice, *sent])

@@ -360,7 +360,7 @@ def init_app(app: Flask) -> None:
         for fact in problem.facts:
             app.register_error_handler(fact, partial(_answer, problem))
     app.register_error_handler(http.HTTPException, _answer_other)
-    for refusal in (exc.IntegrityError, exc.DataError):
+    for refusal in (exc.IntegrityError, exc.DataError, exc.OperationalError, exc.InternalError):
         app.register_error_handler(refusal, _answer_refusal)
 
 
@@ -403,9 +403,11 @@ def _answer_other(error: http.HTTPException) -> Response:
 def _answer_refusal(error: exc.DBAPIError) -> Response:
     """Answer a violated constraint that no repository has translated. Anything else is a defect of ours."""
     fact = domain_error(error, METADATA)
-    if fact is None:
-        raise error
-    return _answer(PROBLEM_OF[type(fact)], fact)
+    if fact:
+        return _answer(PROBLEM_OF[type(fact)], fact)
+    if type(error) in PROBLEM_OF:
+        return _answer(PROBLEM_OF[type(error)], error)
+    raise error
 
 
 def _errors(fact: Exception) -> list[schemas.FieldError] | None:
@@ -421,7 +423,8 @@ def _errors(fact: Exception) -> list[schemas.FieldError] | None:
         case facts.NoSuchPlace():
             return [schemas.FieldError(parameter="cursor", code="invalid_format", detail=str(fact))]
         case facts.NoSuchReference():
-            return [schemas.FieldError(pointer=f"/{fact.field}", code="unknown_reference", detail=str(fact))]
+            place = f"/{fact.field}" if fact.field else ""
+            return [schemas.FieldError(pointer=place, code="unknown_reference", detail=str(fact))]
         case facts.ValueRefused():
             place = f"/{fact.field}" if fact.field else ""
             return [schemas.FieldError(pointer=place, code="invalid_format", detail=str(fact))]

@@ -21,7 +21,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticCustomError
 
 from app.model import models
-from app.model.listing import OPERATORS, column_of
+from app.model.listing import check_condition, column_of
 from app.model.models import Token
 from app.model.passwords import MAX_LENGTH
 from app.model.user_repository import USERNAME
@@ -201,15 +201,10 @@ class PageQuery(Query):
     def __pydantic_init_subclass__(cls, **options: Any) -> None:
         super().__pydantic_init_subclass__(**options)
         if cls.rows:
-            conditions = [name for name in cls.model_fields if name not in ("limit", "cursor", "sort")]
-            for name in [*_sorted_by(cls.model_fields.get("sort")), *conditions]:
-                column, _, operator = name.partition("__")
-                column_of(cls.rows, column)
-                if operator not in OPERATORS:
-                    raise TypeError(
-                        f"{cls.__name__}.{name}: there is no operator {operator!r}. "
-                        f"Use one of {', '.join(filter(None, OPERATORS))}."
-                    )
+            for name in _sorted_by(cls.model_fields.get("sort")):
+                column_of(cls.rows, name)
+            for name in set(cls.model_fields) - {"limit", "cursor", "sort"}:
+                check_condition(cls.rows, name)
 
     @property
     def conditions(self) -> dict[str, Any]:
@@ -219,6 +214,10 @@ class PageQuery(Query):
 
 def sortable(*names: str, default: str) -> Any:
     """Return the field `sort` of a query: up to three of these names, each with a `-` for descending."""
+    if unknown := {each.removeprefix("-") for each in default.split(",")} - set(names):
+        raise TypeError(
+            f"sortable(..., default={default!r}): {', '.join(sorted(unknown))} isn't among the names."
+        )
     name = f"-?({'|'.join(names)})"
     return Field(
         default,

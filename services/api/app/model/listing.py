@@ -64,12 +64,13 @@ class Key(NamedTuple):
         return literal(value, self.column.type)
 
     def equals(self, value: Any) -> Any:
-        return self.column.is_(None) if value is None else self.column == value
+        return self.column.is_(None) if value is None else self.column == self.value(value)
 
     def behind(self, value: Any) -> ColumnElement[bool]:
         if value is None:
             return false()
-        behind = self.column < value if self.descending else self.column > value
+        # As a bound value: SQLAlchemy compares a plain True or False by = alone.
+        behind = self.column < self.value(value) if self.descending else self.column > self.value(value)
         return or_(behind, self.column.is_(None)) if self.is_nullable else behind
 
 
@@ -91,6 +92,18 @@ def column_of(model: Any, name: str) -> Any:
     if isinstance(type_, NullType):
         raise TypeError(f"The SQL type of {place} is unknown. Give it one with type_coerce(..., Integer).")
     return column
+
+
+def check_condition(model: Any, condition: str) -> None:
+    """Raise TypeError if lists of a model can't be filtered by a condition such as `price__gte`."""
+    name, _, operator = condition.partition("__")
+    type_ = column_of(model, name).type
+    allowed = [each for each in OPERATORS if each in _OPERATORS_OF.get(type_.python_type, _ORDER)]
+    if operator not in allowed:
+        raise TypeError(
+            f"{model.__name__}.{name} can't be filtered by {operator!r}. "
+            f"Its type has these operators: {', '.join(filter(None, allowed)) or 'none but equality'}."
+        )
 
 
 def _keys(model: Any, sort: str) -> list[Key]:
@@ -121,9 +134,18 @@ def read_page(
 
 
 def _write_place(row: Any, keys: Sequence[Key]) -> list[Any]:
-    """Return where a row is in a list."""
-    values = [getattr(row, key.name) for key in keys]
-    return [value if isinstance(value, str | int | float | None) else _text(value) for value in values]
+    """Return where a row is in a list. Raises TypeError if the next page couldn't begin there."""
+    place = []
+    for key in keys:
+        value = getattr(row, key.name)
+        written = value if isinstance(value, str | int | float | None) else _text(value)
+        if key.read(written) != value:
+            raise TypeError(
+                f"Lists can't be paged by {type(row).__name__}.{key.name}: its SQL type is "
+                f"{key.column.type!r}, but its value is {value!r}. Give the expression its type, such as cast(..., Float)."
+            )
+        place.append(written)
+    return place
 
 
 def _read_place(values: Sequence[Any], keys: Sequence[Key]) -> Place:
@@ -188,7 +210,7 @@ def _behind(keys: Sequence[Key], place: Place) -> ColumnElement[bool]:
     for key, value in zip(keys, place, strict=True):
         ways.append(and_(*same, key.behind(value)))
         same.append(key.equals(value))
-    first, value = keys[0].column, place[0]
+    first, value = keys[0].column, keys[0].value(place[0])
     # Implied by the rest, and what lets an index begin at the place.
     bound = first <= value if keys[0].descending else first >= value
     return and_(bound, or_(*ways))
@@ -203,3 +225,5 @@ OPERATORS: dict[str, Any] = {
     # Whatever the case. No index helps: for lists that stay short.
     "contains": lambda column, text: column.icontains(text, autoescape=True),
 }
+_ORDER = {"", "gte", "lte", "gt", "lt"}
+_OPERATORS_OF: dict[type, set[str]] = {str: _ORDER | {"contains"}, bool: {""}}

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
 
 from sqlalchemy import (
@@ -24,6 +24,7 @@ from sqlalchemy import (
     UniqueConstraint,
     false,
 )
+from sqlalchemy.exc import InvalidRequestError
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 from sqlalchemy.types import TypeEngine
 
@@ -83,8 +84,26 @@ class Base(DeclarativeBase):
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4, sort_order=-1)
 
+    if not TYPE_CHECKING:  # else every misspelt attribute would pass
+
+        def __getattr__(self, name: str) -> Any:
+            if name == "_sa_instance_state":  # what SQLAlchemy looks for: see snapshot.py
+                raise AttributeError(
+                    f"This {type(self).__name__} is a read-only copy of its row. To change it or to read its "
+                    "relationships, get it from its repository: lock(id)."
+                )
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
     def __init_subclass__(cls, **options: Any) -> None:
-        super().__init_subclass__(**options)
+        try:
+            super().__init_subclass__(**options)
+        except InvalidRequestError as error:
+            if "constraint_name" not in str(error):
+                raise
+            raise TypeError(
+                f"{cls.__name__}: give each CHECK constraint a name, such as that of its column: "
+                'CheckConstraint("price > 0", name="price").'
+            ) from error
         # Alembic doesn't notice a new value of an enum type, and PostgreSQL can't take one out again.
         table = getattr(cls, "__table__", None)  # an abstract model has none
         for check in () if table is None else table.constraints:
@@ -92,7 +111,7 @@ class Base(DeclarativeBase):
             if isinstance(condition, TextClause) and condition._bindparams:
                 raise TypeError(
                     f"{cls.__name__}: SQLAlchemy takes the colon in CHECK ({condition}) for a parameter. "
-                    r"Write it as '\\:'."
+                    "Escape it with a backslash."
                 )
         for column in () if table is None else table.columns:
             if isinstance(column.type, Enum):

@@ -2,32 +2,13 @@
 
 from collections.abc import Iterable
 from functools import cache
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import inspect
-from sqlalchemy.ext.hybrid import hybrid_property
-from sqlalchemy.orm import InstrumentedAttribute
 
 from app.model.models import Base
 
-
-class Snapshot:
-    """A copy of one row. It has the model's columns, properties and methods, but no relationships."""
-
-    def __init__(self, names: Iterable[str], values: Iterable[Any]) -> None:
-        vars(self).update(zip(names, values, strict=True))
-
-    def __getattr__(self, name: str) -> Any:
-        raise AttributeError(
-            f"A {type(self).__name__} has no attribute {name!r}. It is a copy of the columns; "
-            "for relationships get the row itself from its repository: get(id)."
-        )
-
-    def __setattr__(self, name: str, value: object) -> None:
-        raise AttributeError(
-            f"A {type(self).__name__} is read-only, so {name!r} can't be set. "
-            "To change the row, get it from its repository: lock(id)."
-        )
+Model = TypeVar("Model", bound=Base)
 
 
 @cache
@@ -36,18 +17,12 @@ def columns_of(model: type[Base]) -> dict[str, Any]:
     return {attribute.key: getattr(model, attribute.key) for attribute in inspect(model).column_attrs}
 
 
-@cache
-def snapshot_of(model: type[Base]) -> type[Snapshot]:
-    """Return the snapshot class of a model, with the model's own properties and methods."""
-    members: dict[str, Any] = {}
-    for parent in reversed(model.__mro__[: model.__mro__.index(Base)]):
-        members |= {name: _plain(value) for name, value in vars(parent).items() if _is_own(name, value)}
-    return type(f"{model.__name__}Snapshot", (Snapshot,), members)
+def snapshot(model: type[Model], values: Iterable[Any]) -> Model:
+    """Return an instance of a model with these values of `columns_of`.
 
-
-def _is_own(name: str, value: object) -> bool:
-    return not name.startswith("__") and not isinstance(value, InstrumentedAttribute)
-
-
-def _plain(value: Any) -> Any:
-    return property(value.fget) if isinstance(value, hybrid_property) else value
+    SQLAlchemy doesn't track it. It has the columns, properties and methods; setting a column, reading a
+    relationship and adding it to a session raise an error that says so.
+    """
+    copy = model.__new__(model)
+    vars(copy).update(zip(columns_of(model), values, strict=True))
+    return copy

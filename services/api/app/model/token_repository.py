@@ -1,7 +1,7 @@
 """The tokens: who holds one, which ones a user has, and what is revoked."""
 
 from functools import cache
-from typing import Any, cast
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Connection, Select, Uuid, bindparam, select
@@ -12,7 +12,7 @@ from app.model.listing import Page, read_page
 from app.model.models import Reason, Session, Token, TokenType, User
 from app.model.repository import ExpiringRepository
 from app.model.session_repository import SessionRepository
-from app.model.snapshot import columns_of, snapshot_of
+from app.model.snapshot import columns_of, snapshot
 
 NEWEST_FIRST = "-issued_at"
 
@@ -24,11 +24,11 @@ ID = Uuid(as_uuid=False)
 def holder(connection: Connection, token_id: str, session_id: str, user_id: str) -> User | None:
     """Return the user of a live access token, or None if the token, its session or the user is dead or gone.
 
-    One query for a read-only `Snapshot` of the user: half the cost of an ORM entity, at every request.
+    One query for a read-only `snapshot` of the user: half the cost of an ORM entity, at every request.
     """
     ids = {"token_id": token_id, "session_id": session_id, "user_id": user_id}
     row = connection.execute(_holder(), ids).first()
-    return cast("User", snapshot_of(User)(columns_of(User), row)) if row else None
+    return snapshot(User, row) if row else None
 
 
 @cache

@@ -16,8 +16,10 @@ from app.exceptions import (
 )
 
 # SQLSTATE codes (PostgreSQL manual, appendix A).
-UNIQUE, CHECK, NOT_NULL, TOO_LONG, OUT_OF_RANGE = "23505", "23514", "23502", "22001", "22003"
+UNIQUE, EXCLUSION, CHECK, NOT_NULL = "23505", "23P01", "23514", "23502"
 REFERENCE, RESTRICT = "23503", "23001"
+DATA, DIVISION_BY_ZERO = "22", "22012"  # a class, such as a text that is too long; of it a defect of ours
+TOO_LARGE, RAISED = "54000", "P0001"  # an index's entry; by a trigger
 SQLITE_CODES = {"UNIQUE": UNIQUE, "CHECK": CHECK, "NOT NULL": NOT_NULL, "FOREIGN KEY": REFERENCE}
 WRITTEN_TABLE = re.compile(r'(?:INSERT INTO|UPDATE|DELETE FROM) "?(\w+)"?')
 
@@ -37,13 +39,14 @@ def domain_error(error: DBAPIError, metadata: MetaData) -> DomainError | None:
     is_postgresql = hasattr(driver, "diag")
     violation = _postgresql(driver, metadata) if is_postgresql else _sqlite(error, metadata)
     code, field = violation.code, violation.field
-    if code == UNIQUE:
+    if code in (UNIQUE, EXCLUSION):
         return AlreadyExists(field)
     if code == RESTRICT or (code == REFERENCE and violation.deletes):
         return StillReferenced()
     if code == REFERENCE:  # an owner is the caller, who existed a moment ago
         return TokenRevoked() if field == "owner_id" else NoSuchReference(field)
-    if code in (CHECK, NOT_NULL, TOO_LONG, OUT_OF_RANGE):
+    is_of_data = code.startswith(DATA) and code != DIVISION_BY_ZERO
+    if code in (CHECK, NOT_NULL, TOO_LARGE, RAISED) or is_of_data:
         return ValueRefused(field, violation.reason)
     return None
 
@@ -53,7 +56,7 @@ def _postgresql(driver: Any, metadata: MetaData) -> Violation:
     name = about.constraint_name or ""
     field = about.column_name or _field(metadata.tables.get(about.table_name or ""), name)
     is_referenced = "is still referenced" in (about.message_detail or "")
-    return Violation(driver.pgcode, field, name or about.message_primary or "", is_referenced)
+    return Violation(driver.pgcode or "", field, name or about.message_primary or "", is_referenced)
 
 
 def _sqlite(error: DBAPIError, metadata: MetaData) -> Violation:
@@ -66,7 +69,7 @@ def _sqlite(error: DBAPIError, metadata: MetaData) -> Violation:
         return Violation(code, _field(table, about), about)
     if code == REFERENCE:
         return Violation(code, _reference(table), deletes=(error.statement or "").startswith("DELETE"))
-    return Violation(code, about.rpartition(".")[2], str(error.orig))
+    return Violation(code, "" if about.startswith("index ") else about.rpartition(".")[2], str(error.orig))
 
 
 def _field(table: Table | None, constraint: str) -> str:
@@ -76,9 +79,12 @@ def _field(table: Table | None, constraint: str) -> str:
     all_: list[Any] = [*table.constraints, *table.indexes]
     found = next((each for each in all_ if each.name == constraint), None)
     columns = [] if found is None else found.info.get("columns", [column.name for column in found.columns])
-    # A CHECK constraint written as text knows no columns, but is often named after one: ck_books_price.
-    about = constraint.removeprefix(f"ck_{table.name}_")
-    return str(columns[-1]) if columns else about if about in table.columns else ""
+    if columns:
+        return str(columns[-1])
+    # A CHECK constraint written as text knows no columns: take the one that it is named after or mentions.
+    mentioned = set(re.findall(r"\w+", str(getattr(found, "sqltext", "")))) & set(table.columns.keys())
+    named = {constraint.removeprefix(f"ck_{table.name}_")} & set(table.columns.keys())
+    return (named or mentioned).pop() if named or len(mentioned) == 1 else ""
 
 
 def _reference(table: Table | None) -> str:

@@ -62,6 +62,15 @@ class Book(Shelf):
     lent_at: Mapped[datetime] = mapped_column(default=datetime(2026, 11, 22, tzinfo=UTC))
 
     @hybrid_property
+    def half(self) -> Any:
+        return self.rank / 2
+
+    @half.inplace.expression
+    @classmethod
+    def _half(cls) -> Any:
+        return cls.rank.op("/", return_type=Integer())(2.0)
+
+    @hybrid_property
     def decade(self) -> Any:
         return None if self.year is None else self.year // 10
 
@@ -155,17 +164,39 @@ def test_the_pages_make_the_whole_whatever_the_sort(shelf: Connection, key: str)
 
 
 @pytest.mark.parametrize(
-    "sort", ["decade", "-decade,rank", "rank,-decade", "last_digit,decade", "-last_digit"]
+    "sort",
+    [
+        "decade",
+        "-decade,rank",
+        "rank,-decade",
+        "last_digit,decade",
+        "-last_digit",
+        "is_lent,-rank",
+        "rank,-is_lent",
+        "-is_lent,year",
+    ],
 )
 def test_a_list_is_sorted_by_computed_columns(shelf: Connection, sort: str) -> None:
     years = [1813, None, 1819, 1851, None, 1851, 1813]
-    put(*(book(number, rank=number % 2, year=year) for number, year in enumerate(years)))
+    put(
+        *(
+            book(number, rank=number % 2, year=year, is_lent=number % 3 == 0)
+            for number, year in enumerate(years)
+        )
+    )
     db.session.expire_all()
 
     for limit in (1, 2, 7):
         found = [each.id.int for rows in pages(sort, limit) for each in rows]
 
         assert found == [each.id.int for each in in_order(list(db.session.scalars(select(Book))), sort)]
+
+
+def test_a_list_is_not_paged_by_a_value_of_another_type_than_its_expression(shelf: Connection) -> None:
+    put(*(book(number, rank=number) for number in range(3)))
+
+    with pytest.raises(TypeError, match=r"Book.half.*Integer.*0\.5.*cast\(..., Float\)"):
+        list(pages("-half", 2))
 
 
 def test_a_list_is_filtered_by_a_computed_column(shelf: Connection) -> None:

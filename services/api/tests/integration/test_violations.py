@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 import pytest
 from flask import Flask
 from sqlalchemy import CheckConstraint, ForeignKey, MetaData, String, UniqueConstraint, delete, text
-from sqlalchemy.exc import DataError, IntegrityError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from app.blueprint.schemas import UserAccountChange
@@ -38,6 +38,7 @@ class Animal(Yard):
         UniqueConstraint("kind", "name"),
         CheckConstraint("legs >= 0", name="legs"),
         CheckConstraint("kind <> 'unicorn'", name="real"),
+        CheckConstraint("legs < 1000 OR kind = name", name="several"),
         CheckConstraint(
             "kind IN ('cat', 'dog', 'unicorn', 'elephants')", name="kind", info={"columns": ["kind"]}
         ),
@@ -84,7 +85,8 @@ def refused_row(row: Any) -> Any:
     ("row", "kind", "field"),
     [
         ({"legs": -1}, ValueRefused, "legs"),
-        ({"kind": "unicorn"}, ValueRefused, ""),
+        ({"kind": "unicorn"}, ValueRefused, "kind"),
+        ({"legs": 1000}, ValueRefused, ""),
         ({"kind": "bird"}, ValueRefused, "kind"),
         ({"name": None}, ValueRefused, "name"),
         ({"pen_id": UUID(int=1)}, NoSuchReference, "pen_id"),
@@ -125,6 +127,61 @@ def test_a_text_too_long_for_its_column_is_refused(yard: None) -> None:
         pytest.skip("SQLite doesn't limit the length of a text")
 
     assert type(refused_row(Animal(name="Tom", kind="elephants"))) is ValueRefused
+
+
+TRIGGER = """
+    CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql
+    AS $$ BEGIN RAISE EXCEPTION 'no more pens'; END $$;
+    CREATE TRIGGER refuse BEFORE INSERT ON pens_of_test_violations FOR EACH ROW EXECUTE FUNCTION refuse()
+"""
+
+
+def test_a_trigger_that_refuses_a_row_refuses_its_value(yard: None) -> None:
+    if db.engine.dialect.name == "sqlite":
+        pytest.skip("SQLite doesn't say that the message is a trigger's")
+    db.session.execute(text(TRIGGER))
+
+    db.session.add(Pen())
+    with pytest.raises(DBAPIError) as refused:
+        db.session.flush()
+
+    error = domain_error(refused.value, Yard.metadata)
+    assert type(error) is ValueRefused
+    assert "no more pens" in error.reason
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "SELECT CAST('x' AS integer)",
+        "SELECT CAST('2026-02-30' AS date)",
+        "SELECT CAST(repeat('x', 9) AS integer)",
+        "INSERT INTO wide SELECT string_agg(md5(random()::text), '') FROM generate_series(1, 9999)",
+        "INSERT INTO apart VALUES (int4range(1, 5)), (int4range(2, 9))",
+    ],
+)
+def test_other_refusals_of_postgresql_are_of_the_data_too(yard: None, statement: str) -> None:
+    if db.engine.dialect.name == "sqlite":
+        pytest.skip("of PostgreSQL")
+    db.session.execute(text("CREATE TEMPORARY TABLE wide (name text UNIQUE)"))
+    db.session.execute(
+        text("CREATE TEMPORARY TABLE apart (span int4range, EXCLUDE USING gist (span WITH &&))")
+    )
+
+    with pytest.raises(DBAPIError) as refused:
+        db.session.execute(text(statement))
+
+    assert type(domain_error(refused.value, Yard.metadata)) in (ValueRefused, AlreadyExists)
+
+
+def test_a_defect_of_ours_is_no_refusal_of_the_data(yard: None) -> None:
+    if db.engine.dialect.name == "sqlite":
+        pytest.skip("SQLite divides by zero to NULL")
+
+    with pytest.raises(DBAPIError) as refused:
+        db.session.execute(text("SELECT 1 / 0"))
+
+    assert domain_error(refused.value, Yard.metadata) is None
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from flask import Blueprint, Flask
-from sqlalchemy import Enum, func
+from sqlalchemy import CheckConstraint, Enum, Integer, String, func
 from sqlalchemy.ext.hybrid import hybrid_property
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -99,6 +99,7 @@ class Plant(Base):
     __tablename__ = "plants_of_test_extension_points"
 
     height: Mapped[int]
+    green: Mapped[bool]
     name: Mapped[str]
 
     @property
@@ -137,12 +138,39 @@ def test_a_list_is_sorted_and_filtered_by_columns_and_computed_columns() -> None
         (lambda: query("label"), "Plant.label isn't a column.*hybrid_property"),
         (lambda: query("unknown"), "SQL type of Plant.unknown.*type_coerce"),
         (lambda: query("size", q=ABSENT), "Plant.q doesn't exist"),
-        (lambda: query("size", name__like=ABSENT), "PlantQuery.name__like.*'like'.*contains"),
+        (lambda: query("size", size__contains=ABSENT), "Plant.size can't be filtered by 'contains'.*gte"),
+        (
+            lambda: query("size", green__gte=ABSENT),
+            "Plant.green can't be filtered by 'gte'.*none but equality",
+        ),
+        (lambda: query("size", name__like=ABSENT), "Plant.name can't be filtered by 'like'.*contains"),
     ],
 )
 def test_a_query_that_no_column_serves_is_refused(make: Callable[[], object], message: str) -> None:
     with pytest.raises(TypeError, match=message):
         make()
+
+
+def test_a_sort_by_default_that_is_not_offered_is_refused() -> None:
+    with pytest.raises(TypeError, match=r"default='-colour'.*colour isn't among the names"):
+        sortable("name", "size", default="-colour")
+
+
+@pytest.mark.parametrize(
+    ("name", "check", "message"),
+    [
+        ("Shrub", CheckConstraint("height > 0"), "Shrub: give each CHECK constraint a name"),
+        ("Fern", CheckConstraint("name <> ':x'", name="name"), "Fern: .*colon in CHECK .*Escape it"),
+    ],
+)
+def test_a_check_constraint_that_would_go_wrong_is_refused(
+    name: str, check: CheckConstraint, message: str
+) -> None:
+    columns = {"height": mapped_column(Integer), "name": mapped_column(String(9)), "__table_args__": (check,)}
+    with pytest.raises(TypeError, match=message):
+        type(name, (Base,), columns | {"__tablename__": name.lower(), "__module__": __name__})
+    if (table := METADATA.tables.get(name.lower())) is not None:
+        METADATA.remove(table)
 
 
 def test_an_enum_column_is_refused() -> None:

@@ -17,7 +17,7 @@ LAYERS = [
     {"app.server", "app.worker"},
     {"app.blueprint", "app.tour"},
     {"app.authentication", "app.limits"},
-    {"app.migrations", "app.drift"},
+    {"app.migrations", "app.drift", "app.migration_text"},
     {"app.database", "app.jwt_profile"},
     {
         "app.config",
