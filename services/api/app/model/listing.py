@@ -142,7 +142,7 @@ def _write_place(row: Any, keys: Sequence[Key]) -> list[Any]:
         if key.read(written) != value:
             raise TypeError(
                 f"Lists can't be paged by {type(row).__name__}.{key.name}: its SQL type is "
-                f"{key.column.type!r}, but its value is {value!r}. Give the expression its type, such as cast(..., Float)."
+                f"{key.column.type!r}, but a value is {value!r}. Give the expression its type, such as cast(..., Float)."
             )
         place.append(written)
     return place
