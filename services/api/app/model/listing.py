@@ -140,9 +140,10 @@ def _write_place(row: Any, keys: Sequence[Key]) -> list[Any]:
         value = getattr(row, key.name)
         written = value if isinstance(value, str | int | float | None) else _text(value)
         if key.read(written) != value:
+            sql_type, name = key.column.type, f"{type(row).__name__}.{key.name}"
             raise TypeError(
-                f"Lists can't be paged by {type(row).__name__}.{key.name}: its SQL type is "
-                f"{key.column.type!r}, but a value is {value!r}. Give the expression its type, such as cast(..., Float)."
+                f"Lists can't be paged by {name}: its SQL type is {sql_type!r}, but a value is {value!r}. "
+                "Give the expression its type, such as cast(..., Float)."
             )
         place.append(written)
     return place
