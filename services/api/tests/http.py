@@ -5,16 +5,16 @@ The time limit is long, so that no test fails because the machine is busy.
 
 import ssl
 from functools import partial
-from typing import Any
 
 import httpx
 
-options: Any = {"verify": ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), "timeout": 60}
+NO_AUTHORITIES = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+SECONDS = 60
 
-Client = partial(httpx.Client, **options)
-delete = partial(httpx.delete, **options)
-get = partial(httpx.get, **options)
-patch = partial(httpx.patch, **options)
-post = partial(httpx.post, **options)
-put = partial(httpx.put, **options)
-stream = partial(httpx.stream, **options)
+Client = partial(httpx.Client, verify=NO_AUTHORITIES, timeout=SECONDS)
+delete = partial(httpx.delete, verify=NO_AUTHORITIES, timeout=SECONDS)
+get = partial(httpx.get, verify=NO_AUTHORITIES, timeout=SECONDS)
+patch = partial(httpx.patch, verify=NO_AUTHORITIES, timeout=SECONDS)
+post = partial(httpx.post, verify=NO_AUTHORITIES, timeout=SECONDS)
+put = partial(httpx.put, verify=NO_AUTHORITIES, timeout=SECONDS)
+stream = partial(httpx.stream, verify=NO_AUTHORITIES, timeout=SECONDS)
