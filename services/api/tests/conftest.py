@@ -34,7 +34,7 @@ def refuse_unmarked(url: URL) -> URL:
 
 def settings_for(url: URL | str, **others: object) -> Settings:
     given = {"flask_env": "testing", "database_url": url, "secret_key": SECRET_KEY} | others
-    # Neither what is logged nor what is answered may depend on how busy the machine is.
+    # Logs and answers must not depend on how busy the machine is.
     given.setdefault("slow_request_ms", 0)
     given.setdefault("database_timeout_ms", 60_000)
     return Settings(**{name.upper(): value for name, value in given.items()})
