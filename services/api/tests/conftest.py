@@ -36,7 +36,7 @@ def refuse_unmarked(url: URL) -> URL:
 
 def settings_for(url: URL | str, **others: object) -> Settings:
     given = {"flask_env": "testing", "database_url": url, "secret_key": SECRET_KEY} | others
-    # Neither what is logged nor what is answered may depend on how busy the machine is.
+    # Logs and answers must not depend on how busy the machine is.
     given.setdefault("slow_request_ms", 0)
     given.setdefault("database_timeout_ms", 60_000)
     return Settings(**{name.upper(): value for name, value in given.items()})
@@ -57,11 +57,17 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.hookimpl(trylast=True)  # pytest itself sorts by session fixtures
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the long tests, so that no worker is left with one at the end; then those of the stack.
+    """Begin with the long tests, so that no worker is left with one at the end.
 
-    The stack comes up while the long ones run.
+    The end-to-end tests come next: their stack starts while the long ones run.
     """
-    items.sort(key=lambda item: (item.path.name not in LONG, "e2e" not in item.path.parts))
+
+    def place(item: pytest.Item) -> int:
+        if item.nodeid.startswith("tests/e2e/"):
+            return 1
+        return 0 if item.path.name in LONG else 2
+
+    items.sort(key=place)
 
 
 @pytest.fixture(scope="session")

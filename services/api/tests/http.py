@@ -8,13 +8,13 @@ from functools import partial
 
 import httpx
 
-TRUST = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+NO_AUTHORITIES = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 SECONDS = 60
 
-Client = partial(httpx.Client, verify=TRUST, timeout=SECONDS)
-delete = partial(httpx.delete, verify=TRUST, timeout=SECONDS)
-get = partial(httpx.get, verify=TRUST, timeout=SECONDS)
-patch = partial(httpx.patch, verify=TRUST, timeout=SECONDS)
-post = partial(httpx.post, verify=TRUST, timeout=SECONDS)
-put = partial(httpx.put, verify=TRUST, timeout=SECONDS)
-stream = partial(httpx.stream, verify=TRUST, timeout=SECONDS)
+Client = partial(httpx.Client, verify=NO_AUTHORITIES, timeout=SECONDS)
+delete = partial(httpx.delete, verify=NO_AUTHORITIES, timeout=SECONDS)
+get = partial(httpx.get, verify=NO_AUTHORITIES, timeout=SECONDS)
+patch = partial(httpx.patch, verify=NO_AUTHORITIES, timeout=SECONDS)
+post = partial(httpx.post, verify=NO_AUTHORITIES, timeout=SECONDS)
+put = partial(httpx.put, verify=NO_AUTHORITIES, timeout=SECONDS)
+stream = partial(httpx.stream, verify=NO_AUTHORITIES, timeout=SECONDS)
