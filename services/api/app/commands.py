@@ -1,13 +1,11 @@
 """The command line: accounts, tokens, and serving."""
 
 import errno
-import json
 import sys
 from collections.abc import Callable
 from functools import wraps
 from importlib import import_module
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 import click
@@ -26,7 +24,6 @@ from app.model.models import Reason, Role, User
 from app.model.session_repository import SessionRepository
 from app.model.token_repository import TokenRepository
 from app.model.user_repository import UserRepository
-from app.tour import http_file, postman
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -37,26 +34,26 @@ token = AppGroup("token", help="Tokens: sweep away the expired ones, revoke all.
 
 
 def init_app(app: Flask) -> None:
-    app.cli.add_command(Loaded("db", "app.migrations", "Perform database migrations."))
-    for command in (user, token, configuration, serve, print_openapi, write_tour):
+    app.cli.add_command(LazyCommand("db", "app.migrations", "Perform database migrations."))
+    for command in (user, token, configuration, serve, print_openapi):
         app.cli.add_command(command)
-    if find_spec("scaffold"):  # a tool of development, which the image does not have
-        for name, told in import_module("scaffold").COMMANDS.items():
-            app.cli.add_command(Loaded(name, "scaffold.commands", told))
+    if find_spec("tools"):  # for development only: the image doesn't have them
+        for name, (module, help_text) in import_module("tools").COMMANDS.items():
+            app.cli.add_command(LazyCommand(name, module, help_text))
 
 
-class Loaded(click.Command):
-    """A command of a module that is loaded when it is called, because serving does not need it."""
+class LazyCommand(click.Command):
+    """A command whose module is imported only when it is invoked, to keep start-up fast."""
 
-    def __init__(self, name: str, module: str, told: str) -> None:
-        super().__init__(name, help=told)
+    def __init__(self, name: str, module: str, help_text: str) -> None:
+        super().__init__(name, help=help_text)
         self.module = module
 
     def make_context(
         self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any
     ) -> click.Context:
         app = parent.ensure_object(ScriptInfo).load_app()
-        import_module(self.module).init_app(app)  # which has a command of this name take this one's place
+        import_module(self.module).init_app(app)  # registers the real command under the same name
         command: click.Command = app.cli.commands[self.name]
         return command.make_context(info_name, args, parent, **extra)
 
@@ -218,28 +215,6 @@ def serve() -> None:
 def print_openapi() -> None:
     """Print the OpenAPI document."""
     click.echo(openapi.text(current_app), nl=False)
-
-
-@click.command("postman")
-@click.option("--output", default="postman", help="The folder to write to.", type=click.Path(path_type=Path))
-@with_appcontext
-def write_tour(output: Path) -> None:
-    """Write the OpenAPI document, the Postman collection with its environment, and the .http files."""
-    document = openapi.build(current_app)
-    output.mkdir(parents=True, exist_ok=True)
-    files = {
-        "openapi.json": openapi.text(current_app),
-        "flask-api.postman_collection.json": _json(postman.collection(document)),
-        "flask-api.postman_environment.json": _json(postman.environment(document)),
-        http_file.REST_CLIENT[0]: http_file.write(document),
-        http_file.JETBRAINS[0]: http_file.write(document, jetbrains=True),
-    }
-    for name, text in files.items():
-        (output / name).write_text(text, encoding="utf-8", newline="\n")
-
-
-def _json(value: object) -> str:
-    return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
 
 
 def _account(users: UserRepository, name: str) -> User:

@@ -13,8 +13,8 @@ from app.blueprint import openapi
 from app.blueprint.list import BLUEPRINTS
 from app.metrics import Metrics
 from app.security_events import Event
-from scaffold.kinds import KINDS
 from tests.conftest import NEVER_OPENED, settings_for
+from tools.scaffold.kinds import KINDS
 
 REPOSITORY = Path(__file__).parents[4]
 README = (REPOSITORY / "README.md").read_text()
@@ -96,7 +96,7 @@ def test_the_map_shows_every_module() -> None:
 
     matched = {name: {file for file in modules if file.match(name)} for name in names}
     assert [name for name, files in matched.items() if not files] == []
-    explained_as_one = {"tour", *(blueprint.import_name for blueprint in BLUEPRINTS)}
+    explained_as_one = {*(blueprint.import_name for blueprint in BLUEPRINTS)}
     rest = modules - set(chain(*matched.values()))
     assert [
         file for file in rest if not {file.parent.name, f"app.blueprint.{file.stem}"} & explained_as_one

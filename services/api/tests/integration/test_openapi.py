@@ -17,10 +17,10 @@ from werkzeug.test import TestResponse
 from app import create_app
 from app.blueprint import openapi
 from app.model.models import Role
-from app.tour.steps import NOBODYS, TOUR
 from tests.conftest import NEVER_OPENED, settings_for
 from tests.integration.conftest import PASSWORD, People, Person, bearer
 from tests.integration.test_server import Live, exchange
+from tools.client_files.steps import NOBODYS, TOUR
 
 pytestmark = pytest.mark.any_database
 

@@ -15,9 +15,9 @@ from app.authentication import ACCESS_TOKEN, Caller
 from app.blueprint import openapi
 from app.blueprint.endpoint import endpoint
 from app.blueprint.schemas import Body, example
-from app.tour import http_file, postman
-from app.tour.steps import TOUR
 from tests.conftest import NEVER_OPENED, settings_for
+from tools.client_files import http_file, postman
+from tools.client_files.steps import TOUR
 
 pytestmark = pytest.mark.any_database
 COMMITTED = Path(__file__).parents[4] / "postman"

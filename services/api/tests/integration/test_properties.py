@@ -16,9 +16,9 @@ from app.database import db
 from app.exceptions import UsernameRefused, UsernameTaken
 from app.model.passwords import PasswordHash
 from app.model.user_repository import UserRepository
-from app.tour.steps import NOBODYS
 from tests.examples import examples
 from tests.integration.conftest import Person, documented_paths, problem
+from tools.client_files.steps import NOBODYS
 
 pytestmark = pytest.mark.any_database
 PATHS = {path: methods for path, methods in documented_paths().items() if "{" not in path}

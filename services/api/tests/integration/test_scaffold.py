@@ -12,11 +12,11 @@ import pytest
 
 from app import create_app
 from app.database import db
-from scaffold.tree import Tree
 from tests.conftest import SECRET_KEY, settings_for
+from tools.scaffold.tree import Tree
 
 REPOSITORY = Path(__file__).parents[4]
-FOLDERS = ["app", "migrations", "scaffold", "tests"]
+FOLDERS = ["app", "migrations", "tools", "tests"]
 IGNORED = shutil.ignore_patterns("node_modules")
 # Names that nobody gives a resource: the tests run beside those of resources that have been added.
 BOOK = ["trial_book", "title:str(200)!~", "price:decimal(10,2)", "published:date?", "genre:enum(novel,poem)",
@@ -89,7 +89,7 @@ def copy(tmp_path: Path) -> Copy:
 @pytest.fixture
 def documents() -> Iterator[Mock]:
     """Stands for what writes the documents, in a process that takes a second."""
-    with patch("scaffold.tree.Tree.write_documents") as write_documents:
+    with patch("tools.scaffold.tree.Tree.write_documents") as write_documents:
         yield write_documents
 
 
@@ -99,7 +99,7 @@ def here(copy: Copy) -> Iterator[Callable[..., str]]:
     app = create_app(settings_for(copy.database))
 
     def run(*arguments: str, status: int = 0) -> str:
-        with patch("scaffold.commands.API", copy.api):
+        with patch("tools.scaffold.commands.API", copy.api):
             done = app.test_cli_runner().invoke(args=arguments)
         assert done.exit_code == status, done.output
         return done.output
@@ -133,7 +133,7 @@ def test_a_failure_on_the_way_leaves_the_tree_as_it_was(
 ) -> None:
     reached = tmp_path / "reached"
     last_step = f"import pathlib, sys\npathlib.Path({str(reached)!r}).touch()\nsys.exit(1)\n"
-    (copy.api / "scaffold/documents.py").write_text(last_step)
+    (copy.api / "tools/client_files/documents.py").write_text(last_step)
     before = copy.files()
 
     here("scaffold", *BOOK, status=1)

@@ -15,7 +15,7 @@ LAYERS = [
     {"app"},
     {"app.commands", "app.logs", "app.metrics"},
     {"app.server", "app.worker"},
-    {"app.blueprint", "app.tour"},
+    {"app.blueprint"},
     {"app.authentication", "app.limits"},
     {"app.migrations", "app.drift", "app.migration_text"},
     {"app.database", "app.jwt_profile"},
@@ -49,7 +49,7 @@ NOT_TO_SERVE = {
     "prometheus_client",
     "pydantic_settings",
     "pytest",
-    "scaffold.commands",
+    "tools.scaffold.commands",
 }
 
 

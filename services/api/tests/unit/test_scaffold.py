@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from scaffold.commands import API, new_resource
-from scaffold.kinds import KINDS
-from scaffold.resource import Refused, check_resource_name, parse_field, parse_fields, plural_of
-from scaffold.tree import Tree
+from tools.scaffold.commands import API, new_resource
+from tools.scaffold.kinds import KINDS
+from tools.scaffold.resource import Refused, check_resource_name, parse_field, parse_fields, plural_of
+from tools.scaffold.tree import Tree
 
 
 @pytest.mark.parametrize(
@@ -132,11 +132,11 @@ def test_what_cannot_be_made_is_refused(name: str, field: str, plural: str | Non
 def tree(tmp_path: Path) -> Tree:
     """A tree in which an author, and books that refer to authors and belong to somebody, have been made."""
     made = {"author": ("authors", "public", ["name:str(50)"]), "book": ("books", "owned", ["by:ref(author)"])}
-    (tmp_path / "scaffold/made").mkdir(parents=True)
+    (tmp_path / "tools/scaffold/made").mkdir(parents=True)
     for name, (plural, access, fields) in made.items():
         kept = {"plural": plural, "access": access, "requires_match": False, "fields": fields}
         text = json.dumps(kept | {"migrations": [], "files": {}})
-        (tmp_path / f"scaffold/made/{name}.json").write_text(text)
+        (tmp_path / f"tools/scaffold/made/{name}.json").write_text(text)
     return Tree(tmp_path)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from scaffold.resource import Field, Resource, member_of
+from tools.scaffold.resource import Field, Resource, member_of
 
 TEMPLATES = Path(__file__).parent / "templates"
 ENVIRONMENT = Environment(

@@ -13,8 +13,8 @@ from pathlib import Path
 from alembic.script import ScriptDirectory
 
 from app import migrations
-from scaffold.render import ResourceView, matrix_rows, render
-from scaffold.resource import Refused, Resource, parse_fields
+from tools.scaffold.render import ResourceView, matrix_rows, render
+from tools.scaffold.resource import Refused, Resource, parse_fields
 
 TEMPLATE_OF = {
     "app/model/{name}.py": "model.py",
@@ -24,7 +24,7 @@ TEMPLATE_OF = {
     "tests/factories/{name}.py": "factory.py",
     "tests/integration/test_{name}.py": "test.py",
 }
-MADE = "scaffold/made/{name}.json"
+MADE = "tools/scaffold/made/{name}.json"
 LAST_BLUEPRINT = "    problems.blueprint,\n"  # the new ones come before it
 
 
@@ -47,7 +47,7 @@ class Tree:
     @contextmanager
     def whole(self) -> Iterator[None]:
         """Do all of it or nothing: after a failure every file is as it was."""
-        folders = [self.api / name for name in ("app", "migrations", "scaffold/made", "tests")] + [
+        folders = [self.api / name for name in ("app", "migrations", "tools/scaffold/made", "tests")] + [
             self.postman
         ]
         before = {file: file.read_bytes() for file in _files(*folders)}
@@ -78,7 +78,7 @@ class Tree:
         return Record(resource, kept["files"], kept["migrations"])
 
     def made(self) -> list[str]:
-        return sorted(file.stem for file in (self.api / "scaffold/made").glob("*.json"))
+        return sorted(file.stem for file in (self.api / "tools/scaffold/made").glob("*.json"))
 
     def tables(self) -> dict[str, str]:
         """Return the tables that a reference can be to, by the name of their resource."""
@@ -191,7 +191,7 @@ class Tree:
 
     def write_documents(self) -> None:
         """Write postman/ anew, by a process of its own, for this one has the old views."""
-        command = [sys.executable, "-m", "scaffold.documents", str(self.postman)]
+        command = [sys.executable, "-m", "tools.client_files.documents", str(self.postman)]
         subprocess.run(command, cwd=self.api, check=True)  # noqa: S603
 
     # The migrations

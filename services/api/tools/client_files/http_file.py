@@ -6,8 +6,8 @@ JetBrains' editors store it in a script behind the request, which the REST Clien
 
 import re
 
-from app.tour.requests import Document, Request, folders
-from app.tour.steps import VARIABLES
+from tools.client_files.requests import Document, Request, folders
+from tools.client_files.steps import VARIABLES
 
 TOP = """# {title}: a tour, written by `make docs` from what the views declare. Send it from top to bottom.
 # This file is for {tool}; {other} is for {other_tool}.

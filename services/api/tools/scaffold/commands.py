@@ -14,10 +14,10 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app.database import db
 from app.model.list import METADATA, MODELS
-from scaffold import COMMANDS
-from scaffold.kinds import KINDS
-from scaffold.render import FieldView, migration
-from scaffold.resource import (
+from tools import COMMANDS
+from tools.scaffold.kinds import KINDS
+from tools.scaffold.render import FieldView, migration
+from tools.scaffold.resource import (
     Refused,
     Resource,
     check_resource_name,
@@ -25,9 +25,9 @@ from scaffold.resource import (
     parse_fields,
     plural_of,
 )
-from scaffold.tree import MADE, Tree
+from tools.scaffold.tree import MADE, Tree
 
-API = Path(__file__).parent.parent
+API = Path(__file__).parents[2]
 FIELDS_HELP = f"""A field is NAME:TYPE, with marks behind it:
 
 \b
@@ -45,7 +45,7 @@ def init_app(app: Flask) -> None:
         app.cli.add_command(command)
 
 
-@click.command("scaffold", help=COMMANDS["scaffold"], epilog=FIELDS_HELP)
+@click.command("scaffold", help=COMMANDS["scaffold"][1], epilog=FIELDS_HELP)
 @click.argument("name")
 @click.argument("fields", nargs=-1, required=True)
 @click.option("--owned", "access", flag_value="owned", help="Each user has their own, and sees no others.")
@@ -89,7 +89,7 @@ def scaffold(
     )
 
 
-@click.command("scaffold-field", help=COMMANDS["scaffold-field"], epilog=FIELDS_HELP)
+@click.command("scaffold-field", help=COMMANDS["scaffold-field"][1], epilog=FIELDS_HELP)
 @click.argument("name")
 @click.argument("field")
 @with_appcontext
@@ -137,7 +137,7 @@ def scaffold_field(name: str, field: str) -> None:
     )
 
 
-@click.command("unscaffold", help=COMMANDS["unscaffold"])
+@click.command("unscaffold", help=COMMANDS["unscaffold"][1])
 @click.argument("name")
 @with_appcontext
 def unscaffold(name: str) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 from click import ClickException
 from pydantic import BaseModel
 
-from scaffold.kinds import KINDS, Kind
+from tools.scaffold.kinds import KINDS, Kind
 
 NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 FIELD = re.compile(

@@ -6,8 +6,8 @@ from uuid import NAMESPACE_OID, uuid5
 
 from werkzeug.http import HTTP_STATUS_CODES
 
-from app.tour.requests import Document, Folder, Operation, Request, folders
-from app.tour.steps import VARIABLES
+from tools.client_files.requests import Document, Folder, Operation, Request, folders
+from tools.client_files.steps import VARIABLES
 
 SCHEMA = "https://schema.getpostman.com/json/collection/v2.1.0/collection.json"
 # Runs before each request. A local variable hides the one of the environment.

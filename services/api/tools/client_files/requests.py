@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from app.tour.steps import FAREWELL, NOBODYS, OWN, TOUR, Step
+from tools.client_files.steps import FAREWELL, NOBODYS, OWN, TOUR, Step
 
 Document = dict[str, Any]
 Operation = dict[str, Any]
@@ -63,7 +63,7 @@ def _operations(document: Document) -> Iterator[Operation]:
 
 def _request(step: Step, operations: dict[str, Operation]) -> Request:
     if step.operation not in operations:
-        raise LookupError(f"The document has no {step.operation}, which app/tour/steps.py names.")
+        raise LookupError(f"The document has no {step.operation}, which tools/client_files/steps.py names.")
     operation = operations[step.operation]
     return Request(
         step.title,

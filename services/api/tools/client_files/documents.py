@@ -1,4 +1,4 @@
-"""Writes what clients are given: `python -m scaffold.documents FOLDER`, whatever the settings here are.
+"""Writes the client files whatever the settings: `python -m tools.client_files.documents FOLDER`.
 
 The app starts as in the tests; it connects to no database and signs nothing.
 """

@@ -1,0 +1,1 @@
+"""The files for API clients: the same requests as a Postman collection and as .http files."""

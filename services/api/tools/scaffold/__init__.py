@@ -1,0 +1,1 @@
+"""The scaffolder: writes resources of your own, and takes them back."""
