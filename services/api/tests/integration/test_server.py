@@ -100,7 +100,8 @@ class Process:
 
     def answers(self) -> bool:
         try:
-            return http.get(f"{self.url}/health/live").is_success
+            # Short: a connection that the kernel takes for a stopping server would wait for the server's end.
+            return http.get(f"{self.url}/health/live", timeout=2).is_success
         except httpx.TransportError:
             return False
 
