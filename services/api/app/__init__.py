@@ -14,7 +14,7 @@ from app.plain_flask import PlainFlask
 
 
 class Api(PlainFlask):
-    """Plain Flask, with two answers of its own."""
+    """Flask with streamed responses, logs without client paths, and 204 for OPTIONS."""
 
     def dispatch_request(self) -> ResponseReturnValue:
         response = self.make_response(super().dispatch_request())

@@ -84,12 +84,9 @@ def _default_differs(
         return (inspected is None) != (model.server_default is None)
     copy = Column("c", model.type, server_default=model.server_default.arg)  # type: ignore[attr-defined]
     probe = Table(PROBE, MetaData(), copy, prefixes=["TEMPORARY"])
-    savepoint = context.connection.begin_nested()
-    try:
+    with _undone(context.connection):
         context.connection.execute(CreateTable(probe))
         [found] = inspect(context.connection).get_columns(PROBE)
-    finally:
-        savepoint.rollback()
     return _value(str(found["default"])) != _value(inspected)
 
 
@@ -110,9 +107,9 @@ def _compare_indexes(
             if index.name in noticed:
                 continue
             stored, wanted = _stored(connection, index), _wanted(connection, index)
-            if stored and wanted and _squeezed(stored) != _squeezed(wanted):
-                changes.ops.append(ops.DropIndexOp.from_index(index))
-            if wanted and (not stored or _squeezed(stored) != _squeezed(wanted)):
+            if wanted and _squeezed(stored) != _squeezed(wanted):
+                if stored:
+                    changes.ops.append(ops.DropIndexOp.from_index(index))
                 changes.ops.append(ops.CreateIndexOp.from_index(index))
     return PriorityDispatchResult.CONTINUE
 
@@ -153,11 +150,18 @@ def _definition(statement: str) -> str:
 
 @contextmanager
 def _probe(connection: Connection, table: Table) -> Iterator[None]:
-    """Have an empty copy of a table, and roll back."""
+    """Create an empty copy of a table for the block."""
     quoted = connection.dialect.identifier_preparer.format_table(table)
+    with _undone(connection):
+        connection.execute(text(f"CREATE TEMPORARY TABLE {PROBE} AS TABLE {quoted} WITH NO DATA"))
+        yield
+
+
+@contextmanager
+def _undone(connection: Connection) -> Iterator[None]:
+    """Roll back what the block does."""
     savepoint = connection.begin_nested()
     try:
-        connection.execute(text(f"CREATE TEMPORARY TABLE {PROBE} AS TABLE {quoted} WITH NO DATA"))
         yield
     finally:
         savepoint.rollback()

@@ -32,7 +32,7 @@ class Page(NamedTuple, Generic[Row]):
 
 
 class Key(NamedTuple):
-    """What a list is sorted by. NULLs come last, whatever the direction."""
+    """A sort key of a list. NULLs come last in both directions."""
 
     name: str
     column: Any  # a column, or the expression of a computed one

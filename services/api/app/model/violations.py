@@ -25,7 +25,7 @@ WRITTEN_TABLE = re.compile(r'(?:INSERT INTO|UPDATE|DELETE FROM) "?(\w+)"?')
 
 
 class Violation(NamedTuple):
-    """What was violated: the code, and as far as the database says so the field and the reason."""
+    """A violated constraint. The field and the reason are empty if the database doesn't name them."""
 
     code: str
     field: str = ""
