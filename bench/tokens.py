@@ -11,7 +11,7 @@ from uuid import UUID
 
 from app import create_app
 from app.database import db
-from app.jwt_profile import encode
+from app.authentication import encode
 from app.model.models import Token
 from sqlalchemy import select
 

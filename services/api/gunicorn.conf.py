@@ -13,7 +13,8 @@ from typing import Any
 import gunicorn
 from gunicorn.http.errors import LimitRequestHeaders, UnsupportedTransferCoding
 
-from app.config import APP_NAME, InvalidSettings, load
+from app.config import APP_NAME, load
+from kit.settings import InvalidSettings
 
 try:
     settings = load()
@@ -22,8 +23,8 @@ except InvalidSettings as error:
 
 wsgi_app = "app:create_app()"
 preload_app = True  # what is wrong with the app is told once, before any worker
-worker_class = "app.worker.Worker"
-logger_class = "app.worker.Log"
+worker_class = "kit.serving.gunicorn_worker.Worker"
+logger_class = "kit.serving.gunicorn_worker.Log"
 loglevel = settings.log_level
 
 # `flask serve` binds by itself and passes the socket on. `[::]` takes IPv4 as well.

@@ -1,64 +1,51 @@
-"""Who is calling: the header, the caller that a token stands for, fresh logins."""
+"""Who is calling: bearer tokens, the caller behind them, and what is in our JWTs."""
 
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, NamedTuple, cast
+from typing import NamedTuple, cast
 from uuid import UUID
 
 from flask import Flask, current_app, g, request
-from flask_jwt_extended import get_jwt
 
-from app.clock import now
 from app.config import APP_NAME, Settings, current
-from app.database import reading
-from app.exceptions import (
-    DomainError,
-    Forbidden,
-    FreshTokenRequired,
-    InvalidToken,
-    MissingToken,
-    TokenExpired,
-    TokenReused,
-    TokenRevoked,
-)
-from app.forwarded import network_of
-from app.jwt_profile import ALGORITHM, Profile, decode, remember
-from app.model.models import Role, TokenType, User
-from app.model.passwords import HASHERS, Passwords
-from app.model.session_repository import Lifetimes, Origin, Presented
-from app.model.token_repository import holder
+from app.database import read_connection
+from app.exceptions import Forbidden, FreshTokenRequired, TokenReused
+from app.model.models import Role, Token, TokenType, User
+from app.model.passwords import Passwords
+from app.model.session_repository import ClientInfo, Lifetimes, PresentedToken
+from app.model.token_repository import find_user_by_token
+from kit.clock import now
+from kit.errors import InvalidToken, MissingToken, TokenExpired, TokenRevoked
+from kit.security import jwt
+from kit.security.hashers import HASHERS
+from kit.security.jwt import Claims
+from kit.web.endpoint import AuthRequirement, BearerScheme
+from kit.web.proxies import network_of
 
 BEARER_ANYWHERE = re.compile(r"(^|,)\s*bearer(\s|$)", re.IGNORECASE)
 BEARER = re.compile(r"bearer +([A-Za-z0-9._-]+)", re.IGNORECASE)
 
 
 class Caller(NamedTuple):
-    """The user, session and token of a live access token."""
+    """The user, session and token of a valid access token."""
 
-    user: User  # a read-only copy with every column (app/model/snapshot.py): lock the row to change it
+    user: User  # a read-only copy with every column (kit/data/snapshot.py): lock the row to change it
     session_id: UUID
     token_id: UUID
 
 
 def init_app(app: Flask, settings: Settings) -> None:
-    app.config.update(
-        JWT_ALGORITHM=ALGORITHM,
-        JWT_SECRET_KEY=settings.secret_key.get_secret_value(),
-        JWT_ENCODE_ISSUER=settings.jwt_issuer,
-        JWT_ENCODE_AUDIENCE=settings.jwt_audience,
-        JWT_COOKIE_CSRF_PROTECT=False,  # else a random claim makes each token unrepeatable
+    profile = jwt.Profile(
+        settings.jwt_issuer, settings.jwt_audience, settings.signing_keys, settings.clock_leeway_seconds
     )
+    jwt.init_app(app, profile, _load_caller)
     app.extensions["passwords"] = Passwords(
         HASHERS[settings.password_hasher], settings.password_min_length, APP_NAME, settings.threads
     )
-    profile = Profile(app)
-    profile.user_lookup_loader(_load)
 
 
 def passwords() -> Passwords:
-    """Return the door for passwords of the running app."""
+    """Return the app's password policy and hasher."""
     return cast("Passwords", current_app.extensions["passwords"])
 
 
@@ -72,82 +59,101 @@ def lifetimes() -> Lifetimes:
     )
 
 
-def origin() -> Origin:
-    """Return where the request came from, fit to be stored and shown."""
+def client_info() -> ClientInfo:
+    """Return the client's address and user agent, in a form that can be stored and displayed."""
     agent = request.headers.get("User-Agent", "").encode("latin-1", "replace").decode("utf-8", "replace")
     printable = "".join(character for character in agent if character.isprintable())[:255]
-    return Origin(
-        ip=request.remote_addr, network=network_of(request.remote_addr), user_agent=printable or None
-    )
+    return ClientInfo(request.remote_addr, network_of(request.remote_addr), printable or None)
 
 
-@dataclass(frozen=True)
-class Need:
-    """What a view needs of its caller: how to verify it, the errors of that, and the token to send.
+def encode(token: Token) -> str:
+    """Return the JWT for a token's row. The same row always gives the same JWT.
 
-    `scheme` is one of the security schemes in blueprint/openapi.py.
+    To add a claim, add it here and to CLAIMS in kit/security/jwt.py if each token must have it.
     """
+    issued_at = int(token.issued_at.timestamp())
+    claims = {
+        "jti": str(token.id),
+        "sid": str(token.session_id),
+        "iat": issued_at,
+        "nbf": issued_at,
+        "exp": int(token.expires_at.timestamp()),
+        "fresh": token.type == TokenType.ACCESS and token.parent_id is None,
+    }
+    return jwt.encode(token.type, str(token.user_id), claims)
 
-    verify: Callable[[], Any]
-    raises: tuple[type[DomainError], ...]
-    scheme: str = "access_token"
+
+def _verify_access_token() -> Caller:
+    return _authenticate()[0]
 
 
-def _access() -> Caller:
-    return cast("Caller", _admit(TokenType.ACCESS))
-
-
-def _fresh() -> Caller:
-    caller = _access()
-    claims = get_jwt()
+def _verify_fresh_token() -> Caller:
+    caller, claims = _authenticate()
     oldest = now().timestamp() - current().fresh_seconds - current().clock_leeway_seconds
     if not claims["fresh"] or claims["iat"] < oldest:
         raise FreshTokenRequired
     return caller
 
 
-def _admin() -> Caller:
-    caller = _access()
+def _verify_admin() -> Caller:
+    caller = _verify_access_token()
     if caller.user.role != Role.ADMIN:
         raise Forbidden
     return caller
 
 
-def _refresh() -> Presented:
-    return cast("Presented", _admit(TokenType.REFRESH))
+def _verify_refresh_token() -> PresentedToken:
+    claims = _bearer_claims(TokenType.REFRESH)
+    token = _presented(claims)
+    jwt.expose_to_library(claims, token)
+    return token
 
 
-_BEARER = (MissingToken, InvalidToken, TokenExpired, TokenRevoked)
-ACCESS_TOKEN = Need(_access, _BEARER)
-FRESH_TOKEN = Need(_fresh, (*_BEARER, FreshTokenRequired))
-ADMIN = Need(_admin, (*_BEARER, Forbidden))
-REFRESH_TOKEN = Need(_refresh, (*_BEARER, TokenReused), scheme="refresh_token")
+ACCESS_SCHEME = BearerScheme("access_token", "The access token from a login or a refresh.")
+REFRESH_SCHEME = BearerScheme("refresh_token", "The refresh token from a login or a refresh. It works once.")
+_BEARER_ERRORS = (MissingToken, InvalidToken, TokenExpired, TokenRevoked)
+ACCESS_TOKEN = AuthRequirement(_verify_access_token, _BEARER_ERRORS, ACCESS_SCHEME)
+FRESH_TOKEN = AuthRequirement(_verify_fresh_token, (*_BEARER_ERRORS, FreshTokenRequired), ACCESS_SCHEME)
+ADMIN = AuthRequirement(_verify_admin, (*_BEARER_ERRORS, Forbidden), ACCESS_SCHEME)
+REFRESH_TOKEN = AuthRequirement(_verify_refresh_token, (*_BEARER_ERRORS, TokenReused), REFRESH_SCHEME)
 
 
-def _admit(type: TokenType) -> Caller | Presented:
-    """Verify the request's one `Authorization: Bearer` header (RFC 6750), its scheme in any case."""
+def _authenticate() -> tuple[Caller, Claims]:
+    """Return the caller and the claims of the request's access token."""
+    claims = _bearer_claims(TokenType.ACCESS)
+    caller = _find_caller(claims)
+    jwt.expose_to_library(claims, caller)
+    return caller, claims
+
+
+def _bearer_claims(type: TokenType) -> Claims:
+    """Return the claims of the token in the Authorization header (RFC 6750), which must be of one type."""
     header = request.headers.get("Authorization", "")
     if not BEARER_ANYWHERE.search(header):
         raise MissingToken
     match = BEARER.fullmatch(header)
-    if match is None:  # a list of two, or something that is no token
+    if match is None:  # several tokens, or something that can't be one
         raise InvalidToken
-    claims = decode(match[1])
+    claims = jwt.decode(match[1])
     if claims["type"] != type:
         raise InvalidToken
-    caller = _load({}, claims)
-    remember(claims, caller)
-    return caller
+    return claims
 
 
-def _load(_: dict[str, Any], claims: dict[str, Any]) -> Caller | Presented:
-    token_id, session_id = UUID(claims["jti"]), UUID(claims["sid"])
-    if claims["type"] == TokenType.REFRESH:
-        g.user_id = UUID(claims["sub"])  # for the log
-        return Presented(g.user_id, session_id, token_id)
-    with reading() as connection:
-        user = holder(connection, claims["jti"], claims["sid"], claims["sub"])
+def _load_caller(claims: Claims) -> Caller | PresentedToken:
+    """Return the caller for Flask-JWT-Extended's own decorators."""
+    return _presented(claims) if claims["type"] == TokenType.REFRESH else _find_caller(claims)
+
+
+def _presented(claims: Claims) -> PresentedToken:
+    g.user_id = UUID(claims["sub"])  # for the log
+    return PresentedToken(g.user_id, UUID(claims["sid"]), UUID(claims["jti"]))
+
+
+def _find_caller(claims: Claims) -> Caller:
+    with read_connection() as connection:
+        user = find_user_by_token(connection, claims["jti"], claims["sid"], claims["sub"])
     if user is None:
         raise TokenRevoked
-    g.user_id = user.id
-    return Caller(user, session_id, token_id)
+    g.user_id = user.id  # for the log
+    return Caller(user, UUID(claims["sid"]), UUID(claims["jti"]))

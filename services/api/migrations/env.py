@@ -13,8 +13,9 @@ from flask import current_app
 from sqlalchemy import URL, Engine, NullPool, create_engine, event, text
 from sqlalchemy.exc import DBAPIError
 
-from app import drift, migration_text
-from app.database import db, listen, reason_of
+from kit.data.database import db, reason_of, set_up_connections
+from kit.data.migrations import drift
+from kit.data.migrations import rendering as migration_text
 
 logger = logging.getLogger("app.migrations")
 LOCK = 7_041_776_411  # an advisory lock's number; nothing else in this database uses one
@@ -25,7 +26,7 @@ NO_LIMITS = "-c statement_timeout=0 -c lock_timeout=0 -c idle_in_transaction_ses
 def migrate_online() -> None:
     # An engine of its own, without the time limits of requests: a migration may take minutes.
     engine = create_engine(_without_limits(db.engine.url), poolclass=NullPool)
-    listen(engine)
+    set_up_connections(engine)
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _forget_foreign_keys)
     try:

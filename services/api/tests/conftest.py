@@ -9,6 +9,7 @@ from sqlalchemy import URL, create_engine, make_url, text
 
 from app.config import Settings
 
+MIGRATIONS = Settings.folder / "migrations"
 # For an app that only describes itself.
 NEVER_OPENED = "postgresql+psycopg2://nobody@127.0.0.1:1/never_opened_test"
 SECRET_KEY = token_hex(32)  # another one each time: no key stands in the repository

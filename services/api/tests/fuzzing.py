@@ -6,7 +6,7 @@ import schemathesis
 from schemathesis.config import SchemathesisConfig
 
 from app import create_app
-from app.blueprint import openapi
+from kit.web import openapi
 from tests.conftest import NEVER_OPENED, settings_for
 
 # A schema cannot say that a cursor is not one of ours, that a version is an old one, or that a key was used.

@@ -6,9 +6,9 @@ from flask import Flask, Response, jsonify, stream_with_context
 from sqlalchemy import text
 
 from app import create_app as create
-from app.blueprint.endpoint import endpoint
 from app.database import db
-from app.exceptions import NotFound
+from kit.errors import NotFound
+from kit.web.endpoint import endpoint
 
 ROWS = """
 WITH RECURSIVE numbers (number) AS (

@@ -1,7 +1,4 @@
-"""Accounts are registered here, sessions opened, carried on and ended, tokens listed and revoked."""
-
-from contextlib import suppress
-from uuid import UUID
+"""Registration, sessions and tokens."""
 
 from flask import Blueprint
 
@@ -10,12 +7,11 @@ from app.authentication import (
     ACCESS_TOKEN,
     REFRESH_TOKEN,
     Caller,
+    client_info,
+    encode,
     lifetimes,
-    origin,
     passwords,
 )
-from app.blueprint.endpoint import endpoint
-from app.blueprint.paging import listed, place
 from app.blueprint.schemas import (
     Account,
     ListedToken,
@@ -28,23 +24,25 @@ from app.blueprint.schemas import (
     TokenQuery,
 )
 from app.database import db
+from app.events import Event
 from app.exceptions import (
     InvalidCredentials,
-    Overloaded,
     PasswordRefused,
     RevocationIsFinal,
     TokenNotFound,
     TokenReused,
-    TooManyAttempts,
     UsernameTaken,
 )
-from app.jwt_profile import encode
-from app.model.models import Reason, User
-from app.model.passwords import PasswordHash
-from app.model.session_repository import Pair, Presented, SessionRepository
+from app.model.models import Reason, Token, User
+from app.model.session_repository import NewTokens, PresentedToken, SessionRepository
 from app.model.token_repository import NEWEST_FIRST, TokenRepository
 from app.model.user_repository import UserRepository
-from app.security_events import Event, tell
+from kit.errors import Overloaded, TooManyAttempts
+from kit.security.events import record
+from kit.uuids import parse_uuid
+from kit.web.endpoint import endpoint
+from kit.web.pagination import decode_cursor, page_response
+from kit.web.rate_limits import client_network
 
 blueprint = Blueprint("auth", __name__, url_prefix="/auth")
 
@@ -57,121 +55,112 @@ blueprint = Blueprint("auth", __name__, url_prefix="/auth")
     headers=["Location"],
     raises=[UsernameTaken, PasswordRefused, TooManyAttempts, Overloaded],
 )
-def register(body: NewAccount) -> tuple[Account, dict[str, str]]:
-    """Register an account. The name is kept as written and unique whatever its case."""
+def register(body: NewAccount) -> tuple[User, dict[str, str]]:
+    """Register an account. The username keeps its case, and is unique regardless of case."""
     passwords().check(body.password, body.username)
     with limits.registration():
         user = UserRepository(db.session).register(body.username, passwords().hash(body.password))
         db.session.commit()
-    tell(Event.REGISTERED, user.id)
-    return Account.of(user), {"Location": "/account"}
+    record(Event.REGISTERED, user.id)
+    return user, {"Location": "/account"}
 
 
 @blueprint.post("/login")
 @endpoint(body=Login, returns=TokenPair, raises=[InvalidCredentials, TooManyAttempts, Overloaded])
 def login(body: Login) -> TokenPair:
-    """Open a session. Beyond 50 of one account, the least recently refreshed one ends."""
+    """Log in. With more than 50 sessions, the least recently refreshed one ends."""
     users, sessions = UserRepository(db.session), SessionRepository(db.session)
-    found, is_known = users.seen_at(body.username, limits.client())
-    with limits.login(body.username, found.id if found else None, is_known=is_known):
-        verified = passwords().verify(body.password, found.password_hash if found else None)
-        if not found or not verified:
-            raise InvalidCredentials
-        upgraded = _upgrade(found, body.password)
-        user = users.lock_unchanged(found)
+    found, is_known_client = users.find_for_login(body.username, client_network())
+    with limits.login(body.username, found.id if found else None, is_known_client=is_known_client):
+        is_right, new_hash = passwords().verify_and_update(
+            body.password, found.password_hash if found else None
+        )
+        user = users.lock_unchanged(found) if found and is_right else None
         if not user:
             raise InvalidCredentials
-        user.password_hash = upgraded or user.password_hash
-        pair = sessions.open(user.id, origin(), lifetimes())
-    tell(Event.LOGGED_IN, user.id)
-    return _write(pair)
+        user.password_hash = new_hash or user.password_hash
+        tokens = sessions.open(user.id, client_info(), lifetimes())
+    record(Event.LOGGED_IN, user.id)
+    return _token_pair(tokens)
 
 
 @blueprint.post("/refresh")
-@endpoint(needs=REFRESH_TOKEN, returns=TokenPair)
-def refresh(caller: Presented) -> TokenPair:
-    """Spend a refresh token for a new pair. The access token of before lives on until it expires.
+@endpoint(auth=REFRESH_TOKEN, returns=TokenPair)
+def refresh(caller: PresentedToken) -> TokenPair:
+    """Rotate the refresh token. You get a new pair; the old access token stays valid until it expires.
 
-    A refresh token works once. Presented again within seconds, while the new one is unused, it is answered
-    with the same new pair: the first answer may have been lost. Later, its whole session ends.
+    A refresh token works once. If the response was lost, send it again within seconds: while the new token is
+    unused, you get the same new pair. Later reuse ends the whole session.
     """
-    pair = SessionRepository(db.session).refresh(caller, origin(), lifetimes())
+    tokens = SessionRepository(db.session).refresh(caller, client_info(), lifetimes())
     TokenRepository(db.session).prune(caller.user_id)
     db.session.commit()
-    if pair is None:
-        tell(Event.TOKEN_REUSED, caller.user_id)
+    if tokens is None:
+        record(Event.TOKEN_REUSED, caller.user_id)
         raise TokenReused
-    return _write(pair)
+    return _token_pair(tokens)
 
 
 @blueprint.post("/logout")
-@endpoint(needs=ACCESS_TOKEN, body=Logout, body_is_optional=True, status=204)
+@endpoint(auth=ACCESS_TOKEN, body=Logout, body_is_optional=True, status=204)
 def logout(caller: Caller, body: Logout) -> None:
-    """End this session, the other ones, or all. Their tokens are dead when the answer arrives."""
+    """Log out. Ends this session, your other sessions, or all; their tokens stop working immediately."""
     sessions = SessionRepository(db.session)
     if body.scope == "session":
         sessions.end(caller.session_id, Reason.LOGOUT)
     else:
         UserRepository(db.session).lock(caller.user.id)
-        sessions.end_all(
-            caller.user.id, Reason.LOGOUT, keep=caller.session_id if body.scope == "others" else None
-        )
+        keep = caller.session_id if body.scope == "others" else None
+        sessions.end_all(caller.user.id, Reason.LOGOUT, keep=keep)
     db.session.commit()
-    tell(Event.LOGGED_OUT, caller.user.id, scope=body.scope)
+    record(Event.LOGGED_OUT, caller.user.id, scope=body.scope)
 
 
 @blueprint.get("/token")
-@endpoint(needs=ACCESS_TOKEN, query=TokenQuery, returns=TokenList)
+@endpoint(auth=ACCESS_TOKEN, query=TokenQuery, returns=TokenList)
 def list_tokens(caller: Caller, query: TokenQuery) -> tuple[TokenList, dict[str, str]]:
-    """List your tokens, newest first: the live ones, or with `active=false` all."""
+    """List your tokens. The newest come first; `active=false` includes revoked and expired ones."""
+    after = decode_cursor(query.cursor, NEWEST_FIRST)
     page = TokenRepository(db.session).page(
-        caller.user.id, active=query.active, limit=query.limit, after=place(query.cursor, NEWEST_FIRST)
+        caller.user.id, active=query.active, limit=query.limit, after=after
     )
-    return listed(TokenList, page, lambda token: ListedToken.of(token, caller.token_id))
+    return page_response(TokenList, page, lambda token: _listed(token, caller))
 
 
 @blueprint.put("/token/<token_id>")
-@endpoint(
-    needs=ACCESS_TOKEN, body=TokenChange, returns=ListedToken, raises=[TokenNotFound, RevocationIsFinal]
-)
+@endpoint(auth=ACCESS_TOKEN, body=TokenChange, returns=ListedToken, raises=[TokenNotFound, RevocationIsFinal])
 def change_token(caller: Caller, body: TokenChange, token_id: str) -> ListedToken:
-    """Revoke one of your tokens; with a refresh token its session ends. Again changes nothing."""
+    """Revoke a token. Revoking a refresh token ends its session. Repeating it changes nothing."""
+    id = parse_uuid(token_id)
+    if id is None:
+        raise TokenNotFound
     tokens = TokenRepository(db.session)
-    token = tokens.get_locked(caller.user.id, _uuid(token_id))
+    token = tokens.get_locked(caller.user.id, id)
     if body.revoke:
         tokens.revoke(token)
     elif token.dead_since:
         raise RevocationIsFinal
     db.session.commit()
     if body.revoke:
-        tell(Event.TOKEN_REVOKED, caller.user.id, token_id=str(token.id))
-    return ListedToken.of(token, caller.token_id)
+        record(Event.TOKEN_REVOKED, caller.user.id, token_id=str(token.id))
+    return _listed(token, caller)
 
 
-def _upgrade(user: User, password: str) -> PasswordHash | None:
-    """Hash the password anew if its hash is of older settings; a busy moment leaves that for later."""
-    if not passwords().is_current(user.password_hash):
-        with suppress(Overloaded):
-            return passwords().hash(password)
-    return None
+def _listed(token: Token, caller: Caller) -> ListedToken:
+    return ListedToken.of(
+        token,
+        token_type=token.type,
+        revoked_at=token.dead_since,
+        revoked_reason=token.dead_because,
+        current=token.id == caller.token_id,
+    )
 
 
-def _uuid(text: str) -> UUID:
-    """Read a UUID in its one canonical spelling. Raises TokenNotFound: no token has another one."""
-    try:
-        uuid = UUID(text)
-    except ValueError as error:
-        raise TokenNotFound from error
-    if str(uuid) != text:
-        raise TokenNotFound
-    return uuid
-
-
-def _write(pair: Pair) -> TokenPair:
-    return TokenPair(
-        access_token=encode(pair.access),
-        refresh_token=encode(pair.refresh),
-        expires_in=pair.seconds_left(pair.access),
-        refresh_expires_in=pair.seconds_left(pair.refresh),
-        session_id=pair.refresh.session_id,
+def _token_pair(tokens: NewTokens) -> TokenPair:
+    return TokenPair.model_construct(
+        access_token=encode(tokens.access),
+        refresh_token=encode(tokens.refresh),
+        expires_in=tokens.expires_in,
+        refresh_expires_in=tokens.refresh_expires_in,
+        session_id=tokens.refresh.session_id,
     )

@@ -1,12 +1,12 @@
-"""Is the process alive, and can it serve? For whoever starts, watches and replaces it."""
+"""Health checks."""
 
 from flask import Blueprint
 
-from app import lifecycle
-from app.blueprint.endpoint import endpoint
-from app.blueprint.handlers import NotReady
 from app.blueprint.schemas import Health, Readiness
-from app.database import failing_check
+from kit.data.readiness import failing_check
+from kit.serving.lifecycle import is_stopping
+from kit.web.endpoint import endpoint
+from kit.web.errors import NotReady
 
 blueprint = Blueprint("health", __name__, url_prefix="/health")
 
@@ -14,15 +14,15 @@ blueprint = Blueprint("health", __name__, url_prefix="/health")
 @blueprint.get("/live")
 @endpoint(returns=Health, uses_database=False)
 def live() -> Health:
-    """Tell that the process serves. Touches nothing else."""
+    """Check liveness. Answers 200 as long as the process serves requests."""
     return Health()
 
 
 @blueprint.get("/ready")
 @endpoint(returns=Readiness, raises=[NotReady], uses_database=False)
 def ready() -> Readiness:
-    """Tell whether requests can be served: the database answers and is migrated, and no stop has begun."""
-    if lifecycle.is_stopping():
+    """Check readiness. The database must answer and be migrated, and the app must not be shutting down."""
+    if is_stopping():
         raise NotReady("The app is shutting down.")
     if failing := failing_check():
         raise NotReady(f"The check `{failing}` fails.")

@@ -1,21 +1,21 @@
-"""The entrance: what this API is, and where to go on."""
+"""The start page of the API."""
 
 from flask import Blueprint, Response, request
 
-from app.blueprint.endpoint import endpoint
 from app.blueprint.schemas import Index
 from app.config import APP_NAME, VERSION, current
+from kit.web.endpoint import endpoint
 
 blueprint = Blueprint("index", __name__)
 
 
 @blueprint.get("/")
-@endpoint(returns=Index, also={302: "A browser is sent to the documentation."}, uses_database=False)
+@endpoint(returns=Index, also={302: "Browsers are redirected to the documentation."}, uses_database=False)
 def show() -> tuple[Index, dict[str, str]] | Response:
-    """Tell what this API is and where to go on. A browser is sent to the documentation."""
+    """Get the API index. Browsers are redirected to the documentation."""
     vary = {"Vary": "Accept"}
-    prefers = request.accept_mimetypes.best_match(["application/json", "text/html"])
-    if prefers == "text/html" and current().docs_enabled:
+    preferred = request.accept_mimetypes.best_match(["application/json", "text/html"])
+    if preferred == "text/html" and current().docs_enabled:
         return Response(status=302, headers={"Location": "/docs", **vary})
     index = Index(
         name=APP_NAME,

@@ -1,76 +1,65 @@
-"""All accounts, for admins: who there is, who may do what, who is barred."""
+"""All accounts, for admins."""
 
 from uuid import UUID
 
 from flask import Blueprint
-from pydantic import BaseModel
 
 from app.authentication import ADMIN, Caller
-from app.blueprint.conditional import refuse_stale, tagged
-from app.blueprint.endpoint import endpoint
-from app.blueprint.handlers import PreconditionFailed
-from app.blueprint.paging import listed, place
 from app.blueprint.schemas import UserAccount, UserAccountChange, UserAccountList, UserQuery
 from app.database import db
-from app.exceptions import LastAdmin, NotFound
-from app.model.models import Reason, Role
+from app.events import Event
+from app.exceptions import LastAdmin
+from app.model.models import Reason, Role, User
 from app.model.session_repository import SessionRepository
 from app.model.user_repository import UserRepository
-from app.security_events import Event, tell
+from kit.errors import NotFound
+from kit.security.events import record
+from kit.web.conditional import check_if_match
+from kit.web.endpoint import endpoint
+from kit.web.pagination import decode_cursor, page_response
 
 blueprint = Blueprint("users", __name__, url_prefix="/users")
 
 
 @blueprint.get("")
-@endpoint(needs=ADMIN, query=UserQuery, returns=UserAccountList)
+@endpoint(auth=ADMIN, query=UserQuery, returns=UserAccountList)
 def list_users(query: UserQuery) -> tuple[UserAccountList, dict[str, str]]:
-    """List the accounts, the newest first unless asked otherwise."""
-    after = place(query.cursor, query.sort)
-    page = UserRepository(db.session).page(query.sort, query.conditions, query.limit, after)
-    return listed(UserAccountList, page, UserAccount.of)
+    """List accounts. The newest come first by default."""
+    after = decode_cursor(query.cursor, query.sort)
+    page = UserRepository(db.session).page(query.sort, query.filters, query.limit, after)
+    return page_response(UserAccountList, page, UserAccount.of)
 
 
 @blueprint.get("/<uuid:user_id>")
-@endpoint(
-    needs=ADMIN,
-    returns=UserAccount,
-    headers=["ETag"],
-    also={304: "The account is as you have it."},
-    raises=[NotFound],
-)
-def read(user_id: UUID) -> tuple[BaseModel, dict[str, str]]:
-    """Read an account."""
-    return tagged(UserAccount.of(UserRepository(db.session).find(user_id)))
+@endpoint(auth=ADMIN, returns=UserAccount, etag=True, raises=[NotFound])
+def read(user_id: UUID) -> User:
+    """Get an account."""
+    return UserRepository(db.session).find(user_id)
 
 
 @blueprint.patch("/<uuid:user_id>")
-@endpoint(
-    needs=ADMIN,
-    body=UserAccountChange,
-    returns=UserAccount,
-    headers=["ETag"],
-    raises=[NotFound, PreconditionFailed, LastAdmin],
-)
-def change(caller: Caller, body: UserAccountChange, user_id: UUID) -> tuple[BaseModel, dict[str, str]]:
-    """Change an account's role, or disable it. That ends its sessions, and it cannot log in any more."""
+@endpoint(auth=ADMIN, body=UserAccountChange, returns=UserAccount, etag=True, raises=[NotFound, LastAdmin])
+def change(caller: Caller, body: UserAccountChange, user_id: UUID) -> User:
+    """Change an account. Disabling it ends its sessions and prevents new logins."""
     users = UserRepository(db.session)
-    user = users.find_to_judge(user_id)
-    refuse_stale(UserAccount.of(user))
-    users.judge(user, role=Role(body.role) if body.role else None, disabled=body.disabled)
+    user = users.lock_for_admin_change(user_id)
+    check_if_match(UserAccount, user)
+    users.set_role_and_status(user, role=Role(body.role) if body.role else None, disabled=body.disabled)
     if user.disabled:
         SessionRepository(db.session).end_all(user.id, Reason.REVOKED)
     db.session.commit()
-    tell(Event.ACCOUNT_JUDGED, user.id, by=str(caller.user.id), role=user.role, disabled=str(user.disabled))
-    return tagged(UserAccount.of(user))
+    details = {"by": str(caller.user.id), "role": user.role, "disabled": str(user.disabled)}
+    record(Event.ACCOUNT_CHANGED_BY_ADMIN, user.id, **details)
+    return user
 
 
 @blueprint.delete("/<uuid:user_id>")
-@endpoint(needs=ADMIN, status=204, raises=[NotFound, PreconditionFailed, LastAdmin])
+@endpoint(auth=ADMIN, status=204, etag=True, raises=[NotFound, LastAdmin])
 def delete(caller: Caller, user_id: UUID) -> None:
-    """Delete an account with all that is its own."""
+    """Delete an account. Everything that belongs to it is deleted with it."""
     users = UserRepository(db.session)
-    user = users.find_to_judge(user_id)
-    refuse_stale(UserAccount.of(user))
+    user = users.lock_for_admin_change(user_id)
+    check_if_match(UserAccount, user)
     users.remove(user.id)
     db.session.commit()
-    tell(Event.ACCOUNT_DELETED, user.id, by=str(caller.user.id))
+    record(Event.ACCOUNT_DELETED, user.id, by=str(caller.user.id))

@@ -1,4 +1,4 @@
-"""The sessions: opened by a login, carried on by refreshing, ended once and for all."""
+"""Sessions: opened by a login, extended by refreshes, and ended for good."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -7,66 +7,75 @@ from uuid import UUID, uuid4
 
 from sqlalchemy import ColumnElement, Exists, Select, case, exists, func, insert, select, update
 
-from app.clock import now
-from app.exceptions import TokenExpired, TokenRevoked
 from app.model.models import Reason, Session, Token, TokenType
 from app.model.repository import ExpiringRepository
+from kit.clock import now
+from kit.errors import TokenExpired, TokenRevoked
 
 MAX_LIVE = 50
-KNOWN_FOR = timedelta(days=30)  # a client that has logged in to an account
+KNOWN_NETWORK_DAYS = 30  # after a login from a network
 
 
 @dataclass(frozen=True)
 class Lifetimes:
-    """How long an access token, an idle and any session live, and how long a lost answer is repaired."""
+    """How long tokens and sessions live."""
 
     access: timedelta
     refresh: timedelta
-    session: timedelta
-    grace: timedelta
+    session: timedelta  # at most, however often it is refreshed
+    grace: timedelta  # during which a spent refresh token still gets its successors
 
 
-class Origin(NamedTuple):
-    """Where a token was asked for."""
+class ClientInfo(NamedTuple):
+    """The client that a token was issued to."""
 
     ip: str | None
-    network: str  # by which a client is known again
+    network: str  # identifies the client at its next login
     user_agent: str | None
 
 
-class Presented(NamedTuple):
-    """What a presented refresh token says of itself. Whether it lives, refreshing finds out."""
+class PresentedToken(NamedTuple):
+    """The ids in a refresh token. Refreshing finds out whether it is still valid."""
 
     user_id: UUID
     session_id: UUID
     token_id: UUID
 
 
-class Pair(NamedTuple):
-    """What a login and a refresh give."""
+class NewTokens(NamedTuple):
+    """The tokens that a login or a refresh issues."""
 
     access: Token
     refresh: Token
-    time: datetime  # of this answer, which may be a later one
+    time: datetime  # of this response; a repeated refresh returns older tokens
 
-    def seconds_left(self, token: Token) -> int:
-        return max(0, int((token.expires_at - _second(self.time)).total_seconds()))
+    @property
+    def expires_in(self) -> int:
+        """The remaining lifetime of the access token in seconds."""
+        return self._seconds_until(self.access.expires_at)
+
+    @property
+    def refresh_expires_in(self) -> int:
+        return self._seconds_until(self.refresh.expires_at)
+
+    def _seconds_until(self, time: datetime) -> int:
+        return max(0, int((time - _second(self.time)).total_seconds()))
 
 
 class SessionRepository(ExpiringRepository[Session]):
     model = Session
 
-    def open(self, user_id: UUID, origin: Origin, lifetimes: Lifetimes) -> Pair:
-        """Open a session with its first pair; beyond 50 live ones the least recently refreshed ends.
+    def open(self, user_id: UUID, client: ClientInfo, lifetimes: Lifetimes) -> NewTokens:
+        """Open a session and issue its first tokens. With more than 50, the least recently refreshed one ends.
 
-        The caller has locked the user, so that nobody else counts at the same time. The insertion tells
-        whether there is anything to end or to delete: mostly there is not.
+        The caller must have locked the user, so that sessions aren't counted concurrently. The INSERT returns
+        whether there is anything to end or to delete, which is rare.
         """
         time = now()
         fields: dict[str, Any] = {
             "id": uuid4(),
             "user_id": user_id,
-            "network": origin.network,
+            "network": client.network,
             "refresh_id": uuid4(),
             "created_at": time,
             "refreshed_at": time,
@@ -82,14 +91,16 @@ class SessionRepository(ExpiringRepository[Session]):
             self._end(Reason.SESSION_LIMIT, Session.id.in_(_beyond_limit(user_id, time)))
         if prunable_ones:
             self.prune(user_id)
-        return self._issue(Session(**fields), None, time, origin, lifetimes)
+        return self._issue(Session(**fields), None, time, client, lifetimes)
 
-    def refresh(self, presented: Presented, origin: Origin, lifetimes: Lifetimes) -> Pair | None:
-        """Spend a refresh token and return its successors, or None if it was spent long ago.
+    def refresh(
+        self, presented: PresentedToken, client: ClientInfo, lifetimes: Lifetimes
+    ) -> NewTokens | None:
+        """Spend a refresh token and return its successors, or None if it was spent before the grace period.
 
-        None means that somebody else may have a copy, so the session has ended: commit that. Raises
-        TokenRevoked and TokenExpired. Of many at the same time, the compare-and-swap on the session's
-        row lets one through; the others find its successors.
+        None means that someone else may have a copy, so the session has ended: commit that. Raises
+        TokenRevoked and TokenExpired. A compare-and-swap on the session's row lets one of several concurrent
+        requests through; the others find the same successors.
         """
         time = now()
         expires_at = _second(time) + max(lifetimes.access, lifetimes.refresh)
@@ -109,7 +120,7 @@ class SessionRepository(ExpiringRepository[Session]):
             )
             .returning(Session)
         )
-        # The session holds nothing yet that would have to be changed as the rows are.
+        # No object of the identity map needs to be synchronized.
         session = self.session.scalar(
             swap.execution_options(populate_existing=True, synchronize_session=False)
         )
@@ -118,21 +129,23 @@ class SessionRepository(ExpiringRepository[Session]):
         spend = update(Token).where(Token.id == presented.token_id, Token.revoked_at.is_(None))
         if not self.change(spend.values(revoked_at=time, revoked_reason=Reason.ROTATED)):
             raise TokenRevoked
-        return self._issue(session, presented.token_id, time, origin, lifetimes)
+        return self._issue(session, presented.token_id, time, client, lifetimes)
 
     def _prunable(self, user_id: UUID | None) -> list[ColumnElement[bool]]:
-        """None by which a client is still known."""
-        return [*super()._prunable(user_id), Session.created_at < now() - KNOWN_FOR]
+        """Keep sessions that still mark a network as known."""
+        return [*super()._prunable(user_id), Session.created_at < now() - timedelta(days=KNOWN_NETWORK_DAYS)]
 
-    def is_known(self, user_id: UUID, network: str) -> bool:
-        return bool(self.session.scalar(select(is_known(user_id, network))))
+    def is_known_client(self, user_id: UUID, network: str) -> bool:
+        return bool(self.session.scalar(select(is_known_client(user_id, network))))
 
     def end(self, session_id: UUID, reason: Reason) -> None:
         self._end(reason, Session.id == session_id)
 
     def end_all(self, user_id: UUID, reason: Reason, keep: UUID | None = None) -> None:
-        """End the user's sessions, all or all but one. The caller has locked the user: of two who each
-        lock many sessions, one would deadlock."""
+        """End all sessions of a user, except `keep`.
+
+        The caller must have locked the user. Otherwise two callers that each lock many sessions could deadlock.
+        """
         self._end(reason, Session.user_id == user_id, *([Session.id != keep] if keep else []))
 
     def _end(self, reason: Reason, *which: ColumnElement[bool]) -> None:
@@ -142,14 +155,14 @@ class SessionRepository(ExpiringRepository[Session]):
             .values(ended_at=now(), ended_reason=reason)
         )
 
-    def _repair(self, presented: Presented, time: datetime, grace: timedelta) -> Pair | None:
-        """Answer a spent token with the successors it has, if their answer may have been lost."""
+    def _repair(self, presented: PresentedToken, time: datetime, grace: timedelta) -> NewTokens | None:
+        """Return the successors of a spent token if the response with them may have been lost."""
         session = self.lock(presented.session_id)
         token = self.session.get(Token, presented.token_id, populate_existing=True)
         if session is None or session.ended_at or token is None:
             raise TokenRevoked
-        is_theirs = token.session_id == session.id and token.user_id == presented.user_id
-        if not is_theirs or token.type != TokenType.REFRESH:
+        is_of_session = token.session_id == session.id and token.user_id == presented.user_id
+        if not is_of_session or token.type != TokenType.REFRESH:
             raise TokenRevoked
         if session.ends_at <= time:
             raise TokenExpired
@@ -157,13 +170,18 @@ class SessionRepository(ExpiringRepository[Session]):
         by_type = {successor.type: successor for successor in self.session.scalars(successors)}
         is_recent = token.revoked_at is not None and time - token.revoked_at <= grace
         if is_recent and len(by_type) == 2 and by_type[TokenType.REFRESH].id == session.refresh_id:
-            return Pair(by_type[TokenType.ACCESS], by_type[TokenType.REFRESH], time)
+            return NewTokens(by_type[TokenType.ACCESS], by_type[TokenType.REFRESH], time)
         self.end(session.id, Reason.REUSED)
         return None
 
     def _issue(
-        self, session: Session, parent_id: UUID | None, time: datetime, origin: Origin, lifetimes: Lifetimes
-    ) -> Pair:
+        self,
+        session: Session,
+        parent_id: UUID | None,
+        time: datetime,
+        client: ClientInfo,
+        lifetimes: Lifetimes,
+    ) -> NewTokens:
         def token(id: UUID, type: TokenType, lifetime: timedelta) -> dict[str, Any]:
             return {
                 "id": id,
@@ -173,14 +191,14 @@ class SessionRepository(ExpiringRepository[Session]):
                 "type": type,
                 "issued_at": time,
                 "expires_at": min(_second(time) + lifetime, session.ends_at),
-                "ip": origin.ip,
-                "user_agent": origin.user_agent,
+                "ip": client.ip,
+                "user_agent": client.user_agent,
             }
 
         access = token(uuid4(), TokenType.ACCESS, lifetimes.access)
         refresh = token(session.refresh_id, TokenType.REFRESH, lifetimes.refresh)
         self.session.execute(insert(Token), [access, refresh])
-        return Pair(Token(**access), Token(**refresh), time)
+        return NewTokens(Token(**access), Token(**refresh), time)
 
 
 def _live(user_id: UUID, time: datetime) -> list[ColumnElement[bool]]:
@@ -196,13 +214,15 @@ def _beyond_limit(user_id: UUID, time: datetime) -> Select[UUID]:
     )
 
 
-def is_known(user_id: UUID | ColumnElement[UUID], network: str) -> Exists:
-    """Whether a client of that network has logged in to the account lately."""
+def is_known_client(user_id: UUID | ColumnElement[UUID], network: str) -> Exists:
+    """Return whether a client of this network has recently logged in to the account."""
     return exists().where(
-        Session.user_id == user_id, Session.network == network, Session.created_at > now() - KNOWN_FOR
+        Session.user_id == user_id,
+        Session.network == network,
+        Session.created_at > now() - timedelta(days=KNOWN_NETWORK_DAYS),
     )
 
 
 def _second(time: datetime) -> datetime:
-    """Cut to whole seconds, as a JWT tells times."""
+    """Cut to whole seconds, the precision of a JWT."""
     return time.replace(microsecond=0)

@@ -1,4 +1,4 @@
-"""The tokens: who holds one, which ones a user has, and what is revoked."""
+"""Tokens: whose they are, and which are revoked."""
 
 from functools import cache
 from typing import Any
@@ -6,34 +6,34 @@ from uuid import UUID
 
 from sqlalchemy import Connection, Select, Uuid, bindparam, select
 
-from app.clock import now
 from app.exceptions import TokenNotFound
-from app.model.listing import Page, read_page
 from app.model.models import Reason, Session, Token, TokenType, User
 from app.model.repository import ExpiringRepository
 from app.model.session_repository import SessionRepository
-from app.model.snapshot import columns_of, snapshot
+from kit.clock import now
+from kit.data.keyset import Page, read_page
+from kit.data.snapshot import columns_of, snapshot
 
 NEWEST_FIRST = "-issued_at"
 
 
-# UUIDs as the token spells them: converting one to the driver's form takes ten times as long.
+# UUIDs as text, as in the token. Converting them takes ten times as long.
 ID = Uuid(as_uuid=False)
 
 
-def holder(connection: Connection, token_id: str, session_id: str, user_id: str) -> User | None:
-    """Return the user of a live access token, or None if the token, its session or the user is dead or gone.
+def find_user_by_token(connection: Connection, token_id: str, session_id: str, user_id: str) -> User | None:
+    """Return the user of an access token, or None if the token or its session is revoked, or the user disabled.
 
-    One query for a read-only `snapshot` of the user: half the cost of an ORM entity, at every request.
+    The user is a read-only snapshot, which costs half of an ORM entity on every request.
     """
     ids = {"token_id": token_id, "session_id": session_id, "user_id": user_id}
-    row = connection.execute(_holder(), ids).first()
+    row = connection.execute(_statement(), ids).first()
     return snapshot(User, row) if row else None
 
 
 @cache
-def _holder() -> Select[Any]:
-    """Return the statement of `holder`. Building it takes longer than running it, so it is built once."""
+def _statement() -> Select[Any]:
+    """Return the statement, which takes longer to build than to execute."""
     return (
         select(*columns_of(User).values())
         .join(Session, Session.user_id == User.id)
@@ -54,7 +54,7 @@ class TokenRepository(ExpiringRepository[Token]):
     model = Token
 
     def page(self, user_id: UUID, *, active: bool, limit: int, after: list[Any] | None) -> Page[Token]:
-        """Return at most `limit` of the user's tokens, newest first, from behind a place on."""
+        """Return a page of the user's tokens, newest first. Raises InvalidCursor."""
         query = select(Token).where(Token.user_id == user_id)
         if active:
             query = query.where(
@@ -63,7 +63,7 @@ class TokenRepository(ExpiringRepository[Token]):
         return read_page(self.session, query, Token, NEWEST_FIRST, limit, after)
 
     def get_locked(self, user_id: UUID, token_id: UUID) -> Token:
-        """Return the user's token with its session and itself locked, in this order. Raises TokenNotFound."""
+        """Lock the session of a user's token, then the token. Raises TokenNotFound."""
         token = self.session.scalar(select(Token).where(Token.id == token_id, Token.user_id == user_id))
         if token is None:
             raise TokenNotFound
@@ -72,7 +72,7 @@ class TokenRepository(ExpiringRepository[Token]):
         return token
 
     def revoke(self, token: Token) -> None:
-        """Revoke a locked token; with a refresh token, a spent one too, its session ends."""
+        """Revoke a locked token. Revoking a refresh token, even a spent one, ends its session."""
         if token.type == TokenType.REFRESH and not token.session.ended_at:
             token.session.ended_at, token.session.ended_reason = now(), Reason.REVOKED
         if not token.dead_since:

@@ -1,4 +1,4 @@
-"""The accounts."""
+"""Accounts."""
 
 import re
 from collections.abc import Sequence
@@ -6,12 +6,13 @@ from uuid import UUID
 
 from sqlalchemy import delete, select
 
-from app.clock import now
-from app.exceptions import AlreadyExists, LastAdmin, UsernameRefused, UsernameTaken
+from app.exceptions import LastAdmin, UsernameRefused, UsernameTaken
 from app.model.models import Role, User
-from app.model.passwords import PasswordHash
-from app.model.resource_repository import ResourceRepository
-from app.model.session_repository import is_known
+from app.model.repository import ResourceRepository
+from app.model.session_repository import is_known_client
+from kit.clock import now
+from kit.errors import AlreadyExists
+from kit.security.hashers import PasswordHash
 
 USERNAME = r"[A-Za-z0-9][A-Za-z0-9._-]{2,63}"
 
@@ -19,19 +20,19 @@ USERNAME = r"[A-Za-z0-9][A-Za-z0-9._-]{2,63}"
 class UserRepository(ResourceRepository[User]):
     model = User
 
-    def named(self, username: str) -> User | None:
+    def find_by_username(self, username: str) -> User | None:
         return self.session.scalar(select(User).where(User.username_key == key_of(username)))
 
-    def seen_at(self, username: str, network: str) -> tuple[User | None, bool]:
-        """Return the account of that name, and whether somebody has logged in to it from there lately."""
-        query = select(User, is_known(User.id.expression, network)).where(
+    def find_for_login(self, username: str, network: str) -> tuple[User | None, bool]:
+        """Return the account, and whether a client of this network has recently logged in to it."""
+        query = select(User, is_known_client(User.id.expression, network)).where(
             User.username_key == key_of(username)
         )
         row = self.session.execute(query).first()
         return (row[0], row[1]) if row else (None, False)
 
     def register(self, username: str, password_hash: PasswordHash, role: Role = Role.USER) -> User:
-        """Add an account. Raises UsernameRefused, and UsernameTaken whatever the name's case."""
+        """Add an account. Usernames are unique regardless of case. Raises UsernameRefused and UsernameTaken."""
         _check(username)
         time = now()
         user = User(
@@ -44,51 +45,53 @@ class UserRepository(ResourceRepository[User]):
             updated_at=time,
         )
         self.session.add(user)
-        self._send()
+        self._flush()
         return user
 
     def rename(self, user: User, username: str) -> None:
-        """Raises UsernameRefused and UsernameTaken. One's own name again changes nothing."""
+        """Rename an account. Raises UsernameRefused and UsernameTaken."""
         _check(username)
         if username != user.username:
             user.username, user.username_key, user.updated_at = username, key_of(username), now()
-            self._send()
+            self._flush()
 
     def set_password(self, user: User, password_hash: PasswordHash) -> None:
         user.password_hash = password_hash
         user.password_changed_at = user.updated_at = now()
 
     def lock_unchanged(self, seen: User) -> User | None:
-        """Lock the account whose password was verified. None if it is gone, disabled, or has another
-        password by now."""
+        """Lock an account whose password was verified.
+
+        Return None if it was deleted or disabled, or if its password was changed since.
+        """
         user = self.lock(seen.id)
         is_same = user and user.password_changed_at == seen.password_changed_at and not user.disabled
         return user if is_same else None
 
     def remove(self, user_id: UUID) -> bool:
-        """Delete the account with its sessions and tokens; return whether it was there. Raises LastAdmin."""
-        self._keep_an_admin_besides(user_id)
+        """Delete an account with its sessions and tokens. Return whether it existed. Raises LastAdmin."""
+        self._refuse_last_admin(user_id)
         return self.change(delete(User).where(User.id == user_id)) == 1
 
-    def find_to_judge(self, id: UUID) -> User:
-        """Lock the admins, and then the account that one of them is about to change. Raises NotFound.
+    def lock_for_admin_change(self, id: UUID) -> User:
+        """Lock all admins, then the account that one of them is about to change. Raises NotFound.
 
-        The admins are locked together, always in the same order: two who leave at the same time wait for
-        each other, and the second one finds itself alone.
+        Locking all admins in the same order makes sure that of two who are removed concurrently, the second one
+        sees that it is the last.
         """
         self._lock_admins()
         return self.find_locked(id)
 
-    def judge(self, user: User, *, role: Role | None, disabled: bool | None) -> None:
-        """Give an account another role, or bar it; None leaves that as it is. Raises LastAdmin."""
-        leaves = role not in (None, Role.ADMIN) or disabled
-        if leaves:
-            self._keep_an_admin_besides(user.id)
+    def set_role_and_status(self, user: User, *, role: Role | None, disabled: bool | None) -> None:
+        """Change an account's role, or disable or enable it. None keeps the value. Raises LastAdmin."""
+        stops_being_admin = role not in (None, Role.ADMIN) or disabled
+        if stops_being_admin:
+            self._refuse_last_admin(user.id)
         fields = {"role": role, "disabled": disabled}
         self.update(user, {name: value for name, value in fields.items() if value is not None})
 
-    def _keep_an_admin_besides(self, user_id: UUID) -> None:
-        if self._lock_admins() == [user_id]:  # whatever role was read before the lock
+    def _refuse_last_admin(self, user_id: UUID) -> None:
+        if self._lock_admins() == [user_id]:  # don't rely on a role that was read before the lock
             raise LastAdmin
 
     def _lock_admins(self) -> list[UUID]:
@@ -98,9 +101,9 @@ class UserRepository(ResourceRepository[User]):
     def all(self) -> Sequence[User]:
         return self.session.scalars(select(User).order_by(User.username_key)).all()
 
-    def _send(self) -> None:
+    def _flush(self) -> None:
         try:
-            super()._send()
+            super()._flush()
         except AlreadyExists as error:
             if error.field != "username_key":
                 raise
@@ -113,5 +116,5 @@ def _check(username: str) -> None:
 
 
 def key_of(username: str) -> str:
-    """What makes a name unique. Only ASCII has a case here: the Kelvin sign is no k."""
+    """Return the form of a username that must be unique. Only ASCII is folded: the Kelvin sign isn't a k."""
     return username.lower() if username.isascii() else username

@@ -9,10 +9,10 @@ import pytest
 from flask_migrate.cli import db
 
 from app import create_app
-from app.blueprint import openapi
-from app.blueprint.list import BLUEPRINTS
-from app.metrics import Metrics
-from app.security_events import Event
+from app.blueprint import BLUEPRINTS
+from app.events import Event
+from kit.serving.metrics import Metrics
+from kit.web import openapi
 from tests.conftest import NEVER_OPENED, settings_for
 from tools.scaffold.kinds import KINDS
 

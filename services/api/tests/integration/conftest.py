@@ -18,16 +18,20 @@ from flask.testing import FlaskClient, FlaskCliRunner
 from sqlalchemy import URL
 from werkzeug.test import TestResponse
 
-from app import create_app, logs, migrations, server
-from app.authentication import lifetimes, passwords
-from app.blueprint import openapi
+from app import create_app
+from app.authentication import encode, lifetimes, passwords
 from app.config import APP_NAME
 from app.database import db
-from app.jwt_profile import encode
-from app.model.models import Base, Role, User
-from app.model.passwords import Argon2id, PasswordHash, Passwords
-from app.model.session_repository import Origin, SessionRepository
+from app.model.models import Role, User
+from app.model.passwords import Passwords
+from app.model.session_repository import ClientInfo, SessionRepository
 from app.model.user_repository import UserRepository
+from kit.data.base import Base
+from kit.data.migrations import commands as migrations
+from kit.security.hashers import Argon2id, PasswordHash
+from kit.serving import logs, servers
+from kit.serving import waitress_server as server
+from kit.web import openapi
 from tests.conftest import NEVER_OPENED, settings_for
 
 PASSWORD = "correct horse battery staple"
@@ -78,7 +82,7 @@ class People:
 
     def log_in(self, name: str) -> Person:
         with self.app.app_context():
-            user = UserRepository(db.session).named(name)
+            user = UserRepository(db.session).find_by_username(name)
             assert user is not None
             return self._log_in(user)
 
@@ -91,7 +95,9 @@ class People:
 
     def _log_in(self, user: User) -> Person:
         name, id_ = user.username, user.id
-        pair = SessionRepository(db.session).open(id_, Origin("192.0.2.1", "192.0.2.1", "tests"), lifetimes())
+        pair = SessionRepository(db.session).open(
+            id_, ClientInfo("192.0.2.1", "192.0.2.1", "tests"), lifetimes()
+        )
         db.session.commit()
         access, refresh = encode(pair.access), encode(pair.refresh)
         return Person(self.app.test_client(), name, str(id_), access, refresh, str(pair.access.session_id))
@@ -249,7 +255,7 @@ def live(committed_app: Flask, password_hash: PasswordHash) -> Iterator[tuple[st
     """A real server in a thread, its address, and people who have accounts there."""
     committed_app.extensions["stopping"].clear()
     settings = committed_app.extensions["settings"].model_copy(update={"port": 0})
-    running = server.create_server(committed_app, settings, server.listen(settings.host, settings.port))
+    running = server.create_server(committed_app, settings, servers.listen(settings.host, settings.port))
     thread = threading.Thread(target=running.run)
     thread.start()
     yield f"http://127.0.0.1:{running.effective_port}", People(committed_app, password_hash)

@@ -11,10 +11,10 @@ from flask.testing import FlaskClient
 from sqlalchemy import delete, func, select
 
 from app.blueprint.schemas import Account
-from app.clock import now
 from app.database import db
 from app.model.models import Role, Session, Token, User
-from app.model.passwords import Argon2id
+from kit.clock import now
+from kit.security.hashers import Argon2id
 from tests.integration.conftest import PASSWORD, People, Person, bearer, errors, problem
 
 NEW = "a whole new passphrase"

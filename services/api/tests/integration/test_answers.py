@@ -262,7 +262,7 @@ def test_an_abort_tells_no_fact_of_the_domain(app: Flask, status: int, answered:
 def test_a_defect_of_ours_is_logged_by_its_id_and_no_line_of_a_stranger(app: Flask, output: StringIO) -> None:
     app.config["PROPAGATE_EXCEPTIONS"] = False
 
-    with patch("app.blueprint.headers._is_host", side_effect=RuntimeError):
+    with patch("kit.web.headers._is_host", side_effect=RuntimeError):
         response = app.test_client().get("/account/%0Aforged")
 
     app.config["PROPAGATE_EXCEPTIONS"] = None
@@ -274,7 +274,7 @@ def test_a_defect_of_ours_is_logged_by_its_id_and_no_line_of_a_stranger(app: Fla
 def test_a_defect_of_ours_is_told_without_its_inside(app: Flask, ann: Person) -> None:
     app.config["PROPAGATE_EXCEPTIONS"] = False
 
-    with patch("app.authentication.holder", side_effect=RuntimeError("the inside")):
+    with patch("app.authentication.find_user_by_token", side_effect=RuntimeError("the inside")):
         response = ann.get("/account")
 
     app.config["PROPAGATE_EXCEPTIONS"] = None

@@ -9,9 +9,9 @@ import pytest
 import time_machine
 from flask import Flask
 
-from app.clock import now
 from app.database import db
 from app.model.models import Role, User
+from kit.clock import now
 from tests.integration.conftest import People, bearer
 from tests.integration.world import World, authorizations, routes
 

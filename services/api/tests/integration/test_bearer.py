@@ -26,9 +26,9 @@ from pydantic import SecretStr
 from sqlalchemy import event
 
 from app.authentication import ACCESS_TOKEN, Caller
-from app.blueprint.endpoint import endpoint
-from app.clock import now
 from app.database import db
+from kit.clock import now
+from kit.web.endpoint import endpoint
 from tests.conftest import SECRET_KEY
 from tests.integration.conftest import Person, bearer, problem
 
@@ -300,7 +300,7 @@ def test_the_caller_is_read_in_one_statement(app: Flask, ann: Person) -> None:
 
 
 def test_what_the_library_tells_of_the_token_is_true(app: Flask, ann: Person) -> None:
-    @endpoint(needs=ACCESS_TOKEN)
+    @endpoint(auth=ACCESS_TOKEN)
     def look(caller: Caller) -> None:
         assert get_jwt_identity() == ann.id
         assert get_jwt()["sid"] == ann.session_id

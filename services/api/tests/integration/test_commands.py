@@ -11,9 +11,9 @@ from flask import Flask
 from flask.testing import FlaskClient, FlaskCliRunner
 from sqlalchemy import select
 
-from app.clock import now
 from app.database import db
 from app.model.models import Role, Session, Token, User
+from kit.clock import now
 from tests.conftest import NEVER_OPENED, SECRET_KEY
 from tests.integration.conftest import PASSWORD, People, problem
 

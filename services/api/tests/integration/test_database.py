@@ -12,9 +12,11 @@ from psycopg2.extensions import TRANSACTION_STATUS_IDLE
 from sqlalchemy import text
 from sqlalchemy.exc import InternalError
 
-from app import create_app, database
-from app.blueprint.endpoint import endpoint
-from app.database import READ, db
+from app import create_app
+from app.database import db
+from kit.data import postgresql
+from kit.data.database import READ
+from kit.web.endpoint import endpoint
 from tests.conftest import settings_for
 from tests.integration.conftest import PASSWORD, problem
 
@@ -136,8 +138,8 @@ def silent() -> Iterator[SilentServer]:
 def test_a_silent_database_is_asked_once_a_second(
     silent: SilentServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert database.SILENT_SECONDS == 1
-    monkeypatch.setattr(database, "SILENT_SECONDS", 60)  # what follows may take a second
+    assert postgresql.SILENT_SECONDS == 1
+    monkeypatch.setattr(postgresql, "SILENT_SECONDS", 60)  # what follows may take a second
     url = f"postgresql+psycopg2://ann@127.0.0.1:{silent.port}/app_test?sslmode=disable"
     app = create_app(settings_for(url, database_timeout_ms=100))
     app.config["PROPAGATE_EXCEPTIONS"] = False
@@ -153,6 +155,6 @@ def test_a_silent_database_is_asked_once_a_second(
 
     assert len(silent.connections) == 1
     assert client.get("/health/live").status_code == 200
-    monkeypatch.setattr(database, "monotonic", lambda: time.monotonic() + 60)
+    monkeypatch.setattr(postgresql, "monotonic", lambda: time.monotonic() + 60)
     register()
     assert len(silent.connections) == 2

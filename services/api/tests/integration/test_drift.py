@@ -30,11 +30,12 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import IntegrityError
 
-from app import create_app, migrations
-from app.database import MIGRATIONS, db
+from app import create_app
+from app.database import db
 from app.model import models
-from app.model.models import Base, one_of
-from tests.conftest import settings_for
+from kit.data.base import Base, one_of
+from kit.data.migrations import commands as migrations
+from tests.conftest import MIGRATIONS, settings_for
 from tests.integration.test_migrations import empty_url  # noqa: F401
 
 Change = Callable[[Table], object]

@@ -9,9 +9,10 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import URL, make_url, text
 
-from app import create_app, database
+from app import create_app
 from app.database import db
-from tests.conftest import settings_for
+from kit.data import readiness
+from tests.conftest import MIGRATIONS, settings_for
 from tests.integration.conftest import PASSWORD, problem
 
 OK = {"status": "ok", "checks": {"database": "ok", "migrations": "ok"}}
@@ -49,9 +50,9 @@ def test_readiness_tells_whether_the_database_is_migrated(
 
 
 def test_an_older_revision_that_the_code_knows_is_not_ready(app: Flask, client: FlaskClient) -> None:
-    _, known = database.revisions()
+    _, known = readiness.revisions(MIGRATIONS)
 
-    with patch("app.database.revisions", return_value=({"later"}, {*known, "later"})):
+    with patch("kit.data.readiness.revisions", return_value=({"later"}, {*known, "later"})):
         assert problem(client.get("/health/ready")) == (503, "not_ready")
 
 

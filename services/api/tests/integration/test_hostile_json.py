@@ -9,7 +9,7 @@ from werkzeug.test import TestResponse
 
 from app import create_app
 from app.database import db
-from app.model.models import Base
+from kit.data.base import Base
 from tests.conftest import NEVER_OPENED, settings_for
 from tests.hostile_json import Hostile, Taken, corpus
 from tests.integration.conftest import PASSWORD, People, Person, problem

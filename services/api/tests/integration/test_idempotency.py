@@ -1,4 +1,4 @@
-"""Idempotency-Key: a request that is repeated creates once and is answered alike."""
+"""Idempotency-Key: a request that is repeated creates run_idempotently and is answered alike."""
 
 import time
 from collections.abc import Iterator
@@ -12,23 +12,22 @@ from uuid import UUID
 import pytest
 import time_machine
 from flask import Blueprint, Flask
-from pydantic import BaseModel
 from sqlalchemy import URL, MetaData, String, func, select
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from werkzeug.test import TestResponse
 
 from app import create_app
 from app.authentication import ACCESS_TOKEN, Caller
-from app.blueprint.conditional import tagged
-from app.blueprint.endpoint import endpoint
-from app.blueprint.idempotency import RAISES, Resource, once
-from app.blueprint.schemas import Body
-from app.clock import now
 from app.database import db
 from app.exceptions import LastAdmin
-from app.model.models import Answer, Base
-from app.model.passwords import PasswordHash
 from app.model.user_repository import UserRepository
+from kit.clock import now
+from kit.data.base import Base
+from kit.data.stored_responses import StoredResponse
+from kit.security.hashers import PasswordHash
+from kit.web.endpoint import endpoint
+from kit.web.idempotency import IDEMPOTENCY_ERRORS, Created, run_idempotently
+from kit.web.schemas import RequestBody, ResponseBody
 from tests.conftest import settings_for
 from tests.integration.conftest import People, Person, errors, problem
 
@@ -50,12 +49,12 @@ class Note(Notes):
     text: Mapped[str] = mapped_column(String(100))
 
 
-class NewNote(Body):
+class NewNote(RequestBody):
     text: str
     colour: str = "white"
 
 
-class ShownNote(BaseModel):
+class ShownNote(ResponseBody):
     id: int
     text: str
 
@@ -80,7 +79,14 @@ class Desk:
     def blueprint(self) -> Blueprint:
         blueprint = Blueprint("slips", __name__)
         for path in ("/slips", "/other-slips"):
-            view = endpoint(needs=ACCESS_TOKEN, body=NewNote, returns=ShownNote, status=201, raises=RAISES)
+            view = endpoint(
+                auth=ACCESS_TOKEN,
+                body=NewNote,
+                returns=ShownNote,
+                status=201,
+                etag=True,
+                raises=IDEMPOTENCY_ERRORS,
+            )
             blueprint.add_url_rule(path, path[1:], view(self.add), methods=["POST"])
         return blueprint
 
@@ -88,17 +94,17 @@ class Desk:
         """Add a note."""
         if body.text == "farewell":  # the account goes while its own request is under way
             UserRepository(db.session).remove(caller.user.id)
-        return once(caller, body, lambda: self.create(body))
+        return run_idempotently(caller.user.id, body, lambda: self.create(body))
 
-    def create(self, body: NewNote) -> Resource:
+    def create(self, body: NewNote) -> Created:
         note, is_full = Note(text=body.text), self.is_full
         db.session.add(note)
         db.session.flush()
         self.creating.set()
         assert self.go_on.wait(60)
         if is_full:
-            raise LastAdmin  # whatever fact
-        return tagged(ShownNote(id=note.id, text=note.text), Location=f"/slips/{note.id}")
+            raise LastAdmin  # any error
+        return ShownNote(id=note.id, text=note.text), {"Location": f"/slips/{note.id}"}
 
 
 @pytest.fixture(scope="module")
@@ -166,14 +172,14 @@ def test_a_repeated_request_is_answered_alike_and_creates_once(people: People, a
     assert first.headers["Location"] == f"/slips/{first.json['id']}"
     assert "ETag" in first.headers
     assert {str(told(answer)) for answer in again} == {str(told(first))}
-    assert (count(people), count(people, Answer)) == (1, 1)
+    assert (count(people), count(people, StoredResponse)) == (1, 1)
 
 
 def test_without_a_key_each_request_creates(people: People, ann: Person) -> None:
     ids = {add(ann, key=None).json["id"] for _ in range(3)}
 
     assert len(ids) == 3
-    assert (count(people), count(people, Answer)) == (3, 0)
+    assert (count(people), count(people, StoredResponse)) == (3, 0)
 
 
 def test_each_key_creates(people: People, ann: Person) -> None:
@@ -243,11 +249,11 @@ def test_what_is_refused_leaves_the_key_free(people: People, ann: Person) -> Non
 def test_a_creation_that_fails_keeps_nothing(people: People, ann: Person, desk: Desk) -> None:
     desk.is_full = True
     assert problem(add(ann)) == (409, "last_admin")
-    assert (count(people), count(people, Answer)) == (0, 0)
+    assert (count(people), count(people, StoredResponse)) == (0, 0)
 
     desk.is_full = False
     assert add(ann, "buy bread").status_code == 201
-    assert (count(people), count(people, Answer)) == (1, 1)
+    assert (count(people), count(people, StoredResponse)) == (1, 1)
 
 
 @pytest.mark.any_database
@@ -274,7 +280,7 @@ def test_a_key_is_kept_for_a_day(people: People, ann: Person) -> None:
         assert (later.status_code, later.json["text"]) == (201, "buy bread")
         assert told(add(ann, "buy bread")) == told(later)
 
-    assert (count(people), count(people, Answer)) == (2, 1)
+    assert (count(people), count(people, StoredResponse)) == (2, 1)
 
 
 def test_old_answers_are_pruned(people: People, ann: Person, bob: Person) -> None:
@@ -286,10 +292,10 @@ def test_old_answers_are_pruned(people: People, ann: Person, bob: Person) -> Non
 
     with time_machine.travel(begun + timedelta(hours=23), tick=False):
         assert add(people.log_in("ann"), key="new").status_code == 201
-        assert count(people, Answer) == 5
+        assert count(people, StoredResponse) == 5
     with time_machine.travel(begun + timedelta(hours=25), tick=False):
         assert people.app.test_cli_runner().invoke(args=["token", "prune"]).exit_code == 0
-        assert count(people, Answer) == 1
+        assert count(people, StoredResponse) == 1
 
 
 def test_whoever_goes_on_using_keys_prunes_their_own(people: People, ann: Person, bob: Person) -> None:
@@ -301,7 +307,7 @@ def test_whoever_goes_on_using_keys_prunes_their_own(people: People, ann: Person
     with time_machine.travel(begun + timedelta(hours=25), tick=False):
         add(people.log_in("ann"), key="new")
         with people.app.app_context():
-            kept = {(answer.user_id, answer.key) for answer in db.session.scalars(select(Answer))}
+            kept = {(answer.user_id, answer.key) for answer in db.session.scalars(select(StoredResponse))}
 
     assert kept == {(UUID(ann.id), "new"), (UUID(bob.id), KEY)}
 
@@ -312,13 +318,13 @@ def test_an_account_takes_its_answers_with_it(people: People, ann: Person, bob: 
 
     assert ann.delete("/account").status_code == 204
 
-    assert count(people, Answer) == 1
+    assert count(people, StoredResponse) == 1
 
 
 def test_who_is_gone_by_then_is_told_so(people: People, ann: Person) -> None:
     assert problem(add(ann, "farewell")) == (401, "token_revoked")
 
-    assert (count(people), count(people, Answer)) == (0, 0)
+    assert (count(people), count(people, StoredResponse)) == (0, 0)
 
 
 def test_two_at_once_are_answered_alike(people: People, ann: Person, desk: Desk) -> None:
@@ -384,7 +390,7 @@ def test_who_waits_behind_an_answer_that_has_expired_is_told_so_too(
     skip_without_locks_of_rows(database_url)
     add(ann)
     with people.app.app_context():
-        db.session.execute(Answer.__table__.update().values(expires_at=now()))  # type: ignore[attr-defined]
+        db.session.execute(StoredResponse.__table__.update().values(expires_at=now()))  # type: ignore[attr-defined]
         db.session.commit()
     desk.hold()
 

@@ -18,13 +18,13 @@ from sqlalchemy.exc import OperationalError
 from werkzeug.test import TestResponse
 
 from app import create_app
-from app.clock import now
 from app.config import Settings
 from app.database import db
-from app.exceptions import Overloaded
-from app.model.attempt_repository import ENTRY, TIME, AttemptRepository, Count, key
-from app.model.models import Attempts, Session
-from app.model.passwords import Argon2id
+from app.model.models import Session
+from kit.clock import now
+from kit.data.attempts import ENTRY, TIME, AttemptRepository, Attempts, Count, key
+from kit.errors import Overloaded
+from kit.security.hashers import Argon2id
 from tests import http
 from tests.conftest import NEVER_OPENED, settings_for
 from tests.integration.conftest import PASSWORD, People, Person, bearer, problem
@@ -398,7 +398,7 @@ def test_rows_are_locked_in_one_order_whatever_order_they_are_named_in(committed
     def count_both() -> None:
         with committed_app.app_context():
             attempts = AttemptRepository(db.session)
-            attempts.take_back(attempts.reserve([high, low]))
+            attempts.cancel(attempts.reserve([high, low]))
             db.session.commit()
 
     with committed_app.app_context(), ThreadPoolExecutor(1) as pool:

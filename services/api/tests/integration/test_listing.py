@@ -27,9 +27,10 @@ from sqlalchemy.ext.hybrid import hybrid_property
 from sqlalchemy.orm import DeclarativeBase, Mapped, column_property, mapped_column
 
 from app.database import db
-from app.exceptions import NoSuchPlace
-from app.model.listing import Page, filtered, read_page
-from app.model.models import NAMING, UtcDateTime
+from kit.data.base import NAMING
+from kit.data.column_types import UtcDateTime
+from kit.data.keyset import Page, filtered, read_page
+from kit.errors import InvalidCursor
 
 MANY = 20_000
 
@@ -111,9 +112,9 @@ def pages(sort: str, limit: int) -> Iterator[list[Book]]:
     while True:
         found = page(sort, limit, after)
         yield found.rows
-        if found.next is None:
+        if found.next_values is None:
             return
-        after = json.loads(json.dumps(found.next))
+        after = json.loads(json.dumps(found.next_values))
 
 
 def in_order(books: Sequence[Book], sort: str) -> list[Book]:
@@ -255,9 +256,9 @@ def test_rows_that_come_and_go_move_no_other(shelf: Connection, sort: str) -> No
     for number in range(1, 40, 2):  # at each page one comes, and the row behind which the next begins goes
         read = page(sort, 2, after)
         found += [row.id.int for row in read.rows]
-        if read.next is None:
+        if read.next_values is None:
             break
-        after = read.next
+        after = read.next_values
         if (last := read.rows[-1]).id.int % 8 == 0:
             db.session.execute(delete(Book).where(Book.id == last.id))
         put(book(number, number % 5, year(number)))
@@ -269,8 +270,8 @@ def test_rows_that_come_and_go_move_no_other(shelf: Connection, sort: str) -> No
 def test_a_row_beyond_the_limit_makes_a_next_page_and_none_does_not(shelf: Connection) -> None:
     assert page("rank", 3) == ([], "rank", None)
     put(*[book(number, number) for number in range(3)])
-    assert (len(page("rank", 3).rows), page("rank", 3).next) == (3, None)
-    assert (len(page("rank", 2).rows), page("rank", 2).next) == (2, [1, str(UUID(int=1))])
+    assert (len(page("rank", 3).rows), page("rank", 3).next_values) == (3, None)
+    assert (len(page("rank", 2).rows), page("rank", 2).next_values) == (2, [1, str(UUID(int=1))])
     assert page("rank", 2, [2, str(UUID(int=2))]) == ([], "rank", None)
 
 
@@ -292,7 +293,7 @@ def test_a_place_of_other_columns_is_none(shelf: Connection, place: list[Any]) -
     """A cursor that was signed before a column got another type."""
     put(book(1))
 
-    with pytest.raises(NoSuchPlace):
+    with pytest.raises(InvalidCursor):
         page("rank", 1, place)
 
 

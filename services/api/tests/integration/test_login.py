@@ -11,10 +11,10 @@ from flask.testing import FlaskClient
 from sqlalchemy import func, select
 from werkzeug.test import TestResponse
 
-from app.clock import now
 from app.database import db
 from app.model.models import Session, Token, User
-from app.model.passwords import Argon2id, Scrypt
+from kit.clock import now
+from kit.security.hashers import Argon2id, Scrypt
 from tests.conftest import SECRET_KEY
 from tests.integration.conftest import PASSWORD, People, bearer, errors, problem
 

@@ -13,9 +13,10 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import URL, text
 
-from app import create_app, logs
+from app import create_app
 from app.database import db
-from app.model.passwords import Argon2id, PasswordHash
+from kit.security.hashers import Argon2id, PasswordHash
+from kit.serving import logs
 from tests import http
 from tests.conftest import settings_for
 from tests.integration.conftest import PASSWORD, People, Person, bearer
@@ -217,7 +218,7 @@ def test_text_is_for_people() -> None:
 def test_production_logs_json(app: Flask, env: str, given: str | None, form: str) -> None:
     settings = app.extensions["settings"].model_copy(update={"flask_env": env, "log_format": given})
 
-    with patch("app.logs.set_up") as set_up:
+    with patch("kit.serving.logs.set_up") as set_up:
         logs.init_app(Flask("other"), settings)
 
     set_up.assert_called_once_with(form, "INFO")

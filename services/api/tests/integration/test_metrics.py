@@ -11,11 +11,13 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import URL
 
-from app import create_app, server
-from app.blueprint import openapi
+from app import create_app
 from app.config import VERSION
 from app.database import db
-from app.lifecycle import measure_queue, queue_length
+from kit.serving import servers
+from kit.serving import waitress_server as server
+from kit.serving.lifecycle import measure_queue, queue_length
+from kit.web import openapi
 from tests import http
 from tests.conftest import NEVER_OPENED, settings_for
 from tests.integration.conftest import PASSWORD, errors, problem
@@ -88,7 +90,7 @@ def test_pool_and_queue_are_told_as_they_are(database_url: URL) -> None:
 
 def test_waitress_tells_how_many_requests_wait(committed_app: Flask) -> None:
     settings = committed_app.extensions["settings"].model_copy(update={"port": 0})
-    running = server.create_server(committed_app, settings, server.listen(settings.host, settings.port))
+    running = server.create_server(committed_app, settings, servers.listen(settings.host, settings.port))
     running.task_dispatcher.shutdown()  # nobody takes what waits
 
     running.task_dispatcher.queue.extend([object(), object()])

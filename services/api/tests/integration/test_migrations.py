@@ -9,7 +9,6 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from unittest.mock import patch
 
 import flask_migrate
 import pytest
@@ -17,9 +16,11 @@ from alembic.script import ScriptDirectory
 from flask import Flask
 from sqlalchemy import URL, create_engine, inspect, text
 
-from app import create_app, database, migrations
-from app.database import MIGRATIONS, db
-from tests.conftest import SECRET_KEY, settings_for
+from app import create_app
+from app.database import db
+from kit.data import readiness
+from kit.data.migrations import commands as migrations
+from tests.conftest import MIGRATIONS, SECRET_KEY, settings_for
 from tests.integration.conftest import People
 
 API = Path(__file__).parent.parent.parent
@@ -157,8 +158,7 @@ def test_a_migration_may_write_its_revision_in_any_way(tmp_path: Path) -> None:
     head = ScriptDirectory(str(folder)).get_current_head()
     (folder / "versions" / "mine.py").write_text(f"revision, down_revision = 'mine', {head!r}\n")
 
-    with patch("app.database.MIGRATIONS", folder):
-        heads, known = database.revisions.__wrapped__()
+    heads, known = readiness.revisions(folder)
 
     assert heads == {"mine"}
     assert head in known

@@ -15,8 +15,8 @@ from referencing import Registry, Resource
 from werkzeug.test import TestResponse
 
 from app import create_app
-from app.blueprint import openapi
 from app.model.models import Role
+from kit.web import openapi
 from tests.conftest import NEVER_OPENED, settings_for
 from tests.integration.conftest import PASSWORD, People, Person, bearer
 from tests.integration.test_server import Live, exchange

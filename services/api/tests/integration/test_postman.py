@@ -8,13 +8,12 @@ from typing import Any
 
 import pytest
 from flask import Blueprint, Flask
-from pydantic import BaseModel
 
 from app import create_app
 from app.authentication import ACCESS_TOKEN, Caller
-from app.blueprint import openapi
-from app.blueprint.endpoint import endpoint
-from app.blueprint.schemas import Body, example
+from kit.web import openapi
+from kit.web.endpoint import endpoint
+from kit.web.schemas import RequestBody, ResponseBody, example
 from tests.conftest import NEVER_OPENED, settings_for
 from tools.client_files import http_file, postman
 from tools.client_files.steps import TOUR
@@ -24,13 +23,13 @@ COMMITTED = Path(__file__).parents[4] / "postman"
 NAME = "flask-api.postman_{}.json"
 
 
-class NewNote(Body):
+class NewNote(RequestBody):
     model_config = example(text="buy milk")
 
     text: str
 
 
-class Note(BaseModel):
+class Note(ResponseBody):
     text: str
 
 
@@ -43,7 +42,7 @@ def app_with_notes() -> Flask:
     blueprint = Blueprint("slips", __name__, url_prefix="/slips")
 
     @blueprint.post("")
-    @endpoint(needs=ACCESS_TOKEN, body=NewNote, returns=Note, status=201)
+    @endpoint(auth=ACCESS_TOKEN, body=NewNote, returns=Note, status=201)
     def add(caller: Caller, body: NewNote) -> Note:
         """Add a note."""
         return Note(text=body.text)

@@ -14,8 +14,8 @@ from werkzeug.test import TestResponse
 
 from app.database import db
 from app.exceptions import UsernameRefused, UsernameTaken
-from app.model.passwords import PasswordHash
 from app.model.user_repository import UserRepository
+from kit.security.hashers import PasswordHash
 from tests.examples import examples
 from tests.integration.conftest import Person, documented_paths, problem
 from tools.client_files.steps import NOBODYS
@@ -284,8 +284,8 @@ def test_names_that_differ_in_case_alone_are_one(
     with app.app_context():
         users = UserRepository(db.session)
         users.register(name, password_hash)
-        found = getattr(users.named(other), "username", None)
-        stranger_found = users.named(stranger) is not None
+        found = getattr(users.find_by_username(other), "username", None)
+        stranger_found = users.find_by_username(stranger) is not None
         with pytest.raises(UsernameTaken):
             users.register(other, password_hash)
         db.session.rollback()

@@ -16,8 +16,8 @@ from sqlalchemy import func, select
 from app.database import db
 from app.exceptions import LastAdmin
 from app.model.models import Role, Session, Token, User
-from app.model.passwords import PasswordHash
 from app.model.user_repository import UserRepository
+from kit.security.hashers import PasswordHash
 from tests import http
 from tests.integration.conftest import PASSWORD, People, Person, bearer
 
@@ -155,7 +155,7 @@ def test_of_two_last_admins_who_leave_at_once_one_stays(
 
     def remove(name: str) -> None:
         users = UserRepository(db.session)
-        users.remove(cast("User", users.named(name)).id)
+        users.remove(cast("User", users.find_by_username(name)).id)
 
     def leave_second() -> None:
         with committed_app.app_context():

@@ -10,9 +10,9 @@ from flask.testing import FlaskClient
 from sqlalchemy import delete, select
 from werkzeug.test import TestResponse
 
-from app.clock import now
 from app.database import db
 from app.model.models import Session, Token
+from kit.clock import now
 from tests.integration.conftest import People, Person, bearer, problem
 
 

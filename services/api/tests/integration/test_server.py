@@ -22,9 +22,10 @@ import pytest
 from flask import Flask
 from sqlalchemy import URL, select
 
-from app import server
 from app.database import db
 from app.model.models import User
+from kit.serving import servers
+from kit.serving import waitress_server as server
 from tests import http
 from tests.conftest import SECRET_KEY
 from tests.integration.conftest import PASSWORD, People
@@ -336,7 +337,7 @@ def test_an_answer_in_parts_is_sent_as_it_is_made(
         assert b"".join(parts) == b"two"
 
 
-@pytest.mark.parametrize("size", [1, server.AT_ONCE - 1, server.AT_ONCE, 5_000_000])
+@pytest.mark.parametrize("size", [1, server.INLINE_SEND_BYTES - 1, server.INLINE_SEND_BYTES, 5_000_000])
 def test_an_answer_of_any_length_arrives_and_the_connection_stays(
     live: Live, committed_app: Flask, monkeypatch: pytest.MonkeyPatch, size: int
 ) -> None:
@@ -356,7 +357,7 @@ def test_an_answer_of_any_length_arrives_and_the_connection_stays(
 @pytest.mark.parametrize("host", ["127.0.0.1", "*"])
 def test_the_server_listens_where_it_is_told(committed_app: Flask, host: str) -> None:
     settings = committed_app.extensions["settings"].model_copy(update={"host": host, "port": 0})
-    running = server.create_server(committed_app, settings, server.listen(settings.host, settings.port))
+    running = server.create_server(committed_app, settings, servers.listen(settings.host, settings.port))
     thread = threading.Thread(target=running.run)
     thread.start()
 

@@ -16,7 +16,8 @@ import pytest
 from flask import Flask
 from sqlalchemy import URL, text
 
-from app.database import bulk_copy, db
+from app.database import db
+from kit.data.bulk_copy import bulk_copy
 from tests import http
 from tests.integration.test_server import GUNICORN, Process
 from tests.waiting import wait_until

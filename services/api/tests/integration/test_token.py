@@ -6,7 +6,7 @@ from uuid import uuid4
 import pytest
 import time_machine
 
-from app.clock import now
+from kit.clock import now
 from tests.integration.conftest import People, Person, bearer, errors, problem
 
 

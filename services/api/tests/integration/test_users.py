@@ -14,14 +14,15 @@ from flask.testing import FlaskClient
 from sqlalchemy import text
 from werkzeug.test import TestResponse
 
-from app.blueprint.paging import listed
 from app.blueprint.schemas import UserAccount, UserAccountList
 from app.database import db
-from app.exceptions import AlreadyExists, LastAdmin
-from app.model.listing import Page
+from app.exceptions import LastAdmin
 from app.model.models import Role, User
-from app.model.passwords import Argon2id, PasswordHash
 from app.model.user_repository import UserRepository
+from kit.data.keyset import Page
+from kit.errors import AlreadyExists
+from kit.security.hashers import Argon2id, PasswordHash
+from kit.web.pagination import page_response
 from tests.integration.conftest import PASSWORD, People, Person, bearer, errors, problem
 
 LAST = (409, "last_admin")
@@ -91,7 +92,7 @@ def test_the_list_is_sorted_and_filtered(people: People, root: Person) -> None:
     for name in ("ann", "bob", "cat"):
         people.register(name)
     with people.app.app_context():
-        bob = UserRepository(db.session).named("bob")
+        bob = UserRepository(db.session).find_by_username("bob")
         assert bob
         bob.disabled = True
         db.session.commit()
@@ -160,7 +161,7 @@ def test_the_list_is_stable_while_accounts_come_and_go(people: People, root: Per
     with people.app.app_context():
         users = UserRepository(db.session)
         for name in ("ann", "bob"):  # the latter is where the next page begins
-            user = users.named(name)
+            user = users.find_by_username(name)
             assert user
             users.remove(user.id)
         db.session.commit()
@@ -217,7 +218,7 @@ def of_another_list(app: Flask) -> str:
     """Return a cursor that differs from one of the accounts' by the list alone."""
     page = Page[User]([], "-created_at", ["2026-11-22T08:45:28+00:00", str(uuid4())])
     with app.test_request_context("/auth/token"):
-        answer, _ = listed(UserAccountList, page, UserAccount.of)
+        answer, _ = page_response(UserAccountList, page, UserAccount.of)
     assert answer.next_cursor
     return answer.next_cursor
 
@@ -473,8 +474,8 @@ def test_of_two_admins_who_judge_each_other_at_once_one_stays(
 
     with committed_app.app_context(), ThreadPoolExecutor(1) as pool:
         users = UserRepository(db.session)
-        users.judge(
-            users.find_to_judge(UUID(bob.id)),
+        users.set_role_and_status(
+            users.lock_for_admin_change(UUID(bob.id)),
             role=Role.USER if adverse == "demoted" else None,
             disabled=adverse == "disabled" or None,
         )
@@ -533,10 +534,10 @@ def test_the_last_admin_keeps_that_role_whatever_other_roles_there_are(app: Flas
 
     with app.app_context():
         users = UserRepository(db.session)
-        user = users.find_to_judge(UUID(root.id))
+        user = users.lock_for_admin_change(UUID(root.id))
 
         with pytest.raises(LastAdmin):
-            users.judge(user, role=cast("Role", "astronaut"), disabled=None)
+            users.set_role_and_status(user, role=cast("Role", "astronaut"), disabled=None)
 
 
 def test_a_unique_column_besides_the_name_is_not_reported_as_the_name(app: Flask) -> None:

@@ -14,9 +14,10 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from app.blueprint.schemas import UserAccountChange
 from app.database import db
-from app.exceptions import AlreadyExists, NoSuchReference, StillReferenced, TokenRevoked, ValueRefused
-from app.model.models import NAMING, Role, User
-from app.model.violations import domain_error
+from app.model.models import Role, User
+from kit.data.base import NAMING
+from kit.data.violations import domain_error
+from kit.errors import AlreadyExists, StillReferenced, TokenRevoked, UnknownReference, ValueRefused
 from tests.integration.conftest import People, Person, errors, problem
 
 
@@ -89,7 +90,7 @@ def refused_row(row: Any) -> Any:
         ({"legs": 1000}, ValueRefused, ""),
         ({"kind": "bird"}, ValueRefused, "kind"),
         ({"name": None}, ValueRefused, "name"),
-        ({"pen_id": UUID(int=1)}, NoSuchReference, "pen_id"),
+        ({"pen_id": UUID(int=1)}, UnknownReference, "pen_id"),
     ],
 )
 def test_a_violation_names_its_field(

@@ -8,9 +8,10 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from app import create_app
-from app.database import READ, db, reason_of
+from app.database import db
+from kit.data.database import READ, reason_of
 
-AT_ONCE = 8  # as many as PgBouncer lends
+INLINE_SEND_BYTES = 8  # as many as PgBouncer lends
 SETTINGS = {
     "statement_timeout": "2s",
     "lock_timeout": "1500ms",
@@ -48,7 +49,7 @@ with app.app_context():
         seconds = time.monotonic() - begun
         sys.stdout.write(f"{engine or 'write'}: the database ended a statement after {seconds:.1f} s\n")
 
-with ThreadPoolExecutor(AT_ONCE) as pool:
-    answers = set().union(*pool.map(read_and_write, range(AT_ONCE)))
+with ThreadPoolExecutor(INLINE_SEND_BYTES) as pool:
+    answers = set().union(*pool.map(read_and_write, range(INLINE_SEND_BYTES)))
 assert answers == {(READ, "cannot execute DELETE in a read-only transaction"), (None, "done")}, answers
 sys.stdout.write("what only reads was refused to write, and what writes was not, by turns\n")

@@ -10,7 +10,8 @@ from secrets import token_hex, token_urlsafe
 import pytest
 
 from app import config
-from app.config import InvalidSettings, Settings
+from app.config import Settings
+from kit.settings import InvalidSettings
 
 REPOSITORY = Path(__file__).parents[4]
 KEY = token_urlsafe(32)
@@ -206,19 +207,21 @@ def unwritable(path: Path) -> Path:
 def test_a_sqlite_file_that_cannot_be_used_stops_the_start(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, relative: bool
 ) -> None:
-    monkeypatch.setattr(config, "INSTANCE", tmp_path)
+    monkeypatch.setattr(config.Settings, "folder", tmp_path)
+    instance = tmp_path / "instance"
+    instance.mkdir()
 
     def fault(name: str) -> str:
-        url = f"sqlite:///{name}" if relative else f"sqlite:///{tmp_path / name}"
+        url = f"sqlite:///{name}" if relative else f"sqlite:///{instance / name}"
         return wrong(monkeypatch, DATABASE_URL=url, SECRET_KEY=KEY)
 
-    (tmp_path / "text").write_text("This is no database, but much longer than the header of one." * 9)
-    (tmp_path / "directory").mkdir()
+    (instance / "text").write_text("This is no database, but much longer than the header of one." * 9)
+    (instance / "directory").mkdir()
 
-    assert f"DATABASE_URL: the folder {tmp_path / 'no'} doesn't exist" in fault("no/app.db")
-    assert f"DATABASE_URL: {tmp_path / 'text'} can't be opened (file is not a database)" in fault("text")
-    assert f"DATABASE_URL: {tmp_path / 'directory'} can't be opened" in fault("directory")
-    assert f"DATABASE_URL: the folder {tmp_path / 'text'} doesn't exist" in fault("text/app.db")
+    assert f"DATABASE_URL: the folder {instance / 'no'} doesn't exist" in fault("no/app.db")
+    assert f"DATABASE_URL: {instance / 'text'} can't be opened (file is not a database)" in fault("text")
+    assert f"DATABASE_URL: {instance / 'directory'} can't be opened" in fault("directory")
+    assert f"DATABASE_URL: the folder {instance / 'text'} doesn't exist" in fault("text/app.db")
 
 
 def test_a_sqlite_file_that_may_not_be_written_stops_the_start(
@@ -395,7 +398,7 @@ def test_a_limit_is_a_number_and_a_time(
 
 
 def test_development_needs_no_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(config, "INSTANCE", tmp_path / "instance")
+    monkeypatch.setattr(config.Settings, "folder", tmp_path)
 
     first = load(monkeypatch, FLASK_ENV="development")
     again = load(monkeypatch, FLASK_ENV="development")
@@ -407,13 +410,13 @@ def test_development_needs_no_settings(monkeypatch: pytest.MonkeyPatch, tmp_path
 
 def test_a_key_that_cannot_be_kept_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    monkeypatch.setattr(config, "INSTANCE", tmp_path / "file" / "instance")
+    monkeypatch.setattr(config.Settings, "folder", tmp_path / "file")
 
-    assert "SECRET_KEY: none can be kept" in wrong(monkeypatch, FLASK_ENV="development")
+    assert "SECRET_KEY: can't be stored" in wrong(monkeypatch, FLASK_ENV="development")
 
 
 def test_production_makes_up_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(config, "INSTANCE", tmp_path / "instance")
+    monkeypatch.setattr(config.Settings, "folder", tmp_path)
 
     message = wrong(monkeypatch, FLASK_ENV="production")
 

@@ -7,7 +7,7 @@ import pytest
 
 from app import create_app
 from app.config import Settings
-from app.deployment_check import check
+from kit.security.deployment_check import check
 
 KEY = token_hex(32)
 STRONG: dict[str, Any] = {
@@ -100,5 +100,5 @@ def test_the_command_tells_what_is_weak_and_fails() -> None:
     assert strong.output.startswith("note: RATE_LIMIT is off")
     assert refused.exit_code == 1
     assert refused.output.startswith("weak: SECRET_KEY does not look random.")
-    assert "1 of the settings" in refused.output
+    assert "1 settings are too weak" in refused.output
     assert "for anyone to read" not in refused.output

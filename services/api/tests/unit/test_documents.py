@@ -6,11 +6,15 @@ from pathlib import Path
 import pytest
 
 from app import exceptions
-from app.blueprint.handlers import PROBLEMS, Problem
+from app.blueprint import handlers
 from app.config import VERSION, Settings
-from app.exceptions import DomainError, UserNotFound
+from kit import errors
+from kit.errors import DomainError
+from kit.web import errors as web_errors
+from kit.web.problems import KIT_PROBLEMS, ProblemType, find_problem
 from tests.conftest import NEVER_OPENED, SECRET_KEY
 
+PROBLEMS = (*KIT_PROBLEMS, *handlers.PROBLEMS)
 REPOSITORY = Path(__file__).parents[4]
 
 
@@ -21,7 +25,7 @@ def test_the_version_is_the_newest_of_the_changelog() -> None:
 
 
 @pytest.mark.parametrize("problem", PROBLEMS, ids=lambda problem: str(problem.code))
-def test_every_problem_has_its_words(problem: Problem) -> None:
+def test_every_problem_has_its_words(problem: ProblemType) -> None:
     for words in (problem.title, problem.meaning, problem.advice):
         assert words[0].isupper()
     assert problem.meaning.endswith(".")
@@ -29,24 +33,28 @@ def test_every_problem_has_its_words(problem: Problem) -> None:
 
 def test_every_problem_is_one_of_its_own() -> None:
     codes = [problem.code for problem in PROBLEMS]
-    facts = [fact for problem in PROBLEMS for fact in problem.facts]
+    of_all = [error for problem in PROBLEMS for error in problem.errors]
 
     assert len(codes) == len(set(codes))
-    assert len(facts) == len(set(facts))
+    assert len(of_all) == len(set(of_all))
 
 
-ALL_FACTS = [
-    each for each in vars(exceptions).values() if isinstance(each, type) and issubclass(each, DomainError)
+ALL_ERRORS = [
+    each
+    for module in (errors, web_errors, exceptions)
+    for each in vars(module).values()
+    if isinstance(each, type) and issubclass(each, DomainError)
 ]
-ONLY_COMMANDS = {DomainError, UserNotFound}
+ONLY_COMMANDS = {DomainError, exceptions.UserNotFound}
 
 
 @pytest.mark.parametrize(
-    "fact", [fact for fact in ALL_FACTS if fact not in ONLY_COMMANDS], ids=lambda fact: str(fact.__name__)
+    "error", sorted(set(ALL_ERRORS) - ONLY_COMMANDS, key=str), ids=lambda each: each.__name__
 )
-def test_every_fact_of_the_domain_is_answered_as_a_problem(fact: type[DomainError]) -> None:
-    answered = [problem.code for problem in PROBLEMS if issubclass(fact, problem.facts)]
-    assert answered, f"Add a row for {fact.__name__} to PROBLEMS in app/blueprint/handlers.py"
+def test_every_error_is_answered_as_a_problem(error: type[DomainError]) -> None:
+    assert find_problem(PROBLEMS, error), (
+        f"Add a line for {error.__name__} to PROBLEMS in app/blueprint/handlers.py"
+    )
 
 
 def test_the_example_has_the_defaults_of_the_settings() -> None:

@@ -11,13 +11,13 @@ from sqlalchemy.ext.hybrid import hybrid_property
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app import create_app
-from app.authentication import Need
-from app.blueprint import openapi
-from app.blueprint.endpoint import endpoint
-from app.blueprint.schemas import ABSENT, PageQuery, sortable
-from app.exceptions import DomainError, NotFound
-from app.model.list import METADATA
-from app.model.models import Base, Reason, Session, Token
+from app.model.models import Reason, Session, Token
+from kit.data.base import Base
+from kit.errors import DomainError, NotFound
+from kit.web import openapi
+from kit.web.endpoint import AuthRequirement, BearerScheme, endpoint
+from kit.web.pagination import PageQuery, sortable
+from kit.web.schemas import UNSET
 from tests.conftest import NEVER_OPENED, settings_for
 
 
@@ -45,13 +45,14 @@ def app_with(**declaration: Any) -> Flask:
 
 
 def test_a_need_of_ones_own_is_documented() -> None:
-    moderator = Need(lambda: None, (NotFound,))
+    moderator = AuthRequirement(lambda: None, (NotFound,), BearerScheme("api_key", "An API key."))
 
-    document = openapi.build(app_with(needs=moderator))
+    document = openapi.build(app_with(auth=moderator))
 
     operation = document["paths"]["/mine"]["get"]
-    assert operation["security"] == [{"access_token": []}]
+    assert operation["security"] == [{"api_key": []}]
     assert "404" in operation["responses"]
+    assert document["components"]["securitySchemes"]["api_key"]["description"] == "An API key."
 
 
 def test_an_error_has_the_problem_of_its_parent() -> None:
@@ -65,14 +66,10 @@ def test_an_error_has_the_problem_of_its_parent() -> None:
     [
         ({"raises": [OutOfStock]}, r"view declares raises=\[OutOfStock\].*app/blueprint/handlers.py"),
         (
-            {"needs": Need(lambda: None, (OutOfStock,))},
+            {"auth": AuthRequirement(lambda: None, (OutOfStock,), BearerScheme("api_key", "An API key."))},
             r"view declares raises=\[OutOfStock\].*app/blueprint/handlers.py",
         ),
-        ({"headers": ["X-Mine"]}, r"view declares headers=\['X-Mine'\].*app/blueprint/openapi.py"),
-        (
-            {"needs": Need(lambda: None, (), scheme="api_key")},
-            "view needs the security scheme 'api_key'.*app/blueprint/openapi.py",
-        ),
+        ({"headers": ["X-Mine"]}, r"view declares headers=\['X-Mine'\].*app/blueprint/__init__.py"),
     ],
 )
 def test_a_declaration_that_nothing_knows_is_refused(declaration: dict[str, Any], message: str) -> None:
@@ -87,7 +84,7 @@ def test_the_declarations_are_checked_at_the_start(monkeypatch: pytest.MonkeyPat
 
     blueprint = Blueprint("mine", __name__)
     blueprint.get("/mine")(view)
-    monkeypatch.setattr("app.BLUEPRINTS", (blueprint,))
+    monkeypatch.setattr("app.blueprint.BLUEPRINTS", (blueprint,))
 
     with pytest.raises(TypeError, match="X-Mine"):
         create_app(settings_for(NEVER_OPENED))
@@ -115,7 +112,7 @@ class Plant(Base):
         return func.f(self.height)
 
 
-METADATA.remove(Plant.__table__)  # type: ignore[arg-type]  # the app has no such table
+Base.metadata.remove(Plant.__table__)  # type: ignore[arg-type]  # the app has no such table
 
 
 def query(sort: str, **fields: Any) -> type[PageQuery]:
@@ -128,7 +125,7 @@ def query(sort: str, **fields: Any) -> type[PageQuery]:
 
 def test_a_list_is_sorted_and_filtered_by_columns_and_computed_columns() -> None:
     assert query("height")
-    assert query("size", size__gte=ABSENT, name=ABSENT, name__contains=ABSENT)
+    assert query("size", size__gte=UNSET, name=UNSET, name__contains=UNSET)
 
 
 @pytest.mark.parametrize(
@@ -137,13 +134,13 @@ def test_a_list_is_sorted_and_filtered_by_columns_and_computed_columns() -> None
         (lambda: query("colour"), "Plant.colour doesn't exist"),
         (lambda: query("label"), "Plant.label isn't a column.*hybrid_property"),
         (lambda: query("unknown"), "SQL type of Plant.unknown.*type_coerce"),
-        (lambda: query("size", q=ABSENT), "Plant.q doesn't exist"),
-        (lambda: query("size", size__contains=ABSENT), "Plant.size can't be filtered by 'contains'.*gte"),
+        (lambda: query("size", q=UNSET), "Plant.q doesn't exist"),
+        (lambda: query("size", size__contains=UNSET), "Plant.size can't be filtered by 'contains'.*gte"),
         (
-            lambda: query("size", green__gte=ABSENT),
+            lambda: query("size", green__gte=UNSET),
             "Plant.green can't be filtered by 'gte'.*none but equality",
         ),
-        (lambda: query("size", name__like=ABSENT), "Plant.name can't be filtered by 'like'.*contains"),
+        (lambda: query("size", name__like=UNSET), "Plant.name can't be filtered by 'like'.*contains"),
     ],
 )
 def test_a_query_that_no_column_serves_is_refused(make: Callable[[], object], message: str) -> None:
@@ -169,8 +166,8 @@ def test_a_check_constraint_that_would_go_wrong_is_refused(
     columns = {"height": mapped_column(Integer), "name": mapped_column(String(9)), "__table_args__": (check,)}
     with pytest.raises(TypeError, match=message):
         type(name, (Base,), columns | {"__tablename__": name.lower(), "__module__": __name__})
-    if (table := METADATA.tables.get(name.lower())) is not None:
-        METADATA.remove(table)
+    if (table := Base.metadata.tables.get(name.lower())) is not None:
+        Base.metadata.remove(table)
 
 
 def test_an_enum_column_is_refused() -> None:
@@ -183,7 +180,7 @@ def test_an_enum_column_is_refused() -> None:
             (Base,),
             {"__tablename__": "flowers", "colour": mapped_column(Enum(Colour)), "__module__": __name__},
         )
-    METADATA.remove(METADATA.tables["flowers"])
+    Base.metadata.remove(Base.metadata.tables["flowers"])
 
 
 def test_an_abstract_model_has_no_columns_to_refuse() -> None:
@@ -194,7 +191,7 @@ def enum_columns() -> list[Any]:
     """Return each column that holds the values of an enum, with the enum."""
     found = [
         (table.columns[each.info["columns"][0]], each.info["values"])
-        for table in METADATA.tables.values()
+        for table in Base.metadata.tables.values()
         for each in table.constraints
         if "values" in each.info
     ]

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from app.forwarded import Forwarded, network_of
+from kit.web.proxies import TrustedProxyMiddleware, network_of
 
 TRUSTED = tuple(ip_network(each) for each in ("10.0.0.0/8", "192.0.2.1/32", "fd00::/8"))
 
@@ -14,7 +14,7 @@ def seen(peer: str, trusted: Any = TRUSTED, **headers: str) -> tuple[str, str]:
     """Return the address and scheme that the app sees."""
     environ = {"REMOTE_ADDR": peer, "wsgi.url_scheme": "http"}
     environ |= {f"HTTP_X_FORWARDED_{name.upper()}": value for name, value in headers.items()}
-    Forwarded(lambda *_: [], trusted)(environ, None)
+    TrustedProxyMiddleware(lambda *_: [], trusted)(environ, None)
     return environ["REMOTE_ADDR"], environ["wsgi.url_scheme"]
 
 

@@ -10,7 +10,7 @@ from threading import Thread
 
 import pytest
 
-SCRIPT = Path(__file__).parents[2] / "app" / "healthcheck.py"
+SCRIPT = Path(__file__).parents[2] / "kit" / "serving" / "healthcheck.py"
 
 
 class Api(HTTPServer):

@@ -8,7 +8,7 @@ from flask import Blueprint, Flask, flash, get_flashed_messages, session
 from flask.views import MethodView, View
 
 from app import create_app
-from app.blueprint.endpoint import endpoint
+from kit.web.endpoint import endpoint
 from tests.conftest import NEVER_OPENED, settings_for
 
 PLAIN_DEF = "Write a plain `def`"

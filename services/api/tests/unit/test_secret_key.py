@@ -5,9 +5,9 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from app.secret_key import make_secret_key
+from kit.secret_key import make_secret_key
 
-SCRIPT = Path(__file__).parents[2] / "app" / "secret_key.py"
+SCRIPT = Path(__file__).parents[2] / "kit" / "secret_key.py"
 
 
 def make(file: Path) -> subprocess.CompletedProcess[str]:

@@ -10,8 +10,10 @@ from sqlalchemy.orm import Mapped, Session, column_property, mapped_column, rela
 from sqlalchemy.orm.exc import UnmappedInstanceError
 
 from app.blueprint import schemas
-from app.model.models import Base, User
-from app.model.snapshot import columns_of, snapshot
+from app.model.models import User
+from kit.data.base import Base
+from kit.data.snapshot import columns_of, snapshot
+from kit.web.schemas import ResponseBody
 
 
 class Named:
@@ -110,7 +112,7 @@ def test_every_column_of_a_user_is_in_its_snapshot() -> None:
 
 @pytest.mark.parametrize("schema", [schemas.Account, schemas.UserAccount])
 def test_each_field_of_an_account_is_a_column_or_a_property_of_user(
-    schema: type[schemas.StoredAnswer],
+    schema: type[ResponseBody],
 ) -> None:
     missing = [
         name for name in schema.model_fields if name not in columns_of(User) and not hasattr(User, name)

@@ -4,7 +4,7 @@ from math import inf
 
 import pytest
 
-from app import strict_json
+from kit import strict_json
 
 
 @pytest.mark.parametrize(

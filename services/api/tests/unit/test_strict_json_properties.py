@@ -8,7 +8,7 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from pydantic_core import from_json
 
-from app import strict_json
+from kit import strict_json
 from tests.examples import examples
 
 SPACE = re.compile(r"[ \t\n\r]*")

@@ -6,8 +6,8 @@ from types import SimpleNamespace
 
 from flask import Flask
 
-from app import lifecycle
-from app.worker import Worker
+from kit.serving import lifecycle
+from kit.serving.gunicorn_worker import Worker
 
 
 def test_a_signal_while_one_is_handled_does_not_wait_for_it() -> None:

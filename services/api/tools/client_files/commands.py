@@ -7,7 +7,7 @@ import click
 from flask import Flask, current_app
 from flask.cli import with_appcontext
 
-from app.blueprint import openapi
+from kit.web import openapi
 from tools import COMMANDS
 from tools.client_files import http_file, postman
 

@@ -13,7 +13,7 @@ from flask.cli import with_appcontext
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.database import db
-from app.model.list import METADATA, MODELS
+from app.model import MODELS
 from tools import COMMANDS
 from tools.scaffold.kinds import KINDS
 from tools.scaffold.render import FieldView, migration
@@ -151,7 +151,7 @@ def unscaffold(name: str) -> None:
             "Nothing was removed, for these files are not as they were made, and what you wrote stays yours:",
             changed,
             "Remove by hand what is yours to keep or not, and the lines that name the resource in",
-            "app/blueprint/list.py, app/model/list.py and tests/authorization.md.",
+            "app/blueprint/__init__.py, app/model/__init__.py and tests/authorization.md.",
             f"All files of the resource are named in {MADE.format(name=name)}.",
         )
         raise SystemExit(1)
@@ -193,7 +193,7 @@ def new_resource(
         raise Refused(f"There is a model {resource.class_name} already. Choose another name.")
     if name == table:
         raise Refused(f"{name!r} is the same in the plural: give another one with --plural.")
-    tree.refuse_taken(resource, METADATA.tables)
+    tree.refuse_taken(resource, db.metadata.tables)
     tree.refuse_references(resource)
     return resource
 

@@ -7,7 +7,7 @@ from datetime import date
 from decimal import Decimal
 from math import isfinite
 
-from app.blueprint.fields import decimal_form
+from kit.web.fields import decimal_form
 
 
 @dataclass(frozen=True)

@@ -20,9 +20,9 @@ ENVIRONMENT = Environment(
     autoescape=False,  # noqa: S701 (Python, no HTML)
 )
 WHO = {
-    "public": "read by everybody, changed by admins.",
-    "owned": "each user's own, and nobody else's.",
-    "admin": "for admins alone.",
+    "public": "everyone reads, admins change.",
+    "owned": "each user has their own.",
+    "admin": "for admins.",
 }
 PERSONS = ("anonymous", "owner", "other", "admin", "disabled", "revoked", "expired", "refresh")
 
@@ -208,10 +208,10 @@ class ResourceView:
     @property
     def conditions(self) -> Iterator[tuple[str, str, str]]:
         said = {
-            "": "is this",
-            "gte": "is this or more",
-            "lte": "is this or less",
-            "contains": "has this in it",
+            "": "equals this",
+            "gte": "is at least this",
+            "lte": "is at most this",
+            "contains": "contains this",
         }
         for field in self.fields:
             for operator in field.operators:
@@ -219,13 +219,13 @@ class ResourceView:
                 yield (
                     name,
                     field.kind.query or field.type_name,
-                    f"Those whose {field.words} {said[operator]}.",
+                    f"Only those whose {field.words} {said[operator]}.",
                 )
 
     @property
     def refused(self) -> str:
-        facts = ["AlreadyExists"] * bool(self.unique) + ["NoSuchReference"] * bool(self.references)
-        return ", ".join(facts)
+        errors = ["AlreadyExists"] * bool(self.unique) + ["UnknownReference"] * bool(self.references)
+        return ", ".join(errors)
 
     @property
     def wrong(self) -> Iterator[tuple[str, str, str]]:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from alembic.script import ScriptDirectory
 
-from app import migrations
+from kit.data.migrations import commands as migrations
 from tools.scaffold.render import ResourceView, matrix_rows, render
 from tools.scaffold.resource import Refused, Resource, parse_fields
 
@@ -25,7 +25,7 @@ TEMPLATE_OF = {
     "tests/integration/test_{name}.py": "test.py",
 }
 MADE = "tools/scaffold/made/{name}.json"
-LAST_BLUEPRINT = "    problems.blueprint,\n"  # the new ones come before it
+LAST_BLUEPRINT = "    problem_pages.blueprint,\n"  # new ones come before it
 
 
 @dataclass(frozen=True)
@@ -136,16 +136,18 @@ class Tree:
         """Add the resource to the lists of blueprints and models, and to the table of who may do what."""
         name, class_name = resource.name, resource.class_name
         self._edit(
-            "app/blueprint/list.py",
-            lambda text: text.replace("import (\n", f"import (\n    {name},\n", 1).replace(
-                LAST_BLUEPRINT, f"    {name}.blueprint,\n{LAST_BLUEPRINT}", 1
-            ),
+            "app/blueprint/__init__.py",
+            lambda text: text.replace(
+                "from app.blueprint import ", f"from app.blueprint import {name}, ", 1
+            ).replace(LAST_BLUEPRINT, f"    {name}.blueprint,\n{LAST_BLUEPRINT}", 1),
         )
         self._edit(
-            "app/model/list.py",
+            "app/model/__init__.py",
             lambda text: text.replace(
-                "\nMODELS = (\n", f"\nfrom app.model.{name} import {class_name}\n\nMODELS = (\n", 1
-            ).replace(")\nMETADATA", f"    {class_name},\n)\nMETADATA", 1),
+                "from app.model.models",
+                f"from app.model.{name} import {class_name}\nfrom app.model.models",
+                1,
+            ).replace("    StoredResponse,\n", f"    {class_name},\n    StoredResponse,\n", 1),
         )
         rows = "".join(f"{row}\n" for row in matrix_rows(resource))
         self._edit("tests/authorization.md", lambda text: text.rstrip("\n") + "\n" + rows)
@@ -154,8 +156,8 @@ class Tree:
         name, class_name = resource.name, resource.class_name
         own = re.escape(resource.path)
         without = {
-            "app/blueprint/list.py": rf"^    {name}(\.blueprint)?,\n",
-            "app/model/list.py": rf"^    {class_name},\n|^from app\.model\.{name} import {class_name}\n",
+            "app/blueprint/__init__.py": rf"^    {name}\.blueprint,\n|(?<=import )(?<!\(){name}, |, {name}\b(?!\.)|^    {name},\n",
+            "app/model/__init__.py": rf"^    {class_name},\n|^from app\.model\.{name} import {class_name}\n",
             "tests/authorization.md": rf"^\| [A-Z]+ {own}(/<uuid:{name}_id>)? \|.*\n",
         }
         for path, lines in without.items():
@@ -181,7 +183,7 @@ class Tree:
 
     def format(self, paths: Iterable[str]) -> None:
         """Format the files, sort their imports, and leave out those that a template had for another field."""
-        lists = ["app/blueprint/list.py", "app/model/list.py"]
+        lists = ["app/blueprint/__init__.py", "app/model/__init__.py"]
         files = [path for path in [*paths, *lists] if path.endswith(".py")]
         for arguments in (
             ["check", "--quiet", "--no-cache", "--fix", "--select", "F401,I"],

@@ -1,0 +1,16 @@
+"""The security events of this API. kit/security/events.py records them; operators see these names."""
+
+from enum import StrEnum
+
+
+class Event(StrEnum):
+    REGISTERED = "registered"
+    LOGGED_IN = "logged_in"
+    LOGIN_FAILED = "login_failed"
+    TOKEN_REUSED = "token_reused"
+    LOGGED_OUT = "logged_out"
+    TOKEN_REVOKED = "token_revoked"
+    USERNAME_CHANGED = "username_changed"
+    PASSWORD_CHANGED = "password_changed"
+    ACCOUNT_DELETED = "account_deleted"
+    ACCOUNT_CHANGED_BY_ADMIN = "account_changed_by_admin"

@@ -1,0 +1,46 @@
+"""Column types that behave the same on PostgreSQL and SQLite."""
+
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import DateTime, Dialect, Numeric, TypeDecorator
+from sqlalchemy.types import TypeEngine
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """An aware time in UTC. SQLite forgets time zones, so there it is stored and read as UTC."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+    python_type = datetime
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        return value if value is None else value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class Amount(TypeDecorator[Decimal]):
+    """A decimal number of at most 15 digits. SQLite has none but floats, which keep so many."""
+
+    impl = Numeric
+    cache_ok = True
+    python_type = Decimal
+
+    def __init__(self, digits: int, places: int) -> None:
+        super().__init__(digits, places)
+        self.digits, self.places = digits, places
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        floats: TypeEngine[Any] = Numeric(self.digits, self.places, asdecimal=False)
+        return floats if dialect.name == "sqlite" else self.impl_instance
+
+    def process_bind_param(self, value: Decimal | None, dialect: Dialect) -> Any:
+        return float(value) if value is not None and dialect.name == "sqlite" else value
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> Decimal | None:
+        return None if value is None else Decimal(f"{value:.{self.places}f}")

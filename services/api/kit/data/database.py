@@ -1,0 +1,95 @@
+"""The database session of a request, and the engines behind it."""
+
+from typing import Any
+
+from flask import Flask, g, has_request_context
+from flask_sqlalchemy import SQLAlchemy
+from flask_sqlalchemy.session import Session as FlaskSession
+from sqlalchemy import Connection, Engine, event
+from sqlalchemy.exc import DBAPIError
+
+from kit.data import postgresql, sqlite, statement_count
+from kit.data.base import Base
+from kit.settings import Settings
+
+READ = "read"
+
+
+class RequestSession(FlaskSession):
+    """The session of a request. Closing it can't fail, because the response is ready by then.
+
+    For a GET view it uses the engine `read`, which has no transactions: a statement there is one round trip
+    instead of three, and a statement that writes is refused.
+    """
+
+    def get_bind(self, *args: Any, **kwargs: Any) -> Engine | Connection:
+        engines = self._db.engines
+        return engines[READ] if READ in engines and is_read_only() else super().get_bind(*args, **kwargs)
+
+    def close(self) -> None:
+        try:
+            super().close()
+        except DBAPIError:  # the connection broke after the last statement, and the transaction with it
+            self.invalidate()
+
+
+db = SQLAlchemy(metadata=Base.metadata, session_options={"class_": RequestSession, "expire_on_commit": False})
+
+
+def init_app(app: Flask, settings: Settings) -> None:
+    app.config["SQLALCHEMY_DATABASE_URI"] = settings.database_url
+    if settings.database_url.drivername == "sqlite":
+        app.config["SQLALCHEMY_ENGINE_OPTIONS"] = sqlite.engine_options(settings)
+    else:
+        options, read_only = postgresql.engine_options(settings)
+        app.config["SQLALCHEMY_ENGINE_OPTIONS"] = options
+        app.config["SQLALCHEMY_BINDS"] = {READ: read_only}
+    db.init_app(app)
+    with app.app_context():
+        for engine in db.engines.values():
+            set_up_connections(engine)
+            event.listen(engine, "connect", statement_count.count_statements)
+
+
+def set_up_connections(engine: Engine) -> None:
+    """Set up each new connection of an engine. The engine of migrations needs this too."""
+    if engine.dialect.name == "sqlite":
+        event.listen(engine, "connect", sqlite.set_up)
+        event.listen(engine, "begin", _begin_sqlite)
+    else:
+        event.listen(engine, "checkout", postgresql.refuse_dead_connection)
+        event.listen(engine, "reset", postgresql.end_cursor_transaction)
+
+
+def is_read_only() -> bool:
+    """Return whether the current view only reads. Rate limits are counted before it starts."""
+    return has_request_context() and bool(g.get("is_read_only"))
+
+
+def read_connection() -> Connection:
+    """Return a connection for a single statement that only reads. Close it to give it back."""
+    engines = db.engines
+    engine = engines[READ] if READ in engines else db.engine.execution_options(is_read_only=True)
+    return engine.connect()
+
+
+def release() -> None:
+    """End a transaction that only read and give its connection back, before something slow such as hashing.
+
+    Rows stay readable, but no longer belong to a session. Lock them again before changing them.
+    """
+    db.session.close()
+
+
+def reason_of(error: Exception) -> str:
+    """Return the database's message in one line, without SQL or values. For the log, not for clients."""
+    return str(getattr(error, "orig", error)).strip().partition("\n")[0]
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    """Take SQLite's only write lock at once, unless the view only reads.
+
+    Otherwise a transaction that reads first and writes later fails without waiting if another one has written.
+    """
+    is_reading = is_read_only() or connection.get_execution_options().get("is_read_only")
+    connection.exec_driver_sql(sqlite.BEGIN if is_reading else sqlite.BEGIN_TO_WRITE)

@@ -1,0 +1,231 @@
+"""Keyset pagination: lists that are sorted and filtered, whose pages cost the same however far in."""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any, Generic, NamedTuple, TypeVar
+from uuid import UUID
+
+from sqlalchemy import Column, ColumnElement, Select, and_, false, literal, or_, tuple_
+from sqlalchemy.orm import Session, scoped_session
+from sqlalchemy.types import NullType
+
+from kit.errors import InvalidCursor
+
+Row = TypeVar("Row")
+Position = tuple[Any, ...]  # the sort values of a row; the next page begins after it
+# How to read sort values of types that JSON doesn't have.
+READ: dict[type, Callable[[str], Any]] = {
+    UUID: UUID,
+    datetime: datetime.fromisoformat,
+    date: date.fromisoformat,
+    Decimal: Decimal,
+}
+
+
+class Page(NamedTuple, Generic[Row]):
+    """One page of a list. `next_values` are the sort values of its last row, as JSON, or None at the end."""
+
+    rows: list[Row]
+    sort: str
+    next_values: list[Any] | None
+
+
+class Key(NamedTuple):
+    """A sort key of a list. NULLs come last in both directions."""
+
+    name: str
+    column: Any  # a column, or the expression of a computed one
+    descending: bool
+
+    @property
+    def is_nullable(self) -> bool:
+        """Whether there can be NULLs. An expression may give some, so it is treated as if it did."""
+        column = getattr(getattr(self.column, "property", None), "columns", [None])[0]
+        return not isinstance(column, Column) or bool(column.nullable)
+
+    def order(self) -> Any:
+        return self.plain_order().nulls_last() if self.is_nullable else self.plain_order()
+
+    def plain_order(self) -> Any:
+        """Sort values that aren't NULL. PostgreSQL finds an index only without NULLS LAST."""
+        return self.column.desc() if self.descending else self.column.asc()
+
+    def read(self, value: Any) -> Any:
+        """Raises ArithmeticError, AttributeError, TypeError and ValueError, as the types do."""
+        if value is None:
+            if self.is_nullable:
+                return None
+            raise TypeError
+        kind = self.column.type.python_type
+        return READ.get(kind, kind)(value)
+
+    def value(self, value: Any) -> ColumnElement[Any]:
+        return literal(value, self.column.type)
+
+    def equals(self, value: Any) -> Any:
+        return self.column.is_(None) if value is None else self.column == self.value(value)
+
+    def after(self, value: Any) -> ColumnElement[bool]:
+        if value is None:
+            return false()
+        # A bound value, because SQLAlchemy only accepts = for a plain True or False.
+        after = self.column < self.value(value) if self.descending else self.column > self.value(value)
+        return or_(after, self.column.is_(None)) if self.is_nullable else after
+
+
+def column_of(model: Any, name: str) -> Any:
+    """Return a column of a model to sort or filter by, or a computed one: hybrid_property, column_property.
+
+    Raises TypeError, with the remedy, for anything that SQL doesn't know.
+    """
+    place = f"{model.__name__}.{name}"
+    if not hasattr(model, name):
+        raise TypeError(f"{place} doesn't exist, so lists can't be sorted or filtered by it.")
+    column = getattr(model, name)
+    type_ = getattr(column, "type", None)
+    if type_ is None:
+        raise TypeError(
+            f"{place} isn't a column, so lists can't be sorted or filtered by it. "
+            "Make it a hybrid_property or a column_property."
+        )
+    if isinstance(type_, NullType):
+        raise TypeError(f"The SQL type of {place} is unknown. Give it one with type_coerce(..., Integer).")
+    return column
+
+
+def check_condition(model: Any, condition: str) -> None:
+    """Raise TypeError if lists of a model can't be filtered by a condition such as `price__gte`."""
+    name, _, operator = condition.partition("__")
+    type_ = column_of(model, name).type
+    allowed = [each for each in OPERATORS if each in _OPERATORS_OF.get(type_.python_type, _ORDER)]
+    if operator not in allowed:
+        raise TypeError(
+            f"{model.__name__}.{name} can't be filtered by {operator!r}. "
+            f"Its type has these operators: {', '.join(filter(None, allowed)) or 'none but equality'}."
+        )
+
+
+def _keys(model: Any, sort: str) -> list[Key]:
+    """Return the sort keys. The id breaks ties."""
+    names = [(name.lstrip("-"), name.startswith("-")) for name in sort.split(",")]
+    keys = [Key(name, column_of(model, name), descending) for name, descending in names]
+    return [*keys, Key("id", model.id, keys[-1].descending)]
+
+
+def read_page(
+    session: Session | scoped_session[Any],
+    query: Select[Row],
+    model: Any,
+    sort: str,
+    limit: int,
+    after: list[Any] | None,
+) -> Page[Row]:
+    """Return at most `limit` rows after the row with the sort values `after`. Raises InvalidCursor.
+
+    `sort` is like `-created_at,title`: the newest first, then by title. With an index on these columns and the
+    id, every page costs the same.
+    """
+    keys = _keys(model, sort)
+    position = _read_position(after, keys) if after else None
+    rows = _read_rows(session, query, keys, limit + 1, position)
+    more = len(rows) > limit
+    return Page(rows[:limit], sort, _sort_values(rows[limit - 1], keys) if more else None)
+
+
+def _sort_values(row: Any, keys: Sequence[Key]) -> list[Any]:
+    """Return the sort values of a row as JSON. Raises TypeError if the next page couldn't begin after it."""
+    values = []
+    for key in keys:
+        value = getattr(row, key.name)
+        written = value if isinstance(value, str | int | float | None) else _text(value)
+        if key.read(written) != value:
+            sql_type, name = key.column.type, f"{type(row).__name__}.{key.name}"
+            raise TypeError(
+                f"Lists can't be paged by {name}: its SQL type is {sql_type!r}, but a value is {value!r}. "
+                "Give the expression its type, such as cast(..., Float)."
+            )
+        values.append(written)
+    return values
+
+
+def _read_position(values: Sequence[Any], keys: Sequence[Key]) -> Position:
+    """Read sort values. Raises InvalidCursor if the columns have changed since they were written."""
+    try:
+        pairs = zip(values, keys, strict=True)
+        return tuple(key.read(value) for value, key in pairs)
+    except (ArithmeticError, AttributeError, TypeError, ValueError) as error:
+        raise InvalidCursor from error
+
+
+def _read_rows(
+    session: Session | scoped_session[Any],
+    query: Select[Row],
+    keys: Sequence[Key],
+    limit: int,
+    after: Position | None,
+) -> list[Row]:
+    """Read rows. If the first key is nullable, read those with a value first, then those without.
+
+    No index returns `value > x OR value IS NULL` in order.
+    """
+    first, *others = keys
+    if not first.is_nullable:
+        return list(session.scalars(_ordered(query, keys, after).limit(limit)))
+    rows: list[Row] = []
+    if after is None or after[0] is not None:
+        with_value = query.where(first.column.is_not(None))
+        rows = list(session.scalars(_ordered(with_value, keys, after).limit(limit)))
+    if len(rows) < limit:
+        rest = after[1:] if after and after[0] is None else None
+        rows += _read_rows(session, query.where(first.column.is_(None)), others, limit - len(rows), rest)
+    return rows
+
+
+def filtered(query: Select[Row], model: Any, conditions: Mapping[str, Any]) -> Select[Row]:
+    """Add filters such as `{"title": "Emma", "price__gte": 5}`. All must match."""
+    for condition, value in conditions.items():
+        name, _, operator = condition.partition("__")
+        query = query.where(OPERATORS[operator](column_of(model, name), value))
+    return query
+
+
+def _text(value: Any) -> str:
+    return value.isoformat() if isinstance(value, date) else str(value)
+
+
+def _ordered(query: Select[Row], keys: Sequence[Key], after: Position | None) -> Select[Row]:
+    if after is not None:
+        query = query.where(_is_after(keys, after))
+    return query.order_by(keys[0].plain_order(), *(key.order() for key in keys[1:]))
+
+
+def _is_after(keys: Sequence[Key], position: Position) -> ColumnElement[bool]:
+    """Return whether a row comes after a position, whose first value isn't NULL."""
+    directions = {key.descending for key in keys}
+    if len(directions) == 1 and not any(key.is_nullable for key in keys[1:]):
+        row = tuple_(*(key.column for key in keys))
+        values = tuple_(*(key.value(value) for key, value in zip(keys, position, strict=True)))
+        return row < values if keys[0].descending else row > values
+    ways: list[ColumnElement[bool]] = []
+    same: list[ColumnElement[bool]] = []
+    for key, value in zip(keys, position, strict=True):
+        ways.append(and_(*same, key.after(value)))
+        same.append(key.equals(value))
+    first, value = keys[0].column, keys[0].value(position[0])
+    # Implied by the rest, and lets an index start at the position.
+    bound = first <= value if keys[0].descending else first >= value
+    return and_(bound, or_(*ways))
+
+
+OPERATORS: dict[str, Any] = {
+    "": lambda column, value: column == value,
+    "gte": lambda column, value: column >= value,
+    "lte": lambda column, value: column <= value,
+    "gt": lambda column, value: column > value,
+    "lt": lambda column, value: column < value,
+    # Ignores case. No index helps, so this is for short lists.
+    "contains": lambda column, text: column.icontains(text, autoescape=True),
+}
+_ORDER = {"", "gte", "lte", "gt", "lt"}
+_OPERATORS_OF: dict[type, set[str]] = {str: _ORDER | {"contains"}, bool: {""}}

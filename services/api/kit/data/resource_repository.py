@@ -1,0 +1,74 @@
+"""What the repositories of resources have in common: rows that clients list, read, add, change and delete."""
+
+from collections.abc import Mapping
+from typing import Any, cast
+from uuid import UUID
+
+from sqlalchemy import Select, select
+from sqlalchemy.exc import DataError, IntegrityError
+from sqlalchemy.orm import Session as DatabaseSession
+from sqlalchemy.orm import scoped_session
+
+from kit.clock import now
+from kit.data.keyset import Page, filtered, read_page
+from kit.data.repository import Model, Repository
+from kit.data.violations import domain_error
+from kit.errors import NotFound
+
+
+class ResourceRepository(Repository[Model]):
+    """A collection of rows, or of one owner's alone: whatever is asked for, others' do not exist."""
+
+    def __init__(self, session: DatabaseSession | scoped_session[Any], owner_id: UUID | None = None) -> None:
+        super().__init__(session)
+        self.owner_id = owner_id
+
+    def rows(self) -> Select[Model]:
+        rows = select(self.model)
+        return rows.where(self.model.owner_id == self.owner_id) if self.owner_id else rows
+
+    def find(self, id: UUID) -> Model:
+        """Raises NotFound."""
+        return self._one(self.rows().where(self.model.id == id))
+
+    def find_locked(self, id: UUID) -> Model:
+        """Return the row as it is now and keep others from changing it until the transaction ends.
+        Raises NotFound."""
+        locked = self.rows().where(self.model.id == id).with_for_update(key_share=True)
+        return self._one(locked.execution_options(populate_existing=True))
+
+    def page(
+        self, sort: str, conditions: Mapping[str, Any], limit: int, after: list[Any] | None
+    ) -> Page[Model]:
+        """Return rows that meet all conditions, from behind a place on. Raises NoSuchPlace."""
+        query = filtered(self.rows(), self.model, conditions)
+        return read_page(self.session, query, self.model, sort, limit, after)
+
+    def add(self, row: Model) -> Model:
+        """Raises AlreadyExists, NoSuchReference and ValueRefused."""
+        new = cast("Any", row)
+        new.created_at = new.updated_at = now()
+        self.session.add(row)
+        self._flush()
+        return row
+
+    def update(self, row: Model, fields: Mapping[str, Any]) -> None:
+        """Set the fields of a schema, which are the model's own. Raises as `add` does."""
+        for name, value in fields.items():
+            if getattr(row, name) != value:
+                setattr(row, name, value)
+        if self.session.is_modified(row):
+            cast("Any", row).updated_at = now()
+        self._flush()
+
+    def _one(self, query: Select[Model]) -> Model:
+        row = self.session.scalar(query)
+        if row is None:
+            raise NotFound
+        return row
+
+    def _flush(self) -> None:
+        try:
+            self.session.flush()
+        except (IntegrityError, DataError) as error:  # asking first and inserting later would be a race
+            raise domain_error(error, self.model.metadata) or error from error

@@ -1,0 +1,56 @@
+"""Counts the SQL statements of a request and their time, for its line in the log.
+
+Cursors do this themselves. With SQLAlchemy's events GET /account takes 10 % more CPU time.
+"""
+
+import sqlite3
+from collections.abc import Callable
+from time import perf_counter
+from typing import Any, NoReturn
+
+import psycopg2
+from flask import g, has_app_context
+from psycopg2 import extensions
+
+from kit.data.sqlite import BEGIN, BEGIN_TO_WRITE, SqliteConnection
+
+
+def count_statements(connection: object, _: object) -> None:
+    """Count the statements of a new connection from now on. Those that set it up belong to no request."""
+    if isinstance(connection, extensions.connection):
+        connection.cursor_factory = PostgresqlCursor
+    elif isinstance(connection, SqliteConnection):
+        connection.cursor_factory = SqliteCursor
+
+
+class CountingCursor:
+    def execute(self, statement: Any, *parameters: Any) -> Any:
+        return _count(super().execute, statement, *parameters)  # type: ignore[misc]
+
+    def executemany(self, statement: Any, parameters: Any) -> Any:
+        return _count(super().executemany, statement, parameters)  # type: ignore[misc]
+
+
+class PostgresqlCursor(CountingCursor, extensions.cursor):
+    def copy_expert(self, *_: object, **__: object) -> NoReturn:
+        raise psycopg2.NotSupportedError(
+            "The session's connection can't COPY, because its calls have a time limit. "
+            "In a command, use `with bulk_copy() as cursor:` (kit/data/bulk_copy.py)."
+        )
+
+    copy_from = copy_to = copy_expert
+
+
+class SqliteCursor(CountingCursor, sqlite3.Cursor):
+    pass
+
+
+def _count(send: Callable[..., Any], statement: Any, *parameters: Any) -> Any:
+    counters = vars(g) if has_app_context() else {}
+    if statement not in (BEGIN, BEGIN_TO_WRITE):  # on PostgreSQL the driver begins, unseen
+        counters["sql_statements"] = counters.get("sql_statements", 0) + 1
+    started = perf_counter()
+    try:
+        return send(statement, *parameters)
+    finally:
+        counters["sql_seconds"] = counters.get("sql_seconds", 0.0) + perf_counter() - started

@@ -1,0 +1,88 @@
+"""Translates violated constraints, as the database reports them, into errors of the domain."""
+
+import re
+from typing import Any, NamedTuple
+
+from sqlalchemy import MetaData, Table
+from sqlalchemy.exc import DBAPIError
+
+from kit.errors import AlreadyExists, CallerGone, DomainError, StillReferenced, UnknownReference, ValueRefused
+
+# SQLSTATE codes (PostgreSQL manual, appendix A).
+UNIQUE, EXCLUSION, CHECK, NOT_NULL = "23505", "23P01", "23514", "23502"
+REFERENCE, RESTRICT = "23503", "23001"
+DATA, DIVISION_BY_ZERO = "22", "22012"  # a class, such as a text that is too long; of it a defect of ours
+TOO_LARGE, RAISED = "54000", "P0001"  # an index's entry; by a trigger
+SQLITE_CODES = {"UNIQUE": UNIQUE, "CHECK": CHECK, "NOT NULL": NOT_NULL, "FOREIGN KEY": REFERENCE}
+WRITTEN_TABLE = re.compile(r'(?:INSERT INTO|UPDATE|DELETE FROM) "?(\w+)"?')
+
+
+class Violation(NamedTuple):
+    """A violated constraint. The field and the reason are empty if the database doesn't name them."""
+
+    code: str
+    field: str = ""
+    reason: str = ""  # the constraint, or the database's own words
+    deletes: bool = False  # the statement deletes a row, or changes a key, to which others refer
+
+
+def domain_error(error: DBAPIError, metadata: MetaData) -> DomainError | None:
+    """Return what a violation means, or None if the database refused for another reason."""
+    driver: Any = error.orig
+    is_postgresql = hasattr(driver, "diag")
+    violation = _postgresql(driver, metadata) if is_postgresql else _sqlite(error, metadata)
+    code, field = violation.code, violation.field
+    if code in (UNIQUE, EXCLUSION):
+        return AlreadyExists(field)
+    if code == RESTRICT or (code == REFERENCE and violation.deletes):
+        return StillReferenced()
+    if code == REFERENCE:  # an owner is the caller, who existed a moment ago
+        return CallerGone() if field == "owner_id" else UnknownReference(field)
+    is_of_data = code.startswith(DATA) and code != DIVISION_BY_ZERO
+    if code in (CHECK, NOT_NULL, TOO_LARGE, RAISED) or is_of_data:
+        return ValueRefused(field, violation.reason)
+    return None
+
+
+def _postgresql(driver: Any, metadata: MetaData) -> Violation:
+    about = driver.diag
+    name = about.constraint_name or ""
+    field = about.column_name or _field(metadata.tables.get(about.table_name or ""), name)
+    is_referenced = "is still referenced" in (about.message_detail or "")
+    return Violation(driver.pgcode or "", field, name or about.message_primary or "", is_referenced)
+
+
+def _sqlite(error: DBAPIError, metadata: MetaData) -> Violation:
+    """Read SQLite's message. It names columns of unique constraints, and nothing of a missing reference."""
+    kind, failed, about = str(error.orig).partition(" constraint failed")
+    code, about = SQLITE_CODES.get(kind, "") if failed else "", about.removeprefix(": ")
+    written = WRITTEN_TABLE.match(error.statement or "")
+    table = metadata.tables.get(written[1]) if written else None
+    if code == CHECK:
+        return Violation(code, _field(table, about), about)
+    if code == REFERENCE:
+        return Violation(code, _reference(table), deletes=(error.statement or "").startswith("DELETE"))
+    return Violation(code, "" if about.startswith("index ") else about.rpartition(".")[2], str(error.orig))
+
+
+def _field(table: Table | None, constraint: str) -> str:
+    """Return the column that a constraint or unique index is about: of several, the last."""
+    if table is None:
+        return ""
+    all_: list[Any] = [*table.constraints, *table.indexes]
+    found = next((each for each in all_ if each.name == constraint), None)
+    columns = [] if found is None else found.info.get("columns", [column.name for column in found.columns])
+    if columns:
+        return str(columns[-1])
+    # A CHECK constraint written as text knows no columns: take the one that it is named after or mentions.
+    mentioned = set(re.findall(r"\w+", str(getattr(found, "sqltext", "")))) & set(table.columns.keys())
+    named = {constraint.removeprefix(f"ck_{table.name}_")} & set(table.columns.keys())
+    return (named or mentioned).pop() if named or len(mentioned) == 1 else ""
+
+
+def _reference(table: Table | None) -> str:
+    """Return the column of a table's one reference; its owner is the last to be suspected."""
+    if table is None:
+        return ""
+    references = [column.name for column in table.columns if column.foreign_keys]
+    return next((name for name in references if name != "owner_id"), "owner_id")

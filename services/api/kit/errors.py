@@ -1,0 +1,123 @@
+"""Errors that end a request or a command. They know nothing about HTTP.
+
+kit/web/problems.py says how each is answered. An app adds its own errors by subclassing DomainError.
+"""
+
+from collections.abc import Iterable
+from typing import ClassVar, NamedTuple
+
+
+class FieldError(NamedTuple):
+    """What is wrong with one field of the body (`pointer`, RFC 6901) or with one parameter."""
+
+    detail: str
+    code: str
+    pointer: str | None = None
+    parameter: str | None = None
+
+
+class DomainError(Exception):
+    """Base class of errors whose text is a sentence for the client."""
+
+    message: ClassVar[str] = "The request can't be completed."
+
+    def __init__(self, message: str | None = None) -> None:
+        super().__init__(message or self.message)
+
+
+class FieldsRefused(DomainError):
+    """Some values are invalid; `fields` says which and why."""
+
+    message = "The request is well-formed, but some values are invalid. See `errors`."
+
+    def __init__(self, fields: Iterable[FieldError] = (), message: str | None = None) -> None:
+        super().__init__(message)
+        self.fields = tuple(fields)
+
+
+class InvalidCursor(FieldsRefused):
+    message = "Invalid cursor. Pass `next_cursor` from the previous page unchanged, with the same `sort`."
+
+    def __init__(self) -> None:
+        super().__init__([FieldError(self.message, "invalid_format", parameter="cursor")], self.message)
+
+
+class UnknownReference(FieldsRefused):
+    """A field refers to a row that doesn't exist."""
+
+    message = "No row has the id in this field."
+
+    def __init__(self, field: str = "") -> None:
+        super().__init__(
+            [FieldError(self.message, "unknown_reference", f"/{field}" if field else "")], self.message
+        )
+
+
+class ValueRefused(FieldsRefused):
+    """The database doesn't allow a value that the schema has accepted. `reason` is for the log."""
+
+    message = "This value isn't allowed."
+
+    def __init__(self, field: str = "", reason: str = "") -> None:
+        super().__init__(
+            [FieldError(self.message, "invalid_format", f"/{field}" if field else "")], self.message
+        )
+        self.reason = reason
+
+
+class NotFound(DomainError):
+    message = "Nothing with this id exists, or it isn't yours."
+
+
+class AlreadyExists(DomainError):
+    """Another row has the same value in a unique column. `field` is the column, if known."""
+
+    def __init__(self, field: str = "") -> None:
+        super().__init__(f"Another one with the same {field.replace('_', ' ') or 'value'} exists.")
+        self.field = field
+
+
+class StillReferenced(DomainError):
+    message = "Other rows still refer to this one. Delete or change them first."
+
+
+class IdempotencyKeyInUse(DomainError):
+    message = "A request with this Idempotency-Key is in progress. Try again in a moment."
+
+
+class IdempotencyKeyReused(DomainError):
+    message = "This Idempotency-Key was used for a different request. Use a new key for each request."
+
+
+class TooManyAttempts(DomainError):
+    """A rate limit is reached. Try again in `seconds`."""
+
+    message = "Too many attempts from this client or for this account. Wait, then try again."
+
+    def __init__(self, seconds: int = 1) -> None:
+        super().__init__()
+        self.seconds = seconds
+
+
+class Overloaded(DomainError):
+    message = "Too many passwords are being checked right now. Try again in a moment."
+
+
+class MissingToken(DomainError):
+    message = "This request needs a token. Send the header `Authorization: Bearer <token>`."
+
+
+class InvalidToken(DomainError):
+    message = "The token is malformed, forged or of the wrong type."
+
+
+class TokenExpired(DomainError):
+    message = "The token has expired. Refresh the session, or log in again."
+
+
+class TokenRevoked(DomainError):
+    message = "The token was revoked, or its session or account no longer exists. Log in again."
+
+
+class CallerGone(TokenRevoked):
+    """The caller's account was deleted while the request was running."""

@@ -1,0 +1,131 @@
+"""JWTs: created and read in one strict form (RFC 8725), with Flask-JWT-Extended."""
+
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from hmac import compare_digest
+from typing import Any, NamedTuple, cast
+
+from flask import Flask, current_app, g
+from flask_jwt_extended import JWTManager, create_access_token, create_refresh_token
+from jwt.algorithms import HMACAlgorithm
+from jwt.utils import base64url_decode, base64url_encode
+
+from kit import strict_json
+from kit.clock import now
+from kit.errors import InvalidToken, TokenExpired
+from kit.uuids import CANONICAL
+
+ALGORITHM = "HS256"
+HS256 = HMACAlgorithm(HMACAlgorithm.SHA256)
+HEADERS = {  # by the claim `type` (RFC 9068, RFC 8725 section 3.11)
+    "access": {"alg": ALGORITHM, "typ": "at+jwt"},
+    "refresh": {"alg": ALGORITHM, "typ": "rt+jwt"},
+}
+CREATE: dict[str, Callable[..., str]] = {"access": create_access_token, "refresh": create_refresh_token}
+CLAIMS: dict[str, type] = {
+    "iss": str, "aud": str, "sub": str, "jti": str, "sid": str, "type": str,
+    "iat": int, "nbf": int, "exp": int, "fresh": bool,
+}  # fmt: skip
+Claims = dict[str, Any]
+
+
+class Profile(NamedTuple):
+    """What this app's JWTs have in common."""
+
+    issuer: str
+    audience: str
+    keys: list[str]  # the first one signs
+    leeway_seconds: int
+
+
+class StrictJWTManager(JWTManager):
+    """Flask-JWT-Extended that reads tokens with `decode`, so that `@jwt_required()` is as strict as this API.
+
+    Only this class and `expose_to_library` use private parts of the library, whose version is pinned.
+    """
+
+    def _set_error_handler_callbacks(self, app: Flask) -> None:
+        """Do nothing: kit/web/problems.py answers the library's errors."""
+
+    def _decode_jwt_from_config(self, encoded_token: str, *_: object, **__: object) -> Claims:
+        return decode(encoded_token)
+
+
+def init_app(app: Flask, profile: Profile, load_caller: Callable[[Claims], object]) -> None:
+    app.extensions["jwt_profile"] = profile
+    app.config.update(
+        JWT_ALGORITHM=ALGORITHM,
+        JWT_SECRET_KEY=profile.keys[0],
+        JWT_ENCODE_ISSUER=profile.issuer,
+        JWT_ENCODE_AUDIENCE=profile.audience,
+        JWT_COOKIE_CSRF_PROTECT=False,  # its random claim would make tokens unrepeatable
+    )
+    StrictJWTManager(app).user_lookup_loader(lambda _header, claims: load_caller(claims))
+
+
+def expose_to_library(claims: Claims, caller: object) -> None:
+    """Let the library's `get_jwt`, `get_jwt_identity` and `current_user` return this token's data.
+
+    Its own `verify_jwt_in_request` would read each token twice.
+    """
+    vars(g).update(
+        _jwt_extended_jwt=claims,
+        _jwt_extended_jwt_header=dict(HEADERS[claims["type"]]),
+        _jwt_extended_jwt_user={"loaded_user": caller},
+        _jwt_extended_jwt_location="headers",
+    )
+
+
+def encode(type: str, subject: str, claims: Mapping[str, object]) -> str:
+    """Return a signed JWT of the type `access` or `refresh`. The same arguments give the same JWT."""
+    return CREATE[type](subject, additional_claims=dict(claims), additional_headers=HEADERS[type])
+
+
+def decode(encoded: str) -> Claims:
+    """Return the claims of a valid JWT. Raises TokenExpired and InvalidToken."""
+    profile = cast("Profile", current_app.extensions["jwt_profile"])
+    claims = _verified_claims(encoded, profile.keys)
+    if (claims["iss"], claims["aud"]) != (profile.issuer, profile.audience):
+        raise InvalidToken
+    time = now().timestamp()
+    if claims["exp"] + profile.leeway_seconds <= time:
+        raise TokenExpired
+    if max(claims["iat"], claims["nbf"]) - profile.leeway_seconds > time:
+        raise InvalidToken
+    return claims
+
+
+def _verified_claims(encoded: str, keys: list[str]) -> Claims:
+    """Return the claims of a well-formed and signed JWT, each of the right type."""
+    try:
+        signed, _, signature = encoded.rpartition(".")
+        if not any(_is_signature(signature, signed, key) for key in keys):
+            raise InvalidToken
+        header, payload = signed.split(".")
+        claims: Claims = _read(payload)
+        wrong = [name for name, kind in CLAIMS.items() if type(claims[name]) is not kind]
+        if wrong or not all(CANONICAL.fullmatch(claims[name]) for name in ("sub", "jti", "sid")):
+            raise InvalidToken
+        # Exactly these two: no crit, jku, jwk, x5u, zip or anything else that a library might act on.
+        if _read_header(header) != HEADERS[claims["type"]]:
+            raise InvalidToken
+    except (ValueError, TypeError, KeyError) as error:
+        raise InvalidToken from error
+    return claims
+
+
+def _is_signature(signature: str, signed: str, key: str) -> bool:
+    """Compare the encoded text, because base64 decoders accept several spellings of the same bytes."""
+    expected = base64url_encode(HS256.sign(signed.encode(), key.encode()))
+    return compare_digest(expected, signature.encode())
+
+
+def _read(part: str) -> Any:
+    """Parse a part of a JWT. Raises InvalidToken unless it is spelled canonically."""
+    raw = base64url_decode(part)
+    if base64url_encode(raw).decode() != part:
+        raise InvalidToken
+    return strict_json.check(raw)
+
+
+_read_header = lru_cache(maxsize=8)(_read)  # two headers exist, and only signed ones get here

@@ -1,0 +1,167 @@
+"""The log: one line a request, one a security event, and what goes wrong.
+
+A server writes it to standard output. A command writes it to standard error, because its output may be data.
+"""
+
+import json
+import logging
+import sys
+from datetime import UTC, datetime
+from functools import partial
+from math import inf
+from time import perf_counter
+from typing import Any, TextIO
+
+import click
+from flask import Flask, Response, g, has_request_context, request
+
+from kit.settings import Settings
+from kit.web import streaming
+from kit.web.request_id import request_id
+
+logger = logging.getLogger("app.request")
+ENCODER = json.JSONEncoder(default=str)
+METHODS = {
+    "GET",
+    "HEAD",
+    "POST",
+    "PUT",
+    "PATCH",
+    "DELETE",
+    "OPTIONS",
+    "TRACE",
+}  # another is a stranger's word
+
+
+def init_app(app: Flask, settings: Settings) -> None:
+    by_default = "json" if settings.flask_env == "production" else "text"
+    set_up(settings.log_format or by_default, settings.log_level)
+    app.before_request(_start)
+    app.after_request(partial(_log_request, settings.slow_request_ms or inf))
+
+
+def set_up(form: str, level: str) -> None:
+    """Write this process's log as `json` or `text`, unless somebody else has set it up."""
+    is_command = click.get_current_context(silent=True) is not None
+    logging.basicConfig(handlers=[make_handler(form, sys.stderr if is_command else sys.stdout)])
+    # No line names its thread or its process: they need not be found out for each.
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
+    logging.getLogger("app").setLevel(level)
+    # It warns of every request that waits for a thread.
+    logging.getLogger("waitress.queue").setLevel(logging.ERROR)
+
+
+def use_standard_output() -> None:
+    """Write the log to standard output from now on: this command is a server."""
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, logging.StreamHandler) and isinstance(
+            handler.formatter, JsonFormatter | TextFormatter
+        ):
+            handler.setStream(sys.stdout)
+
+
+def make_handler(form: str, stream: TextIO) -> logging.Handler:
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(FORMATTERS[form]())
+    handler.addFilter(_name_request)
+    return handler
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object a line, in ASCII: nothing that a client sends can end the line or forge one."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line = {
+            "time": _time(record),
+            "level": record.levelname,
+            "logger": record.name,
+            "message": record.getMessage(),
+            **_fields(record),
+        }
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        return ENCODER.encode(line)
+
+
+class TextFormatter(logging.Formatter):
+    """The same for people; what cannot be printed is escaped, so that a line stays one."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        fields = "".join(f" {name}={value}" for name, value in _fields(record).items())
+        line = f"{_time(record)} {record.levelname} {record.name}: {record.getMessage()}{fields}"
+        line = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)
+        return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
+
+
+FORMATTERS = {"json": JsonFormatter, "text": TextFormatter}
+
+
+def _time(record: logging.LogRecord) -> str:
+    return datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
+
+
+def _fields(record: logging.LogRecord) -> dict[str, Any]:
+    fields: dict[str, Any] = getattr(record, "fields", {})
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def _name_request(record: logging.LogRecord) -> bool:
+    """Let each line of a request's work name the request."""
+    if has_request_context():
+        about = {"request_id": request_id(), "client": request.remote_addr}
+        record.fields = about | getattr(record, "fields", {})
+    return True
+
+
+def _start() -> None:
+    g.started = perf_counter()
+
+
+def _log_request(slow_ms: float, response: Response) -> Response:
+    """Write the request's line, or let it be written when the streamed body has ended."""
+    route, kept = str(request.url_rule or "-"), vars(g)
+    method = request.method if request.method in METHODS else "-"
+    line = partial(_write_line, slow_ms, method, route, response.status_code, kept)
+    if streaming.is_streamed(response):
+        about = {"request_id": request_id(), "client": request.remote_addr}  # the request is over by then
+        response.response = streaming.Watched(response.response, partial(line, about=about))
+    else:
+        line()
+    return response
+
+
+def _write_line(
+    slow_ms: float,
+    method: str,
+    route: str,
+    status: int,
+    kept: dict[str, Any],
+    broken_off: BaseException | None = None,
+    about: dict[str, Any] | None = None,
+) -> None:
+    """Tell of the request by its route, not by its path, which a stranger chose. Warn if it was slow."""
+    duration_ms = _milliseconds(perf_counter() - kept["started"])
+    is_slow = duration_ms > slow_ms
+    level = logging.WARNING if is_slow else logging.DEBUG if route.startswith("/health/") else logging.INFO
+    has_failed = isinstance(broken_off, Exception)
+    level = logging.ERROR if has_failed else level
+    if not logger.isEnabledFor(level):
+        return
+    fields = {
+        **(about or {}),
+        "method": method,
+        "route": route,
+        "status": status,
+        "broken_off": broken_off and ("by an error" if has_failed else "by the client"),
+        "duration_ms": duration_ms,
+        "slow": is_slow or None,
+        "sql_statements": kept.get("sql_statements", 0),
+        "sql_ms": _milliseconds(kept.get("sql_seconds", 0)),
+        "user_id": kept.get("user_id"),
+    }
+    cause = broken_off if has_failed else None
+    logger.log(level, "%s %s %d", method, route, status, extra={"fields": fields}, exc_info=cause)
+
+
+def _milliseconds(seconds: float) -> float:
+    return round(seconds * 1000, 1)

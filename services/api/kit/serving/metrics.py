@@ -1,0 +1,83 @@
+"""What Prometheus is told. Loaded only where METRICS_ENABLED, and with it prometheus_client."""
+
+import os
+from time import perf_counter
+from typing import Any, ClassVar
+
+from flask import Flask, Response, g, request
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    generate_latest,
+)
+from prometheus_client.multiprocess import MultiProcessCollector
+
+from kit.data.database import db
+from kit.security.events import all_events
+from kit.serving.lifecycle import queue_length
+
+METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
+
+
+class Metrics:
+    """The metrics of one app. With several processes they are kept in files, and read from those of all."""
+
+    content_type: ClassVar[str] = CONTENT_TYPE_LATEST
+
+    def __init__(self, app: Flask) -> None:
+        self.app = app
+        with app.app_context():
+            self.engines = list(db.engines.values())
+        self.registry = registry = CollectorRegistry()
+        of_request = ["method", "route", "status"]
+        self.requests = Counter(
+            "http_requests", "Requests that were answered.", of_request, registry=registry
+        )
+        self.seconds = Histogram(
+            "http_request_duration_seconds", "The time of an answer.", of_request, registry=registry
+        )
+        self.events = Counter("security_events", "What happened to accounts.", ["event"], registry=registry)
+        for event in all_events(app):
+            self.events.labels(event)  # from zero on, or a first one would be no increase
+        self.pool_size = self._gauge("database_pool_size", "Connections to the database, at most.")
+        self.pool_in_use = self._gauge("database_pool_in_use", "Connections to the database in use.")
+        self.queue = self._gauge("server_queue_length", "Requests that wait for a thread.")
+        build = Gauge("build_info", "The version.", ["version"], registry=registry, multiprocess_mode="max")
+        build.labels(app.extensions["settings"].version).set(1)
+
+    def _gauge(self, name: str, meaning: str) -> Gauge:
+        return Gauge(name, meaning, registry=self.registry, multiprocess_mode="livesum")
+
+    def count(self, response: Response) -> Response:
+        """Count a request by its route. Method and path are the client's choice, and would be without end."""
+        method = request.method if request.method in METHODS else "other"
+        labels = (method, str(request.url_rule or "-"), str(response.status_code))
+        self.requests.labels(*labels).inc()
+        self.seconds.labels(*labels).observe(perf_counter() - g.started)
+        return response
+
+    def count_event(self, event: str) -> None:
+        self.events.labels(event).inc()
+
+    def sample(self) -> None:
+        """Measure what this process has now."""
+        pools: list[Any] = [engine.pool for engine in self.engines]
+        self.pool_size.set(sum(pool.size() for pool in pools))
+        self.pool_in_use.set(sum(pool.checkedout() for pool in pools))
+        self.queue.set(queue_length(self.app))
+
+    def text(self) -> bytes:
+        if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
+            self.sample()
+            return generate_latest(self.registry)
+        registry = CollectorRegistry()  # of all processes; each samples itself, in app/worker.py
+        MultiProcessCollector(registry)
+        return generate_latest(registry)
+
+
+def init_app(app: Flask) -> None:
+    app.extensions["metrics"] = metrics = Metrics(app)
+    app.after_request(metrics.count)

@@ -1,0 +1,231 @@
+"""The servers: waitress with our limits and answers and a stop that loses nothing accepted, or gunicorn."""
+
+import gc
+import logging
+import resource
+import select
+import signal
+import socket
+import time
+from collections import deque
+from copy import copy
+from threading import Event
+from typing import Any
+
+from flask import Flask
+from waitress import wasyncore
+from waitress.adjustments import Adjustments
+from waitress.channel import HTTPChannel
+from waitress.parser import HTTPRequestParser, ParsingError
+from waitress.server import TcpWSGIServer
+from waitress.task import ErrorTask, WSGITask
+
+from kit.serving import lifecycle
+from kit.serving.refusals import RESET, refuse
+from kit.settings import Settings
+from kit.web.streaming import BrokenOff
+
+logger = logging.getLogger("app.server")
+DRAIN_SECONDS = 8
+QUIET_SECONDS = 0.5  # for which a connection is silent before a drain closes it: a request may be on its way
+CONNECTIONS = 2000  # at most: half-sent bodies, up to 128 KiB each, then fill 250 MB
+INLINE_SEND_BYTES = 65_536  # bytes from which an answer is sent by its request's thread
+LINGER_SECONDS = 2  # for which the rest of a refused request is read and thrown away
+
+
+class Task(WSGITask):  # type: ignore[misc]
+    """A request to the app. Its answer closes the connection if the app says so, or a stop has begun."""
+
+    wrote_header: bool
+
+    def service(self) -> None:
+        try:
+            super().service()
+        except BrokenOff:  # and so the connection is closed
+            if not self.chunked_response:  # only a reset tells the client that this is not the end
+                self.channel.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+
+    def build_response_header(self) -> bytes:
+        if self.channel.server.stopping_since or (self.environ or {}).get("app.close"):
+            self.set_close_on_finish()
+        return bytes(super().build_response_header())
+
+    def write(self, data: bytes) -> None:
+        """Leave an answer that is whole to the server's thread, which sends it in one piece.
+
+        waitress sends head and body apart and from here, where each system call hands the interpreter to
+        another thread: a seventh of the CPU time of GET /account, and a quarter of GET /health/live.
+        """
+        if self.wrote_header or not self.has_body or len(data) != self.content_length:
+            super().write(data)
+            return
+        head = self.build_response_header()
+        self.wrote_header, self.content_bytes_written = True, len(data)
+        self.channel.leave(head + data)
+
+
+class ProblemTask(ErrorTask):  # type: ignore[misc]
+    """waitress' own errors (malformed, too large, not implemented), answered as problems."""
+
+    def execute(self) -> None:
+        given_id = self.request.headers.get("X_REQUEST_ID", "")
+        self.status, headers, body = refuse(self.request.error.code, given_id, self.channel.addr[0])
+        self.response_headers.extend(headers.items())
+        self.set_close_on_finish()
+        self.content_length = len(body)
+        self.write(b"" if getattr(self.request, "command", "") == "HEAD" else body)
+        self.channel.refused_at = time.time()
+
+
+class Parser(HTTPRequestParser):  # type: ignore[misc]
+    """waitress' parser, which knows no answer to a URI with a broken IPv6 address."""
+
+    path = ""  # waitress logs it, of what it could not parse too
+
+    def parse_header(self, header_plus: bytes) -> None:
+        try:
+            super().parse_header(header_plus)
+        except ValueError as error:
+            raise ParsingError("Bad URI") from error
+
+
+class Channel(HTTPChannel):  # type: ignore[misc]
+    """A connection. After a refusal it lingers: closed with something unread, TCP would reset it, and the
+    client would lose the answer (RFC 9112, 9.6)."""
+
+    parser_class = Parser
+    task_class = Task
+    close_when_flushed: bool
+    error_task_class = ProblemTask
+    refused_at: float = 0  # never
+    lingers = False
+
+    def leave(self, data: bytes) -> None:
+        """Leave it to the server's thread to be sent when the request is done, unless it is long."""
+        self.adj = self.server.patient
+        try:
+            self.write_soon(data)
+        finally:
+            self.adj = self.server.adj
+        self.server.left.append(self)
+
+    def handle_write(self) -> None:
+        if self.refused_at and self.close_when_flushed and not self.total_outbufs_len:
+            self.close_when_flushed, self.lingers = False, True
+            self.socket.shutdown(socket.SHUT_WR)
+        else:
+            super().handle_write()
+
+    def received(self, data: bytes) -> bool:
+        if self.lingers:
+            self.will_close = time.time() > self.refused_at + LINGER_SECONDS
+            return False
+        return bool(super().received(data))
+
+    def is_quiet(self) -> bool:
+        """Whether nothing of a request or an answer is under way here, nor was a moment ago."""
+        if self.requests or self.request or self.total_outbufs_len:
+            return False
+        since = max(self.last_activity, self.server.stopping_since)
+        poll = select.poll()
+        poll.register(self.socket, select.POLLIN)
+        return time.time() - since > QUIET_SECONDS and not poll.poll(0)
+
+
+class Server(TcpWSGIServer):  # type: ignore[misc]
+    """waitress' server with a drain in place of its sudden end. Uses internals of waitress 3.0.x."""
+
+    channel_class = Channel
+    patient: Adjustments  # what channels go by for an answer that they leave to this thread
+    left: deque[Channel]  # those that did
+    stopping_since: float | None = None
+    stopping: Event  # what the readiness check asks
+
+    def stop(self, *_: object) -> None:
+        """Begin to stop. Fit for a signal handler; again is no more."""
+        if not self.stopping_since:
+            self.pull_trigger()  # wakes the loop; first, for the loop's end closes it
+            self.stopping_since = time.time()
+            self.stopping.set()
+
+    def run(self) -> None:
+        """Serve until `stop`, then answer what was accepted, for at most DRAIN_SECONDS."""
+        while not self.stopping_since:
+            self._turn()
+        self._close_listener()
+        while self.active_channels and time.time() < self.stopping_since + DRAIN_SECONDS:
+            self._turn()
+            for channel in list(self.active_channels.values()):
+                channel.will_close = channel.will_close or channel.is_quiet()
+        self.task_dispatcher.shutdown(timeout=0.5)
+        wasyncore.close_all(self._map)
+
+    def handle_accept(self) -> None:
+        """Accept all that wait: one a turn, as waitress does, is slow when the turns are."""
+        accepted = -1
+        while accepted < len(self._map) < self.adj.connection_limit:
+            accepted = len(self._map)
+            super().handle_accept()
+
+    def _turn(self) -> None:
+        wasyncore.loop(timeout=0.1, map=self._map, use_poll=True, count=1)
+        while self.left:  # or the next turn would do no more than learn that they can be written to
+            channel = self.left.popleft()
+            if channel.connected:
+                channel.handle_write()
+
+    def _close_listener(self) -> None:
+        """Take what the kernel has accepted for us already, then refuse more."""
+        self.handle_accept()
+        self.accepting = False
+        self.del_channel()
+        self.socket.close()
+
+
+def create_server(app: Flask, settings: Settings, listener: socket.socket) -> Server:
+    """Return waitress, ready to run."""
+    limits: dict[str, Any] = {
+        "threads": settings.threads,
+        "connection_limit": _connection_limit(settings),
+        "channel_timeout": 60,
+        "max_request_header_size": 16_384,
+        # The app refuses what is longer than MAX_BODY_BYTES. This is for what nobody should even read, and
+        # larger because waitress counts the framing of chunks as well; not much, for each chunk costs time.
+        "max_request_body_size": 2 * settings.max_body_bytes,
+        "inbuf_overflow": 4 * settings.max_body_bytes,  # never reached: nothing goes into a temporary file
+        "ident": None,
+        "clear_untrusted_proxy_headers": False,  # nobody here reads them
+    }
+    sockinfo = (listener.family, listener.type, listener.proto, listener.getsockname())
+    server = Server(app, {}, _sock=listener, adj=Adjustments(**limits), sockinfo=sockinfo, bind_socket=False)
+    server.patient, server.left = copy(server.adj), deque()
+    server.patient.send_bytes = INLINE_SEND_BYTES
+    server.stopping = lifecycle.stopping(app)
+    lifecycle.measure_queue(app, lambda: len(server.task_dispatcher.queue))
+    return server
+
+
+def _connection_limit(settings: Settings) -> int:
+    """Return how many connections can be held: each is an open file, and the process may open so many."""
+    others = 64 + 3 * (settings.database_pool_size or settings.threads)  # SQLite opens three files for each
+    wanted = CONNECTIONS + others
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    files = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < files:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (files, hard))
+    if files < wanted:
+        logger.warning("holds %d connections, for it may open %d files (ulimit -n)", files - others, hard)
+    return files - others
+
+
+def serve(app: Flask, settings: Settings, listener: socket.socket) -> None:
+    """Serve until SIGTERM or SIGINT; a second one changes nothing."""
+    gc.freeze()  # what is loaded stays; walked at each collection, it makes a body of brackets cost thrice
+    if settings.web_concurrency > 1:  # some hosts set it for everybody, so it is no reason not to start
+        logger.warning("WEB_CONCURRENCY is without effect: only SERVER=gunicorn has several processes")
+    server = create_server(app, settings, listener)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, server.stop)
+    server.run()
+    for number in (signal.SIGTERM, signal.SIGINT):  # or a second one, late, would kill what has ended well
+        signal.signal(number, signal.SIG_IGN)

@@ -1,0 +1,175 @@
+"""The settings that the kit needs, and how settings are read from the environment."""
+
+import os
+import re
+from contextlib import suppress
+from pathlib import Path
+from typing import ClassVar, Literal, TypeVar
+
+import click
+from flask import Flask, current_app
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from sqlalchemy import URL
+
+from kit import sqlite_file
+from kit.secret_key import make_secret_key
+from kit.setting_types import (
+    MAX_PORT,
+    DatabaseUrl,
+    HostNames,
+    Networks,
+    OptionalRateLimit,
+    Origins,
+    SigningKey,
+    SigningKeys,
+    Switch,
+    Whole,
+)
+
+SECRETS = ("DATABASE_URL", "SECRET_KEY", "SECRET_KEY_FALLBACKS")
+
+
+class Settings(BaseModel):
+    """The kit's settings, one field per environment variable. .env.example explains each.
+
+    An app subclasses it, adds its own settings and sets the three class variables.
+    """
+
+    app_name: ClassVar[str]
+    version: ClassVar[str]
+    folder: ClassVar[Path]  # contains migrations/ and instance/
+
+    model_config = ConfigDict(
+        alias_generator=str.upper,
+        arbitrary_types_allowed=True,
+        extra="forbid",
+        frozen=True,
+        hide_input_in_errors=True,
+    )
+
+    flask_env: Literal["development", "testing", "production"] = "production"
+    database_url: DatabaseUrl
+    database_pool_size: Whole | None = Field(None, ge=1, le=200)
+    database_timeout_ms: Whole = Field(2000, ge=100, le=60_000)
+    secret_key: SigningKey
+    secret_key_fallbacks: SigningKeys = ()
+    password_min_length: Whole = Field(15, ge=8, le=64)
+    password_hasher: Literal["argon2id", "scrypt"] = "argon2id"
+    rate_limit: OptionalRateLimit = None
+    max_body_bytes: Whole = Field(65_536, ge=1024, le=16_777_216)
+    allowed_hosts: HostNames = ()
+    trusted_proxies: Networks = ()
+    cors_origins: Origins = ()
+    server: Literal["waitress", "gunicorn"] = "waitress"
+    web_concurrency: Whole = Field(1, ge=1, le=64)
+    host: str = "127.0.0.1"
+    port: Whole = Field(5000, ge=1, le=MAX_PORT)
+    threads: Whole = Field(8, ge=1, le=200)
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    log_format: Literal["json", "text"] | None = None
+    slow_request_ms: Whole = Field(500, ge=0, le=60_000)
+    metrics_enabled: Switch = False
+    docs_enabled: Switch = True
+
+    @property
+    def signing_keys(self) -> list[str]:
+        """The current signing key, then the older keys that are still accepted."""
+        return [key.get_secret_value() for key in (self.secret_key, *self.secret_key_fallbacks)]
+
+
+AnySettings = TypeVar("AnySettings", bound=Settings)
+
+
+class InvalidSettings(click.ClickException):
+    """The environment has invalid settings. The message names every one of them, without secrets."""
+
+
+def load(cls: type[AnySettings]) -> AnySettings:
+    """Read the settings from the environment. Raises InvalidSettings."""
+    wrong: dict[str, str] = {}
+    given = (
+        _development_defaults(cls.folder / "instance", wrong) | _secrets_from_files(wrong) | _environment(cls)
+    )
+    try:
+        settings = cls.model_validate(given)
+    except ValidationError as error:
+        for item in error.errors(include_url=False, include_input=False):
+            name = str(item["loc"][0])
+            if name not in wrong and f"{name}_FILE" not in wrong:
+                wrong[name] = _reason(item["type"], item["msg"])
+    else:
+        if fault := _database_fault(settings.database_url, cls.folder / "instance"):
+            wrong["DATABASE_URL"] = fault
+    if wrong:
+        reasons = "; ".join(f"{name}: {reason}" for name, reason in sorted(wrong.items()))
+        raise InvalidSettings(f"Invalid settings. {reasons}. See .env.example for what each one means.")
+    return settings
+
+
+def init_app(app: Flask, settings: Settings) -> None:
+    app.extensions["settings"] = settings
+    app.config.update(
+        TESTING=settings.flask_env == "testing",
+        MAX_CONTENT_LENGTH=settings.max_body_bytes,
+        SECRET_KEY=settings.secret_key.get_secret_value(),
+    )
+    # Each path has one spelling: no trailing or double slashes, and no redirects.
+    app.url_map.strict_slashes = True
+    app.url_map.merge_slashes = False
+
+
+def current(cls: type[AnySettings]) -> AnySettings:
+    """Return the settings of the current app, which are an instance of `cls`."""
+    settings = current_app.extensions["settings"]
+    assert isinstance(settings, cls)  # noqa: S101 # nosec B101
+    return settings
+
+
+def _database_fault(url: URL, instance: Path) -> str | None:
+    if url.drivername != "sqlite":
+        return None
+    file = instance / str(url.database)  # an absolute path stays as it is
+    if file.parent == instance:
+        with suppress(OSError):
+            instance.mkdir(exist_ok=True)
+    return sqlite_file.fault(file)
+
+
+def _reason(kind: str, message: str) -> str:
+    if kind == "missing":
+        return "is required in production"
+    return re.sub("^(Value error, |Input |String )", "", message)
+
+
+def _environment(cls: type[Settings]) -> dict[str, str]:
+    """Return the variables that are set. An empty one counts as not set."""
+    names = map(str.upper, cls.model_fields)
+    return {name: os.environ[name] for name in names if os.environ.get(name)}
+
+
+def _secrets_from_files(wrong: dict[str, str]) -> dict[str, str]:
+    """Read each secret NAME that isn't set from the file that NAME_FILE names."""
+    found = {}
+    for name in SECRETS:
+        file = os.environ.get(f"{name}_FILE")
+        if file and not os.environ.get(name):
+            try:
+                found[name] = Path(file).read_text(encoding="utf-8").strip()
+            except (OSError, ValueError) as error:
+                wrong[f"{name}_FILE"] = f"cannot read {file} ({type(error).__name__})"
+    return found
+
+
+def _development_defaults(instance: Path, wrong: dict[str, str]) -> dict[str, str]:
+    """Outside production no setting is required: use a SQLite file, and a key that is created once."""
+    if os.environ.get("FLASK_ENV") not in ("development", "testing"):
+        return {}
+    defaults = {}
+    if not os.environ.get("DATABASE_URL"):
+        defaults["DATABASE_URL"] = "sqlite:///app.db"  # relative to instance/ (Flask-SQLAlchemy)
+    if not os.environ.get("SECRET_KEY") and not os.environ.get("SECRET_KEY_FILE"):
+        try:
+            defaults["SECRET_KEY"] = make_secret_key(instance / "secret_key")
+        except OSError as error:
+            wrong["SECRET_KEY"] = f"can't be stored in {instance} ({type(error).__name__}), so it must be set"
+    return defaults

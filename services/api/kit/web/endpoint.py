@@ -1,0 +1,123 @@
+"""Declares what a view takes, returns and raises; reads the request and writes the response accordingly."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import wraps
+from inspect import signature
+from typing import Any, NamedTuple, TypeVar
+
+from flask import Response, g, request
+from flask.typing import ResponseReturnValue
+
+from kit.errors import DomainError
+from kit.web.conditional import not_modified, set_etag
+from kit.web.plain_flask import refuse_coroutine
+from kit.web.schemas import Query, RequestBody, ResponseBody
+from kit.web.validation import read_body, read_query, refuse_body
+
+View = TypeVar("View", bound=Callable[..., object])
+
+
+class BearerScheme(NamedTuple):
+    """A security scheme of the OpenAPI document."""
+
+    name: str
+    description: str
+
+
+@dataclass(frozen=True)
+class AuthRequirement:
+    """How a view authenticates its caller: `verify` returns the caller, or raises one of `raises`."""
+
+    verify: Callable[[], object]
+    raises: tuple[type[DomainError], ...]
+    scheme: BearerScheme
+
+
+@dataclass(frozen=True)
+class Declaration:
+    """The arguments of `endpoint`."""
+
+    auth: AuthRequirement | None
+    query: type[Query]
+    body: type[RequestBody] | None
+    body_is_optional: bool
+    returns: type[ResponseBody] | None
+    status: int
+    headers: Sequence[str]
+    etag: bool
+    also: Mapping[int, str]
+    raises: Sequence[type[Exception]]
+    uses_database: bool
+
+
+def endpoint(
+    *,
+    auth: AuthRequirement | None = None,
+    query: type[Query] = Query,
+    body: type[RequestBody] | None = None,
+    body_is_optional: bool = False,
+    returns: type[ResponseBody] | None = None,
+    status: int = 200,
+    headers: Sequence[str] = (),
+    etag: bool = False,
+    also: Mapping[int, str] | None = None,
+    raises: Sequence[type[Exception]] = (),
+    uses_database: bool = True,
+) -> Callable[[View], Callable[..., ResponseReturnValue]]:
+    """Declare a view. It gets `query` and `body` if declared, and `caller` if it has such a parameter.
+
+    It returns a row or a body of the schema `returns`, alone or with a dict of `headers`. With `etag`, GET
+    answers 304 if the client has that version; other methods declare If-Match, which the view checks with
+    `check_if_match`. `also` maps other statuses of success to their meaning. `raises` lists the view's own
+    errors, in addition to those of authentication, validation and the database. The OpenAPI document contains
+    all of this.
+    """
+    declaration = Declaration(
+        auth, query, body, body_is_optional, returns, status, headers, etag, also or {}, raises, uses_database
+    )
+
+    def decorate(view: View) -> Callable[..., ResponseReturnValue]:
+        refuse_coroutine(view)  # Flask only sees `respond`
+        takes_caller = "caller" in signature(view).parameters
+
+        @wraps(view)
+        def respond(**arguments: Any) -> ResponseReturnValue:
+            g.is_read_only = request.method in ("GET", "HEAD")  # read by kit/data/database.py
+            if auth:
+                caller = auth.verify()
+                if takes_caller:
+                    arguments["caller"] = caller
+            _read(declaration, arguments)
+            return _write(view(**arguments), declaration)
+
+        respond.declaration = declaration  # type: ignore[attr-defined]
+        return respond
+
+    return decorate
+
+
+def _read(declaration: Declaration, arguments: dict[str, Any]) -> None:
+    """Read query and body. The caller is authenticated first, so that strangers' bodies aren't parsed."""
+    query = read_query(declaration.query)
+    if declaration.query is not Query:
+        arguments["query"] = query
+    if declaration.body:
+        arguments["body"] = read_body(declaration.body, optional=declaration.body_is_optional)
+    else:
+        refuse_body()
+
+
+def _write(result: Any, declaration: Declaration) -> ResponseReturnValue:
+    if isinstance(result, Response):
+        return set_etag(result) if declaration.etag else result
+    resource, headers = result if isinstance(result, tuple) else (result, None)
+    if declaration.returns is None or resource is None:
+        response = Response(b"", declaration.status, headers)
+        del response.headers["Content-Type"]
+        return response
+    if not isinstance(resource, ResponseBody):
+        resource = declaration.returns.of(resource)
+    data = resource.model_dump_json().encode()
+    response = Response(data, declaration.status, headers, content_type="application/json")
+    return set_etag(response) if declaration.etag else not_modified(response)

@@ -1,0 +1,132 @@
+"""Types of fields that a resource can have, for bodies and for queries, whose values all come as text."""
+
+import re
+from collections.abc import Callable
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from math import isfinite
+from typing import Annotated, Any, LiteralString
+from uuid import UUID
+
+from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, ValidationInfo, WithJsonSchema
+from pydantic_core import PydanticCustomError
+
+from kit.uuids import CANONICAL
+
+WHOLE = re.compile(r"-?[0-9]{1,10}", re.ASCII)
+NUMBER = re.compile(r"-?[0-9]{1,20}(\.[0-9]{1,20})?([eE][+-]?[0-9]{1,3})?", re.ASCII)
+DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
+MOMENT = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?(Z|[+-][0-9]{2}:[0-9]{2})", re.ASCII
+)
+# As browsers check it (WHATWG HTML, "valid e-mail address"), with a dot in the domain.
+EMAIL = r"^[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+$"
+URL = r"^https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?([/?#][!-~]*)?$"
+INTEGERS = 2**31  # so many from 0 on, and below it: what INTEGER holds
+FLOATS = 1.7e308
+
+
+def _reads(
+    form: re.Pattern[str], convert: Callable[[str], Any], sentence: LiteralString
+) -> Callable[[Any], Any]:
+    """Return a validator that reads text of one form, and nothing else."""
+
+    def read(value: Any) -> Any:
+        if not isinstance(value, str):
+            raise PydanticCustomError("wrong_type", sentence)
+        try:
+            if form.fullmatch(value):
+                return convert(value)
+        except (ArithmeticError, ValueError):
+            pass
+        raise PydanticCustomError("invalid_format", sentence)
+
+    return read
+
+
+def _reads_queries(form: re.Pattern[str], convert: Callable[[str], Any], sentence: LiteralString) -> Any:
+    """Return a validator that reads text where it comes from a query; JSON has the type itself."""
+    read = _reads(form, convert, sentence)
+
+    def validate(value: Any, info: ValidationInfo) -> Any:
+        return read(value) if info.mode == "python" and isinstance(value, str) else value
+
+    return BeforeValidator(validate)
+
+
+def _utc(text: str) -> datetime:
+    return datetime.fromisoformat(text).astimezone(UTC)
+
+
+def _storable(value: Any) -> Any:
+    """Refuse what is JSON and yet no database takes."""
+    parts = [value]
+    while parts:
+        part = parts.pop()
+        if isinstance(part, dict):
+            parts += [*part, *part.values()]
+        elif isinstance(part, list):
+            parts += part
+        elif isinstance(part, str) and "\0" in part:
+            raise PydanticCustomError("invalid_format", "The character NUL is not allowed.")
+        elif isinstance(part, float) and not isfinite(part):
+            raise PydanticCustomError("too_large", "This number is too large.")
+    return value
+
+
+def _not_null(value: Any) -> Any:
+    if value is None:
+        raise PydanticCustomError("wrong_type", "This must not be null.")
+    return value
+
+
+def _text(form: str, shortest: int, longest: int, **more: Any) -> WithJsonSchema:
+    return WithJsonSchema(
+        {"type": "string", "pattern": f"^{form}$", "minLength": shortest, "maxLength": longest} | more
+    )
+
+
+def decimal_form(digits: int, places: int) -> str:
+    """Return the pattern of a decimal number of so many digits, of which so many are behind the point."""
+    return rf"-?[0-9]{{1,{digits - places}}}" + (rf"(\.[0-9]{{1,{places}}})?" if places else "")
+
+
+def amount(digits: int, places: int) -> tuple[BeforeValidator, WithJsonSchema]:
+    """Return what makes a Decimal of so many digits. It is text in JSON too: a number there may lose some."""
+    form = decimal_form(digits, places)
+    step = Decimal(1).scaleb(-places)  # 5 is 5.00, as the database answers it
+
+    def exact(text: str) -> Decimal:
+        return Decimal(text).quantize(step)
+
+    read = _reads(re.compile(form, re.ASCII), exact, "Give a decimal number as text, in quotes.")
+    return BeforeValidator(read), _text(form, 1, digits + 2)
+
+
+Line = Annotated[str, StringConstraints(min_length=1, pattern=r"^[^\x00-\x1f\x7f-\x9f]*$")]
+LongText = Annotated[
+    str, StringConstraints(max_length=10_000, pattern=r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]*$")
+]
+Email = Annotated[str, StringConstraints(max_length=254, pattern=EMAIL)]
+Url = Annotated[str, StringConstraints(max_length=2000, pattern=URL)]
+Whole = Annotated[
+    int, Field(ge=-INTEGERS, le=INTEGERS - 1), _reads_queries(WHOLE, int, "Give a whole number.")
+]
+Number = Annotated[float, Field(ge=-FLOATS, le=FLOATS), _reads_queries(NUMBER, float, "Give a number.")]
+Day = Annotated[
+    date,
+    BeforeValidator(_reads(DAY, date.fromisoformat, "Give a date such as 2026-11-22.")),
+    _text(DAY.pattern, 10, 10, format="date"),
+]
+Moment = Annotated[
+    datetime,
+    BeforeValidator(_reads(MOMENT, _utc, "Give a time with its offset, such as 2026-11-22T08:45:00Z.")),
+    _text(MOMENT.pattern, 20, 32, format="date-time"),
+]
+Reference = Annotated[
+    UUID,
+    BeforeValidator(_reads(CANONICAL, UUID, "Give a UUID in lower case.")),
+    _text(CANONICAL.pattern, 36, 36, format="uuid"),
+]
+NotNull = AfterValidator(_not_null)
+Json = Annotated[Any, AfterValidator(_storable)]

@@ -1,0 +1,50 @@
+"""Requests that can be repeated safely (draft-ietf-httpapi-idempotency-key-header)."""
+
+import json
+import re
+from collections.abc import Callable
+from hashlib import sha256
+from uuid import UUID
+
+from flask import Response, request
+
+from kit.data.database import db
+from kit.data.stored_responses import StoredResponseRepository
+from kit.errors import FieldError, IdempotencyKeyInUse, IdempotencyKeyReused
+from kit.web.errors import ValidationFailed
+from kit.web.schemas import RequestBody, ResponseBody
+
+HEADER = "Idempotency-Key"
+FORMAT = re.compile(r"[!-~]{1,255}")
+Created = tuple[ResponseBody, dict[str, str]]
+IDEMPOTENCY_ERRORS = (IdempotencyKeyInUse, IdempotencyKeyReused)
+
+
+def run_idempotently(user_id: UUID, body: RequestBody, create: Callable[[], Created]) -> Created | Response:
+    """Create something and commit; a request with the same Idempotency-Key gets the same response for a day.
+
+    The response is stored in the same transaction. Raises IDEMPOTENCY_ERRORS and ValidationFailed.
+    """
+    key = request.headers.get(HEADER)
+    if key is None:
+        created = create()
+        db.session.commit()
+        return created
+    if not FORMAT.fullmatch(key):
+        detail = "Give 1 to 255 printable ASCII characters without spaces."
+        raise ValidationFailed([FieldError(detail, "invalid_format", parameter=HEADER)])
+    responses = StoredResponseRepository(db.session)
+    stored = responses.reserve(user_id, key, _fingerprint(body))
+    if stored.body is not None:
+        return Response(stored.body, 201, json.loads(stored.headers or "{}"), content_type="application/json")
+    resource, headers = create()
+    stored.body, stored.headers = resource.model_dump_json(), json.dumps(headers)
+    responses.prune(user_id)
+    db.session.commit()
+    return resource, headers
+
+
+def _fingerprint(body: RequestBody) -> str:
+    """Return a digest that equal requests have in common."""
+    parts = (request.method, request.path, body.model_dump_json(exclude_unset=True))
+    return sha256("\n".join(parts).encode()).hexdigest()

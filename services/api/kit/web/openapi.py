@@ -1,0 +1,345 @@
+"""The OpenAPI document, generated from what the views declare."""
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from importlib import import_module
+from typing import Any, NamedTuple, cast
+
+from flask import Flask
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+from sqlalchemy.exc import OperationalError
+from werkzeug import exceptions as http
+from werkzeug.http import HTTP_STATUS_CODES
+from werkzeug.routing import Rule
+
+from kit.errors import FieldError, FieldsRefused, IdempotencyKeyReused, TooManyAttempts
+from kit.settings import Settings
+from kit.web import problems, rate_limits
+from kit.web.endpoint import Declaration
+from kit.web.errors import (
+    HostNotAllowed,
+    MalformedJson,
+    PreconditionFailed,
+    PreconditionRequired,
+    UnsupportedMediaType,
+    ValidationFailed,
+)
+from kit.web.problems import MEDIA_TYPE, ProblemType, find_problem
+from kit.web.schemas import Problem, Query, RequestBody
+
+REF = "#/components/schemas/{model}"
+REQUEST_ID = "0ff4be9c-7228-460c-a8d6-5685de10b5d5"
+COMMON_ERRORS = (
+    http.BadRequest,
+    HostNotAllowed,
+    http.RequestEntityTooLarge,
+    http.RequestHeaderFieldsTooLarge,
+    http.NotImplemented,
+    ValidationFailed,
+)
+REQUEST_HEADERS = {
+    "If-None-Match": "The ETag of the version you have. If it is current, the answer is 304.",
+    "If-Match": "The ETag of the version you want to change, or `*` for any.",
+    "Idempotency-Key": "A unique name for this request, such as a UUID. If you repeat the request within a "
+    "day, you get the same response, and nothing is created twice.",
+}
+KEY = {"minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"}
+HEADERS: dict[str, tuple[str, str | int]] = {
+    "ETag": (
+        "The version of the resource, for If-None-Match and If-Match.",
+        '"04df85b301a4b7482554a823102665ce"',
+    ),
+    "Location": ("The path of the new resource.", "/account"),
+    "Retry-After": ("Seconds to wait before trying again.", 1),
+    "WWW-Authenticate": ("Which authentication is needed (RFC 6750).", 'Bearer error="invalid_token"'),
+    "X-Request-ID": ("The id of this request: the one you sent, or a new one.", REQUEST_ID),
+}
+
+
+class Document(NamedTuple):
+    """What an app adds to its OpenAPI document."""
+
+    description: str
+    headers: Mapping[str, tuple[str, str | int]]  # by name: a description and an example
+
+
+def init_app(app: Flask, description: str, headers: Mapping[str, tuple[str, str | int]]) -> None:
+    """Check the views and describe the API. Call it once all blueprints are registered.
+
+    `headers` describes response headers, in addition to those of the kit: name -> (description, example).
+    Raises TypeError if a view declares an error or a header that isn't described.
+    """
+    app.extensions["openapi"] = Document(description, HEADERS | dict(headers))
+    check(app)
+
+
+def text(app: Flask) -> str:
+    """Return the document as JSON. The same code gives the same text; it's generated once per app."""
+    if "openapi_text" not in app.extensions:
+        app.extensions["openapi_text"] = json.dumps(build(app), indent=2, ensure_ascii=False) + "\n"
+    return cast("str", app.extensions["openapi_text"])
+
+
+def build(app: Flask) -> dict[str, Any]:
+    """Return the document."""
+    settings = cast("Settings", app.extensions["settings"])
+    about = _about(app)
+    paths: dict[str, dict[str, Any]] = {}
+    models: dict[type[BaseModel], Any] = {Problem: "serialization"}
+    schemes: dict[str, str] = {}
+    for rule, method, declaration, view in _operations(app):
+        path = re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule)
+        paths.setdefault(path, {})[method.lower()] = _operation(app, rule, method, declaration, view)
+        if declaration.body:
+            models[declaration.body] = "validation"
+        if declaration.returns:
+            models[declaration.returns] = "serialization"
+        if declaration.auth:
+            schemes[declaration.auth.scheme.name] = declaration.auth.scheme.description
+    used = set(re.findall(r"#/components/examples/(\w+)", json.dumps(paths)))
+    _, definitions = models_json_schema(list(models.items()), ref_template=REF)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": settings.app_name,
+            "version": settings.version,
+            "description": about.description,
+            "contact": {"name": f"The operators of this {settings.app_name}"},
+            "license": {"name": "MIT", "identifier": "MIT"},
+        },
+        "servers": [{"url": "/", "description": "The server of this document."}],
+        "tags": _tags(app, paths),
+        "paths": paths,
+        "components": {
+            "schemas": {name: _plain(schema) for name, schema in sorted(definitions["$defs"].items())},
+            "examples": {
+                problem.code: _problem_example(problem)
+                for problem in problems.all_problems(app)
+                if problem.code in used
+            },
+            "headers": {name: _header(*header) for name, header in about.headers.items()},
+            "securitySchemes": {
+                name: {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "bearerFormat": "JWT",
+                    "description": description,
+                }
+                for name, description in schemes.items()
+            },
+        },
+    }
+
+
+def _about(app: Flask) -> Document:
+    return cast("Document", app.extensions["openapi"])
+
+
+def check(app: Flask) -> None:
+    """Refuse a view that declares an error or a header that isn't described. Raises TypeError."""
+    for _, _, declaration, view in _operations(app):
+        place = f"{view.__module__}.{view.__qualname__}"
+        for error in (*declaration.raises, *(declaration.auth.raises if declaration.auth else ())):
+            if not find_problem(problems.all_problems(app), error):
+                raise TypeError(
+                    f"{place} declares raises=[{error.__name__}], which has no line in PROBLEMS. "
+                    "Add one to app/blueprint/handlers.py."
+                )
+        for name in set(declaration.headers) - set(_about(app).headers):
+            raise TypeError(
+                f"{place} declares headers=[{name!r}], which isn't described. "
+                "Add it to RESPONSE_HEADERS in app/blueprint/__init__.py."
+            )
+
+
+def _operations(app: Flask) -> Iterator[tuple[Rule, str, Declaration, Any]]:
+    for rule in app.url_map.iter_rules():
+        view = app.view_functions[rule.endpoint]
+        declaration = getattr(view, "declaration", None)
+        for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"}):
+            if declaration:
+                yield rule, method, declaration, view
+
+
+def _operation(app: Flask, rule: Rule, method: str, declaration: Declaration, view: Any) -> dict[str, Any]:
+    summary, _, more = (view.__doc__ or "").partition("\n")
+    blueprint = rule.endpoint.partition(".")[0]
+    operation: dict[str, Any] = {
+        "operationId": rule.endpoint.replace(".", "_"),
+        "tags": [blueprint],
+        "summary": summary.partition(". ")[0].rstrip("."),
+        "description": "\n".join(line.strip() for line in [summary, *more.splitlines()]).strip(),
+        "security": [{declaration.auth.scheme.name: []}] if declaration.auth else [],
+        "parameters": [
+            *_path_parameters(rule),
+            *_query_parameters(declaration.query),
+            *_header_parameters(method, declaration),
+        ],
+        "responses": _responses(app, rule, method, declaration),
+    }
+    if declaration.body:
+        operation["requestBody"] = _request_body(
+            method, declaration.body, optional=declaration.body_is_optional
+        )
+    return operation
+
+
+def _path_parameters(rule: Rule) -> Iterator[dict[str, Any]]:
+    for name in sorted(rule.arguments):
+        is_uuid = f"<uuid:{name}>" in rule.rule
+        uuid = {"type": "string", "format": "uuid", "minLength": 36, "maxLength": 36}
+        yield {
+            "name": name,
+            "in": "path",
+            "required": True,
+            "description": f"The {name.replace('_', ' ')}.",
+            "schema": uuid if is_uuid else {"type": "string", "minLength": 1, "maxLength": 100},
+        }
+
+
+def _query_parameters(query: type[Query]) -> Iterator[dict[str, Any]]:
+    properties = _plain(query.model_json_schema()).get("properties", {})
+    for name, schema in properties.items():
+        yield {
+            "name": name,
+            "in": "query",
+            "required": query.model_fields[name].is_required(),
+            "description": schema.pop("description", f"The {name}."),
+            "schema": schema,
+        }
+
+
+def _header_parameters(method: str, declaration: Declaration) -> Iterator[dict[str, Any]]:
+    """Return the request headers that affect an operation."""
+    accepted = {
+        "If-None-Match": method == "GET" and (declaration.etag or 304 in declaration.also),
+        "If-Match": _checks_version(method, declaration),
+        "Idempotency-Key": IdempotencyKeyReused in declaration.raises,
+    }
+    for name in (name for name, is_accepted in accepted.items() if is_accepted):
+        yield {
+            "name": name,
+            "in": "header",
+            "required": name == "If-Match" and PreconditionRequired in declaration.raises,
+            "description": REQUEST_HEADERS[name],
+            "schema": {"type": "string", "maxLength": 8000} | (KEY if name == "Idempotency-Key" else {}),
+        }
+
+
+def _checks_version(method: str, declaration: Declaration) -> bool:
+    return declaration.etag and method in ("PATCH", "PUT", "DELETE")
+
+
+def _request_body(method: str, body: type[RequestBody], *, optional: bool) -> dict[str, Any]:
+    types = ["application/json"] + (["application/merge-patch+json"] if method == "PATCH" else [])
+    return {"required": not optional, "content": dict.fromkeys(types, _content(body))}
+
+
+def _content(model: type[BaseModel]) -> dict[str, Any]:
+    extra: Any = model.model_config.get("json_schema_extra") or {}
+    example = {"example": extra["examples"][0]} if "examples" in extra else {}
+    return {"schema": {"$ref": REF.format(model=model.__name__)}, **example}
+
+
+def _responses(app: Flask, rule: Rule, method: str, declaration: Declaration) -> dict[str, Any]:
+    own_headers = [*(["ETag"] if declaration.etag and declaration.returns else []), *declaration.headers]
+    success: dict[str, Any] = {
+        "description": HTTP_STATUS_CODES[declaration.status],
+        "headers": _headers(["X-Request-ID", *own_headers]),
+    }
+    if declaration.returns:
+        success["content"] = {"application/json": _content(declaration.returns)}
+    responses = {str(declaration.status): success}
+    unchanged = {304: "You have the current version."} if declaration.etag and method == "GET" else {}
+    for status, meaning in (unchanged | dict(declaration.also)).items():
+        responses[str(status)] = {
+            "description": meaning,
+            "headers": _headers(["X-Request-ID", *(["ETag"] if status == 304 else ["Location"])]),
+        }
+    by_status: dict[int, list[ProblemType]] = {}
+    for problem in _problems(app, rule, method, declaration):
+        by_status.setdefault(problem.status, []).append(problem)
+    for status, of_status in sorted(by_status.items()):
+        responses[str(status)] = _problem_response(of_status)
+    return responses
+
+
+def _problems(app: Flask, rule: Rule, method: str, declaration: Declaration) -> list[ProblemType]:
+    """Return the problems of an operation: those of the view, and those of what it declares."""
+    errors: list[type[Exception]] = [*COMMON_ERRORS, *declaration.raises]
+    if rate_limits.is_limited(app, rule.rule):
+        errors += [TooManyAttempts, OperationalError]
+    if declaration.auth:
+        errors += declaration.auth.raises
+    if declaration.body:
+        errors += [MalformedJson, UnsupportedMediaType]
+    if _checks_version(method, declaration):
+        errors.append(PreconditionFailed)
+    if declaration.uses_database:
+        errors.append(OperationalError)
+    all_problems = problems.all_problems(app)
+    found = [find_problem(all_problems, error) for error in errors]
+    return [problem for problem in all_problems if problem in found]
+
+
+def _problem_response(of_status: list[ProblemType]) -> dict[str, Any]:
+    # Documented headers must always be there, so document only those that all problems have in common.
+    names = {"X-Request-ID"} | set.intersection(*(set(problem.headers) for problem in of_status))
+    return {
+        "description": " ".join(problem.meaning for problem in of_status),
+        "headers": _headers(sorted(names)),
+        "content": {
+            MEDIA_TYPE: {
+                "schema": {"$ref": REF.format(model="Problem")},
+                "examples": {
+                    problem.code: {"$ref": f"#/components/examples/{problem.code}"} for problem in of_status
+                },
+            }
+        },
+    }
+
+
+def _problem_example(problem: ProblemType) -> dict[str, Any]:
+    is_validation = FieldsRefused in problem.errors
+    fields = [FieldError("Unknown parameter.", "unknown_field", parameter="colour")] if is_validation else []
+    value = json.loads(problems.body(problem, REQUEST_ID, fields=fields))
+    return {"summary": problem.title, "description": problem.advice, "value": value}
+
+
+def _headers(names: Iterable[str]) -> dict[str, Any]:
+    return {name: {"$ref": f"#/components/headers/{name}"} for name in names}
+
+
+def _header(description: str, example: str | int) -> dict[str, Any]:
+    schema: dict[str, Any] = {"type": "string", "maxLength": 200}
+    if isinstance(example, int):
+        schema = {"type": "integer", "minimum": 1, "maximum": 3600}
+    return {"description": description, "required": True, "schema": schema, "example": example}
+
+
+def _tags(app: Flask, paths: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the blueprints that have an operation, each described by the docstring of its module."""
+    used = {tag for path in paths.values() for operation in path.values() for tag in operation["tags"]}
+    return [
+        {"name": name, "description": (import_module(blueprint.import_name).__doc__ or "").strip()}
+        for name, blueprint in app.blueprints.items()
+        if name in used
+    ]
+
+
+def _plain(schema: Any) -> Any:
+    """Leave out of pydantic's schemas what repeats a name or stands for a field that was left out."""
+    if isinstance(schema, list):
+        return [_plain(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    dropped = {"title"} | ({"default"} if schema.get("default", ...) is None else set())
+    plain = {}
+    for name, part in schema.items():
+        if name == "properties":
+            plain[name] = {field: _plain(value) for field, value in part.items()}
+        elif name not in dropped:
+            plain[name] = part if name == "examples" else _plain(part)
+    return plain

@@ -1,0 +1,297 @@
+"""Error responses (RFC 9457): a table of problem types, and the handlers that answer with them."""
+
+import logging
+import re
+from collections.abc import Iterable, Mapping
+from functools import partial
+from typing import NamedTuple, cast
+
+from flask import Flask, Response, current_app
+from flask_jwt_extended.exceptions import JWTExtendedException, NoAuthorizationError
+from sqlalchemy import exc
+from werkzeug import exceptions as http
+
+from kit import errors
+from kit.data.base import Base
+from kit.data.database import reason_of
+from kit.data.violations import domain_error
+from kit.web.errors import (
+    HostNotAllowed,
+    MalformedJson,
+    NotReady,
+    PreconditionFailed,
+    PreconditionRequired,
+    UnsupportedMediaType,
+)
+from kit.web.request_id import request_id
+from kit.web.schemas import Problem, ProblemField
+
+logger = logging.getLogger("app.error")
+MEDIA_TYPE = "application/problem+json"
+BEARER = {"WWW-Authenticate": "Bearer"}
+INVALID_TOKEN = {"WWW-Authenticate": 'Bearer error="invalid_token"'}
+RETRY_AFTER_1S = {"Retry-After": "1"}
+
+
+class ProblemType(NamedTuple):
+    """How some exceptions are answered."""
+
+    errors: tuple[type[Exception], ...]
+    status: int
+    code: str
+    title: str
+    meaning: str
+    advice: str  # what the client can do
+    headers: Mapping[str, str]
+
+    @property
+    def uri(self) -> str:
+        return f"/problems/{self.code.replace('_', '-')}"
+
+
+def problem_type(
+    error: type[Exception],
+    status: int,
+    advice: str,
+    *,
+    meaning: str = "",
+    headers: Mapping[str, str] | None = None,
+    name: str = "",
+    title: str = "",
+    also: tuple[type[Exception], ...] = (),
+) -> ProblemType:
+    """Say how an exception and its subclasses are answered.
+
+    Code and title come from the exception's name: UsernameTaken is `username_taken`, "Username taken". The
+    meaning is its message. `also` are other exceptions with the same answer.
+    """
+    code = re.sub(r"(?<!^)(?=[A-Z])", "_", name or error.__name__).lower()
+    title = title or code.replace("_", " ").capitalize()
+    return ProblemType((error, *also), status, code, title, meaning or str(error()), advice, headers or {})
+
+
+KIT_PROBLEMS = (
+    problem_type(
+        http.BadRequest,
+        400,
+        "Check the request line, the Host header and the length of the body.",
+        meaning="The request isn't well-formed HTTP for this API.",
+    ),
+    problem_type(
+        HostNotAllowed, 400, "Use a name listed in the setting ALLOWED_HOSTS, or add this one to it."
+    ),
+    problem_type(
+        MalformedJson,
+        400,
+        "Send one JSON text in UTF-8, at most 32 levels deep, without a byte order mark, NaN, Infinity, "
+        "repeated names or lone surrogates.",
+        title="Malformed JSON",
+    ),
+    problem_type(
+        errors.MissingToken,
+        401,
+        "Log in with POST /auth/login and send `Authorization: Bearer <access_token>`.",
+        headers=BEARER,
+        also=(NoAuthorizationError,),
+    ),
+    problem_type(
+        errors.InvalidToken,
+        401,
+        "Send the token unchanged: the access token, or the refresh token for POST /auth/refresh.",
+        headers=INVALID_TOKEN,
+        also=(JWTExtendedException,),
+    ),
+    problem_type(
+        errors.TokenExpired,
+        401,
+        "Get a new pair with POST /auth/refresh, or log in again.",
+        headers=INVALID_TOKEN,
+    ),
+    problem_type(errors.TokenRevoked, 401, "Log in again.", headers=INVALID_TOKEN),
+    problem_type(
+        http.NotFound,
+        404,
+        "See /docs for the paths; none ends with a slash. Other users' resources are answered like this too.",
+        meaning="Nothing exists at this path.",
+        also=(errors.NotFound,),
+    ),
+    problem_type(
+        http.MethodNotAllowed,
+        405,
+        "Use one of the methods in the Allow header.",
+        meaning="This path doesn't support this method.",
+    ),
+    problem_type(errors.AlreadyExists, 409, "Choose another value, or change the existing one."),
+    problem_type(
+        errors.StillReferenced,
+        409,
+        "Delete the rows that refer to it, or change what they refer to. Try again.",
+    ),
+    problem_type(
+        errors.IdempotencyKeyInUse,
+        409,
+        "Send the same request again. Once the first one is done, you get the same response.",
+        headers=RETRY_AFTER_1S,
+    ),
+    problem_type(
+        PreconditionFailed,
+        412,
+        "Read the resource again, repeat your change, and send its new ETag as If-Match.",
+    ),
+    problem_type(
+        http.RequestEntityTooLarge,
+        413,
+        "Send less. The setting MAX_BODY_BYTES is the limit.",
+        meaning="The body is too long.",
+        name="BodyTooLarge",
+    ),
+    problem_type(
+        http.RequestURITooLarge,
+        414,
+        "Send a shorter query.",
+        meaning="The path and query are too long.",
+        name="UriTooLong",
+        title="URI too long",
+    ),
+    problem_type(
+        UnsupportedMediaType,
+        415,
+        "Send `Content-Type: application/json`.",
+        also=(http.UnsupportedMediaType,),
+    ),
+    problem_type(
+        errors.FieldsRefused,
+        422,
+        "Correct the values in `errors`. A `pointer` is a path in the body, a `parameter` is in the query.",
+        name="ValidationFailed",
+    ),
+    problem_type(
+        errors.IdempotencyKeyReused,
+        422,
+        "Create a new key for each request. Send the same key only to repeat a request.",
+    ),
+    problem_type(
+        PreconditionRequired, 428, "Read the resource, and send its ETag as If-Match with the change."
+    ),
+    problem_type(
+        errors.TooManyAttempts,
+        429,
+        "Wait for the seconds in Retry-After. Until then even a correct password isn't checked.",
+        headers=RETRY_AFTER_1S,
+    ),
+    problem_type(
+        http.RequestHeaderFieldsTooLarge,
+        431,
+        "Send fewer or shorter headers: at most 16 KiB in total.",
+        meaning="The headers are too long.",
+        name="HeadersTooLarge",
+    ),
+    problem_type(
+        http.InternalServerError,
+        500,
+        "Report it with the request_id, which is also in the log.",
+        meaning="Something went wrong on our side.",
+        name="InternalError",
+    ),
+    problem_type(
+        http.NotImplemented,
+        501,
+        "Use no transfer coding but chunked.",
+        meaning="The request uses a part of HTTP that this API doesn't implement.",
+    ),
+    problem_type(
+        exc.OperationalError,
+        503,
+        "Send the request again after the time in Retry-After.",
+        meaning="The database is unavailable or doesn't answer in time.",
+        headers=RETRY_AFTER_1S,
+        name="DatabaseUnavailable",
+        also=(exc.InterfaceError, exc.InternalError, exc.TimeoutError),
+    ),
+    problem_type(
+        errors.Overloaded,
+        503,
+        "Send the request again after the time in Retry-After.",
+        headers=RETRY_AFTER_1S,
+    ),
+    problem_type(NotReady, 503, "Wait until GET /health/ready answers 200.", headers=RETRY_AFTER_1S),
+)
+# For errors without an exception of their own: those of the server, of Flask, and of `abort(404)`.
+BY_STATUS = {
+    problem.status: problem
+    for problem in KIT_PROBLEMS
+    if any(issubclass(error, http.HTTPException) for error in problem.errors)
+}
+
+
+def init_app(app: Flask, own: Iterable[ProblemType] = ()) -> None:
+    """Register the handlers of the kit's problem types and the app's own."""
+    problems = tuple(sorted((*KIT_PROBLEMS, *own), key=lambda problem: problem.status))
+    app.extensions["problems"] = problems
+    for problem in problems:
+        for error in problem.errors:
+            if not issubclass(error, exc.DBAPIError):
+                app.register_error_handler(error, partial(_respond, problem))
+    app.register_error_handler(http.HTTPException, _respond_by_status)
+    app.register_error_handler(exc.DBAPIError, _respond_to_database_error)
+
+
+def all_problems(app: Flask) -> tuple[ProblemType, ...]:
+    """Return every problem type of an app, sorted by status."""
+    return cast("tuple[ProblemType, ...]", app.extensions["problems"])
+
+
+def find_problem(problems: Iterable[ProblemType], error: type[Exception]) -> ProblemType | None:
+    """Return the problem type of an exception class, as Flask chooses it: that of the nearest base class."""
+    by_error = {each: problem for problem in problems for each in problem.errors}
+    return next((by_error[base] for base in error.__mro__ if base in by_error), None)
+
+
+def body(
+    problem: ProblemType, request_id: str, detail: str = "", fields: Iterable[errors.FieldError] = ()
+) -> bytes:
+    """Return the JSON body of a problem."""
+    response = Problem(
+        type=problem.uri,
+        title=problem.title,
+        status=problem.status,
+        detail=detail or problem.meaning,
+        code=problem.code,
+        request_id=request_id,
+        errors=[ProblemField(**field._asdict()) for field in fields] or None,
+    )
+    return response.model_dump_json(exclude_none=True).encode()
+
+
+def _respond(problem: ProblemType, error: Exception) -> Response:
+    if isinstance(error, exc.SQLAlchemyError):
+        logger.warning("%s", reason_of(error))
+    if isinstance(error, errors.ValueRefused):  # the schema allowed it, so schema and database disagree
+        logger.warning("the database refused a value: %s", error.reason)
+    detail = str(error) if isinstance(error, errors.DomainError) else ""
+    fields = error.fields if isinstance(error, errors.FieldsRefused) else ()
+    response = Response(
+        body(problem, request_id(), detail, fields), problem.status, problem.headers, content_type=MEDIA_TYPE
+    )
+    if isinstance(error, http.MethodNotAllowed):
+        response.allow.update(error.valid_methods or ())
+    if isinstance(error, errors.TooManyAttempts):
+        response.retry_after = error.seconds
+    return response
+
+
+def _respond_by_status(error: http.HTTPException) -> Response:
+    status = error.code or 500
+    return _respond(BY_STATUS.get(status, BY_STATUS[500 if status >= 500 else 400]), error)
+
+
+def _respond_to_database_error(error: exc.DBAPIError) -> Response:
+    """Translate a violated constraint, or say that the database is unavailable. Any other error is a bug."""
+    problems = all_problems(current_app)
+    if violation := domain_error(error, Base.metadata):
+        problem = find_problem(problems, type(violation))
+        assert problem is not None  # noqa: S101 # nosec B101
+        return _respond(problem, violation)
+    if problem := find_problem(problems, type(error)):
+        return _respond(problem, error)
+    raise error

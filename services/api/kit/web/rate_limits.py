@@ -1,0 +1,100 @@
+"""Rate limits: attempts are counted in the database, so that all processes share them.
+
+An attempt is reserved before the work, so that simultaneous requests can't pass together. Afterwards it is
+confirmed, or cancelled if it shouldn't count.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from uuid import UUID
+
+from flask import Flask, request
+from sqlalchemy.exc import SQLAlchemyError
+
+from kit.data.attempts import CONFIRMED, PENDING, AttemptRepository, Count, key
+from kit.data.database import db, release
+from kit.errors import TooManyAttempts
+from kit.security.events import KitEvent, record
+from kit.setting_types import RateLimit
+from kit.settings import Settings, current
+from kit.web.proxies import network_of
+
+UNLIMITED = "/health/"  # monitoring asks often and must not be refused
+
+
+def init_app(app: Flask, settings: Settings) -> None:
+    if settings.rate_limit:
+        app.before_request(_limit_requests)
+
+
+def is_limited(app: Flask, path: str) -> bool:
+    """Return whether RATE_LIMIT applies to a path."""
+    return bool(app.extensions["settings"].rate_limit) and not path.startswith(UNLIMITED)
+
+
+def client_network() -> str:
+    """Return what limits identify a client by: its IPv4 address, or its IPv6 /64."""
+    return network_of(request.remote_addr)
+
+
+class Attempt:
+    """An attempt that is reserved under several keys."""
+
+    def __init__(self, entries: dict[UUID, str]) -> None:
+        self._entries = entries
+
+    def confirm(self) -> None:
+        """Count it for good, and commit."""
+        attempts = AttemptRepository(db.session)
+        if self._entries:
+            attempts.confirm(self._entries)
+        attempts.prune()
+        db.session.commit()
+
+    def cancel(self, cleared: UUID | None = None) -> None:
+        """Don't count it, and forget earlier attempts under the key `cleared`. Doesn't commit."""
+        if self._entries:
+            AttemptRepository(db.session).cancel(self._entries, cleared)
+
+
+@contextmanager
+def attempt(
+    limits: Mapping[UUID, RateLimit | None], counted: tuple[type[Exception], ...], state: str = PENDING
+) -> Iterator[Attempt]:
+    """Reserve an attempt for the block. It counts only if the block raises one of the `counted` errors.
+
+    If the block succeeds, it must call `cancel` itself, or else the attempt counts. Raises TooManyAttempts.
+    """
+    reserved = reserve(limits, state)
+    try:
+        yield reserved
+    except counted:
+        db.session.rollback()
+        reserved.confirm()
+        raise
+    except Exception:
+        db.session.rollback()
+        with suppress(SQLAlchemyError):  # the original error matters more; if this fails, the attempt counts
+            reserved.cancel()
+            db.session.commit()
+        raise
+
+
+def reserve(limits: Mapping[UUID, RateLimit | None], state: str = PENDING) -> Attempt:
+    """Reserve an attempt under each key that has a limit, and commit. Raises TooManyAttempts."""
+    counts = [Count(key, *limit) for key, limit in limits.items() if limit]
+    try:
+        entries = AttemptRepository(db.session).reserve(counts, state) if counts else {}
+        db.session.commit()
+    except TooManyAttempts:
+        db.session.rollback()
+        record(KitEvent.RATE_LIMITED)
+        raise
+    finally:
+        release()
+    return Attempt(entries)
+
+
+def _limit_requests() -> None:
+    if not request.path.startswith(UNLIMITED):
+        reserve({key("request", client_network()): current(Settings).rate_limit}, CONFIRMED)

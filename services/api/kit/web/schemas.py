@@ -1,0 +1,146 @@
+"""Base classes and types of schemas: what requests may contain, and what responses look like."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Any, Self, cast
+from uuid import UUID
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    WithJsonSchema,
+)
+from pydantic_core import PydanticCustomError
+
+# The default of a field that may be left out. An explicit null is a wrong type.
+UNSET: Any = None
+
+
+def example(**fields: Any) -> ConfigDict:
+    """Return a schema's `model_config` with an example for the OpenAPI document."""
+    return ConfigDict(json_schema_extra={"examples": [fields]})
+
+
+class RequestBody(BaseModel):
+    """A JSON body of a request. Types are exact, and unknown fields are errors."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class Query(BaseModel):
+    """A query string. Unknown parameters are errors."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class ResponseBody(BaseModel):
+    """A JSON body of a response."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @classmethod
+    def of(cls, row: object, **others: object) -> Self:
+        """Return the body for a row: each field is the attribute of that name, or one of `others`.
+
+        Nothing is validated, because the values were when they were stored.
+        """
+        values: dict[str, Any] = {
+            name: others[name] if name in others else getattr(row, name) for name in cls.model_fields
+        }
+        return cast("Self", cls.model_construct(**values))
+
+
+def _without_nul(text: str) -> str:
+    if "\0" in text:  # PostgreSQL can't store it
+        raise PydanticCustomError("invalid_format", "The character NUL isn't allowed.")
+    return text
+
+
+def one_of(values: type[StrEnum]) -> tuple[AfterValidator, WithJsonSchema]:
+    """Annotate a string that must be a value of an enum: `Annotated[str, *one_of(Role)]`."""
+    allowed = " or ".join(f"'{value}'" for value in values)
+
+    def check(text: str) -> str:
+        if text not in tuple(values):
+            raise PydanticCustomError("invalid_format", "Give {allowed}.", {"allowed": allowed})
+        return text
+
+    return AfterValidator(check), WithJsonSchema({"enum": [each.value for each in values], "type": "string"})
+
+
+def _flag(value: object) -> bool:
+    if value not in ("true", "false", True, False):
+        raise PydanticCustomError("invalid_format", "Give true or false.")
+    return value in ("true", True)
+
+
+# These only document responses: what goes out isn't validated again.
+Id = Annotated[UUID, WithJsonSchema({"type": "string", "format": "uuid", "minLength": 36, "maxLength": 36})]
+Time = Annotated[
+    datetime, WithJsonSchema({"type": "string", "format": "date-time", "minLength": 20, "maxLength": 27})
+]
+Text = Annotated[str, WithJsonSchema({"type": "string", "maxLength": 1000})]
+Status = Annotated[int, WithJsonSchema({"type": "integer", "minimum": 400, "maximum": 599})]
+
+NO_NUL = (AfterValidator(_without_nul), Field(json_schema_extra={"pattern": r"^[^\u0000]*$"}))
+Flag = Annotated[bool, BeforeValidator(_flag)]
+
+
+class Document(ResponseBody):
+    """An OpenAPI 3.1 document."""
+
+    openapi: Text
+
+
+class Problem(ResponseBody):
+    """An error (RFC 9457)."""
+
+    type: Text
+    title: Text
+    status: Status
+    detail: Text
+    code: Text
+    request_id: Text
+    errors: Annotated[list["ProblemField"] | None, Field(max_length=100)] = None
+
+
+class ProblemField(ResponseBody):
+    """What is wrong with one field of the body (`pointer`, RFC 6901) or with one parameter."""
+
+    pointer: Text | None = None
+    parameter: Text | None = None
+    detail: Text
+    code: Text
+
+
+EXAMPLE_PROBLEM = {
+    "type": "/problems/token-expired",
+    "code": "token_expired",
+    "status": 401,
+    "title": "Token expired",
+    "meaning": "The token has expired. Refresh the session, or log in again.",
+    "advice": "Get a new pair with POST /auth/refresh, or log in again.",
+}
+
+
+class ProblemInfo(ResponseBody):
+    """What a problem means, and what a client can do about it."""
+
+    model_config = example(**EXAMPLE_PROBLEM)
+
+    type: Text
+    code: Text
+    status: Status
+    title: Text
+    meaning: Text
+    advice: Text
+
+
+class ProblemInfoList(ResponseBody):
+    model_config = example(items=[EXAMPLE_PROBLEM], next_cursor=None)
+
+    items: Annotated[list[ProblemInfo], Field(max_length=100)]
+    next_cursor: None = None

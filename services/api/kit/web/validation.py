@@ -1,0 +1,139 @@
+"""Reads and validates the query and the body of a request."""
+
+import re
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from flask import request
+from pydantic import BaseModel, ValidationError
+from werkzeug.exceptions import BadRequest, HTTPException, RequestEntityTooLarge
+
+from kit import strict_json
+from kit.errors import FieldError
+from kit.settings import Settings, current
+from kit.web.errors import MalformedJson, UnsupportedMediaType, ValidationFailed
+from kit.web.schemas import Query, RequestBody
+
+Schema = TypeVar("Schema", bound=BaseModel)
+
+# pydantic's error type -> our code and sentence. Any other error is a wrong type or an invalid format.
+PYDANTIC_CODES = {
+    "missing": ("required", "This is required."),
+    "extra_forbidden": ("unknown_field", "This field does not exist here."),
+    "string_too_short": ("too_short", "Give at least {min_length} characters."),
+    "string_too_long": ("too_long", "Give at most {max_length} characters."),
+    "greater_than_equal": ("too_small", "Give at least {ge}."),
+    "less_than_equal": ("too_large", "Give at most {le}."),
+    "string_pattern_mismatch": ("invalid_format", "This must match {pattern}."),
+    "literal_error": ("invalid_format", "Give {expected}."),
+}
+CHARSET = r"(\s*;\s*charset=(utf-8|\"utf-8\"))?\s*"
+JSON = re.compile(rf"application/json{CHARSET}", re.IGNORECASE)
+MERGE_PATCH = re.compile(rf"application/(merge-patch\+)?json{CHARSET}", re.IGNORECASE)
+# Codes that our own validators raise.
+OWN_CODES = {"required", "invalid_format", "too_long", "too_large", "wrong_type"}
+MAX_ERRORS = 20  # in one response
+
+
+def read_query(schema: type[Query]) -> Query:
+    """Validate the query string. Raises ValidationFailed, for an unknown or repeated parameter too."""
+    try:
+        values = request.args.to_dict(flat=False) if request.query_string else {}
+    except UnicodeDecodeError as error:  # raw bytes, which a URI can't contain
+        raise BadRequest from error
+    repeated = [name for name, given in values.items() if len(given) > 1]
+    if repeated:
+        raise ValidationFailed(
+            FieldError("Give this parameter once.", "invalid_format", parameter=name) for name in repeated
+        )
+    try:
+        return schema.model_validate({name: given[0] for name, given in values.items()})
+    except ValidationError as error:
+        raise ValidationFailed(_errors(error, "parameter")) from error
+
+
+def refuse_body() -> None:
+    """Raise ValidationFailed if there is a body. Without a length and chunks there is none (RFC 9112, 6.3)."""
+    sent = request.environ.get("CONTENT_LENGTH") or "HTTP_TRANSFER_ENCODING" in request.environ
+    if sent and _read_whole():
+        raise ValidationFailed([FieldError("Send no body here.", "unknown_field", "")])
+
+
+def read_body(schema: type[RequestBody], *, optional: bool) -> RequestBody:
+    """Validate the body. Raises UnsupportedMediaType, MalformedJson and ValidationFailed."""
+    raw = _read_whole()
+    if not raw and not request.content_type:
+        if optional:
+            return schema()
+        raise ValidationFailed([FieldError("Send a JSON object.", "required", "")])
+    _refuse_other_media_types()
+    try:
+        value = strict_json.check(raw)
+    except ValueError as error:
+        raise MalformedJson from error
+    try:
+        return _validate(schema, raw, value)
+    except ValidationError as error:
+        raise ValidationFailed(_errors(error, "pointer")) from error
+
+
+def _validate(schema: type[RequestBody], raw: bytes, value: Any) -> RequestBody:
+    try:
+        return schema.model_validate_json(raw)
+    except ValidationError as error:
+        if error.error_count() == 1 and error.errors()[0]["type"] == "json_invalid":
+            # Well-formed, but a number has more digits than pydantic's parser accepts. This names its place.
+            return schema.model_validate(value)
+        raise
+
+
+def _read_whole() -> bytes:
+    """Return the body. Raises RequestEntityTooLarge, and BadRequest if the client stopped sending it.
+
+    Where the server streams the body, werkzeug would return the part it has got in both cases.
+    """
+    limit = current(Settings).max_body_bytes
+    request.max_content_length = limit + 1  # one byte more shows that it is too long
+    try:
+        raw = request.get_data(cache=False)
+    except HTTPException:
+        raise
+    except Exception as error:  # each server has its own error for a broken chunk
+        raise BadRequest from error
+    if len(raw) > limit:
+        raise RequestEntityTooLarge
+    if len(raw) < (request.content_length or 0):
+        raise BadRequest
+    return raw
+
+
+def _refuse_other_media_types() -> None:
+    taken = MERGE_PATCH if request.method == "PATCH" else JSON
+    if not taken.fullmatch(request.headers.get("Content-Type", "")):
+        raise UnsupportedMediaType
+
+
+def _errors(error: ValidationError, kind: str) -> list[FieldError]:
+    found = error.errors(include_url=False)[:MAX_ERRORS]
+    return [FieldError(**{kind: _location(item["loc"], kind)}, **_code_and_detail(item)) for item in found]
+
+
+def _location(location: tuple[int | str, ...], kind: str) -> str:
+    names = [str(name) for name in location]
+    if kind == "parameter":
+        return names[0]
+    return "".join("/" + name.replace("~", "~0").replace("/", "~1") for name in names)
+
+
+def _code_and_detail(item: Mapping[str, Any]) -> dict[str, str]:
+    kind = item["type"]
+    if kind == "literal_error" and not isinstance(item["input"], str):
+        kind = "literal_type"
+    if kind in PYDANTIC_CODES:
+        code, sentence = PYDANTIC_CODES[kind]
+        return {"code": code, "detail": sentence.format(**item.get("ctx", {}))}
+    if kind in OWN_CODES:
+        return {"code": kind, "detail": item["msg"]}
+    if kind.endswith("_type"):
+        return {"code": "wrong_type", "detail": "Wrong type."}
+    return {"code": "invalid_format", "detail": "Invalid format."}
