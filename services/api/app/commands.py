@@ -101,7 +101,7 @@ def delete_user(name: str) -> None:
 @token.command("prune")
 @reports_failures
 def prune() -> None:
-    """Delete expired sessions, tokens, attempts and stored responses. Requests do this too, a few at a time."""
+    """Delete expired sessions, tokens, attempts and stored responses. Requests also do so, a few each."""
     kinds = (SessionRepository, TokenRepository, AttemptRepository, StoredResponseRepository)
     repositories = [kind(db.session) for kind in kinds]
     total = 0

@@ -3,7 +3,7 @@
 The kit has the generic ones: NotFound, AlreadyExists, ... (kit/errors.py).
 """
 
-from kit.errors import DomainError, FieldError, FieldsRefused
+from kit.errors import DomainError, FieldError, FieldRefused, FieldsRefused
 
 
 class Forbidden(DomainError):
@@ -14,14 +14,14 @@ class UsernameTaken(DomainError):
     message = "An account with this username already exists. Choose another one."
 
 
-class UsernameRefused(FieldsRefused):
+class UsernameRefused(FieldRefused):
     message = (
         "A username has 3 to 64 characters: ASCII letters, digits, dots, underscores and hyphens. "
         "It starts with a letter or a digit."
     )
 
     def __init__(self) -> None:
-        super().__init__([FieldError(self.message, "invalid_format", "/username")], self.message)
+        super().__init__("username")
 
 
 class PasswordRefused(FieldsRefused):

@@ -18,8 +18,8 @@ from kit.web.rate_limits import attempt, client_network
 def login(username: str, user_id: UUID | None, *, is_known_client: bool) -> Iterator[None]:
     """Count a failed login, or commit the work of the block if it succeeds. Raises TooManyAttempts.
 
-    It fails if the block raises InvalidCredentials or WrongCurrentPassword. The limit per account doesn't apply
-    to a client that has logged in to it before. Otherwise anyone could lock its owner out.
+    It fails if the block raises InvalidCredentials or WrongCurrentPassword. The limit per account doesn't
+    apply to a client that has logged in to it before. Otherwise anyone could lock its owner out.
     """
     settings, name, client = current(), key_of(username), client_network()
     pair = key("login pair", name, client)

@@ -42,26 +42,30 @@ class InvalidCursor(FieldsRefused):
         super().__init__([FieldError(self.message, "invalid_format", parameter="cursor")], self.message)
 
 
-class UnknownReference(FieldsRefused):
+class FieldRefused(FieldsRefused):
+    """A value is invalid, of one field if known."""
+
+    code: ClassVar[str] = "invalid_format"
+
+    def __init__(self, field: str = "") -> None:
+        super().__init__([FieldError(self.message, self.code, f"/{field}" if field else "")], self.message)
+        self.field = field
+
+
+class UnknownReference(FieldRefused):
     """A field refers to a row that doesn't exist."""
 
     message = "No row has the id in this field."
-
-    def __init__(self, field: str = "") -> None:
-        super().__init__(
-            [FieldError(self.message, "unknown_reference", f"/{field}" if field else "")], self.message
-        )
+    code = "unknown_reference"
 
 
-class ValueRefused(FieldsRefused):
+class ValueRefused(FieldRefused):
     """The database doesn't allow a value that the schema has accepted. `reason` is for the log."""
 
     message = "This value isn't allowed."
 
     def __init__(self, field: str = "", reason: str = "") -> None:
-        super().__init__(
-            [FieldError(self.message, "invalid_format", f"/{field}" if field else "")], self.message
-        )
+        super().__init__(field)
         self.reason = reason
 
 

@@ -66,7 +66,7 @@ class SessionRepository(ExpiringRepository[Session]):
     model = Session
 
     def open(self, user_id: UUID, client: ClientInfo, lifetimes: Lifetimes) -> NewTokens:
-        """Open a session and issue its first tokens. With more than 50, the least recently refreshed one ends.
+        """Open a session and issue its first tokens. Beyond 50, the least recently refreshed session ends.
 
         The caller must have locked the user, so that sessions aren't counted concurrently. The INSERT returns
         whether there is anything to end or to delete, which is rare.
@@ -144,7 +144,7 @@ class SessionRepository(ExpiringRepository[Session]):
     def end_all(self, user_id: UUID, reason: Reason, keep: UUID | None = None) -> None:
         """End all sessions of a user, except `keep`.
 
-        The caller must have locked the user. Otherwise two callers that each lock many sessions could deadlock.
+        The caller must have locked the user. Otherwise two callers that lock many sessions could deadlock.
         """
         self._end(reason, Session.user_id == user_id, *([Session.id != keep] if keep else []))
 

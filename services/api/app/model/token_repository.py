@@ -22,7 +22,7 @@ ID = Uuid(as_uuid=False)
 
 
 def find_user_by_token(connection: Connection, token_id: str, session_id: str, user_id: str) -> User | None:
-    """Return the user of an access token, or None if the token or its session is revoked, or the user disabled.
+    """Return the user of an access token. None if the token or session is revoked, or the user disabled.
 
     The user is a read-only snapshot, which costs half of an ORM entity on every request.
     """

@@ -32,7 +32,7 @@ class UserRepository(ResourceRepository[User]):
         return (row[0], row[1]) if row else (None, False)
 
     def register(self, username: str, password_hash: PasswordHash, role: Role = Role.USER) -> User:
-        """Add an account. Usernames are unique regardless of case. Raises UsernameRefused and UsernameTaken."""
+        """Add an account. Usernames are unique in any case. Raises UsernameRefused and UsernameTaken."""
         _check(username)
         time = now()
         user = User(
@@ -76,8 +76,8 @@ class UserRepository(ResourceRepository[User]):
     def lock_for_admin_change(self, id: UUID) -> User:
         """Lock all admins, then the account that one of them is about to change. Raises NotFound.
 
-        Locking all admins in the same order makes sure that of two who are removed concurrently, the second one
-        sees that it is the last.
+        All callers lock the admins in the same order. So if two are removed concurrently, the second removal
+        sees that only one admin is left.
         """
         self._lock_admins()
         return self.find_locked(id)

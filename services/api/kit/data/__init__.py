@@ -1,1 +1,1 @@
-"""THE KIT for data: connections, model and repository base classes, pagination, migrations. No need to edit it."""
+"""THE KIT for data: connections, base classes of models and repositories, migrations. No need to edit it."""

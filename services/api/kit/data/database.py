@@ -89,7 +89,7 @@ def reason_of(error: Exception) -> str:
 def _begin_sqlite(connection: Connection) -> None:
     """Take SQLite's only write lock at once, unless the view only reads.
 
-    Otherwise a transaction that reads first and writes later fails without waiting if another one has written.
+    Otherwise a transaction that reads first and writes later fails at once if another one has written.
     """
     is_reading = is_read_only() or connection.get_execution_options().get("is_read_only")
     connection.exec_driver_sql(sqlite.BEGIN if is_reading else sqlite.BEGIN_TO_WRITE)

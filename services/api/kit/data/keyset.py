@@ -123,8 +123,8 @@ def read_page(
 ) -> Page[Row]:
     """Return at most `limit` rows after the row with the sort values `after`. Raises InvalidCursor.
 
-    `sort` is like `-created_at,title`: the newest first, then by title. With an index on these columns and the
-    id, every page costs the same.
+    `sort` is like `-created_at,title`: the newest first, then by title. With an index on these columns and
+    the id, every page costs the same.
     """
     keys = _keys(model, sort)
     position = _read_position(after, keys) if after else None

@@ -57,7 +57,7 @@ def _options(
 class LimitedConnection(extensions.connection):
     """A connection whose calls have a time limit. Each app has a subclass, whose state its connections share.
 
-    After a call got no answer in time, other calls fail immediately for a second. Then one thread tries again.
+    After a call got no answer in time, other calls fail immediately for a second. Then one thread retries.
     """
 
     timeout: ClassVar[float | None] = None  # seconds per call; None: no limit, for migrations
@@ -80,7 +80,7 @@ class LimitedConnection(extensions.connection):
     ) -> Any:
         """Return a cursor. A named one is on the server (`yield_per`) and needs a transaction, so begin one.
 
-        psycopg2 doesn't know about that transaction and insists on WITH HOLD, which has no effect here because
+        psycopg2 doesn't know about that transaction and insists on WITH HOLD. That has no effect here, because
         nothing commits. end_cursor_transaction() ends it.
         """
         if name is not None and self.autocommit:

@@ -37,8 +37,8 @@ class StoredResponseRepository(ExpiringRepository[StoredResponse]):
         """Reserve a key, or return the response that was stored for it: then the row has a body.
 
         Waits for another transaction that has reserved the key. Raises IdempotencyKeyInUse if that takes
-        longer than the lock timeout, IdempotencyKeyReused if the key belongs to another request, and CallerGone
-        if the account was deleted meanwhile.
+        longer than the lock timeout, IdempotencyKeyReused if the key belongs to another request, and
+        CallerGone if the account was deleted meanwhile.
         """
         own = (StoredResponse.user_id == user_id, StoredResponse.key == key)
         row = {"user_id": user_id, "key": key, "fingerprint": fingerprint, "expires_at": now() + KEPT}

@@ -1,1 +1,1 @@
-"""THE KIT for security: JWTs, password hashers, security events, a check of the settings. No need to edit it."""
+"""THE KIT for security: JWTs, password hashers, security events, deployment check. No need to edit it."""

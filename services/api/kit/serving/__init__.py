@@ -1,1 +1,1 @@
-"""THE KIT for running: waitress, gunicorn, graceful shutdown, health check, logs, metrics. No need to edit it."""
+"""THE KIT for running: servers, graceful shutdown, health check, logs, metrics. No need to edit it."""

@@ -37,7 +37,7 @@ Cursor = Annotated[str, StringConstraints(max_length=8000, pattern="^[A-Za-z0-9.
 class PageQuery(Query):
     """The query of a list. Other fields of a subclass are filters, such as `title` or `price__gte`.
 
-    If `rows` names a model, filters and sort keys must be its columns; else the app doesn't start (TypeError).
+    If `rows` names a model, filters and sort keys must be its columns. Otherwise raises TypeError.
     """
 
     rows: ClassVar[type[Base] | None] = None

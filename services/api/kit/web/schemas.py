@@ -92,6 +92,8 @@ Flag = Annotated[bool, BeforeValidator(_flag)]
 class Document(ResponseBody):
     """An OpenAPI 3.1 document."""
 
+    model_config = ConfigDict(extra="ignore")  # it has more members than this
+
     openapi: Text
 
 

@@ -53,7 +53,7 @@ def read_query(schema: type[Query]) -> Query:
 
 
 def refuse_body() -> None:
-    """Raise ValidationFailed if there is a body. Without a length and chunks there is none (RFC 9112, 6.3)."""
+    """Raise ValidationFailed if there is a body. Without length or chunks there is none (RFC 9112, 6.3)."""
     sent = request.environ.get("CONTENT_LENGTH") or "HTTP_TRANSFER_ENCODING" in request.environ
     if sent and _read_whole():
         raise ValidationFailed([FieldError("Send no body here.", "unknown_field", "")])

@@ -331,12 +331,12 @@ def test_plain_jwt_required_of_the_library_keeps_the_profile_too(app: Flask, ann
 
 
 def test_keys_rotate_without_a_logout(app: Flask, client: FlaskClient, ann: Person) -> None:
-    before = app.extensions["settings"]
-    new, old = SecretStr("a new key of the tests, as good as the other one"), before.secret_key
+    old = app.extensions["settings"].secret_key
+    new = SecretStr("a new key of the tests, as good as the other one")
 
     def rotate(key: SecretStr, *fallbacks: SecretStr) -> None:
-        changed = {"secret_key": key, "secret_key_fallbacks": fallbacks}
-        app.extensions["settings"] = before.model_copy(update=changed)
+        keys = [each.get_secret_value() for each in (key, *fallbacks)]
+        app.extensions["jwt_profile"] = app.extensions["jwt_profile"]._replace(keys=keys)
         app.config["JWT_SECRET_KEY"] = key.get_secret_value()
 
     try:

@@ -45,8 +45,8 @@ def test_user_create_asks_twice_without_echo(runner: FlaskCliRunner) -> None:
 @pytest.mark.parametrize(
     ("name", "password", "reason"),
     [
-        ("ann", PASSWORD, "exists already"),
-        ("a b", PASSWORD, "A user name is"),
+        ("ann", PASSWORD, "already exists"),
+        ("a b", PASSWORD, "A username has"),
         ("bob", "short", "at least 15"),
         ("bob", "", "at least 15"),
         ("bob", "x" * 129, "at most 128"),
@@ -98,7 +98,7 @@ def test_nothing_is_locked_while_a_person_types(runner: FlaskCliRunner, people: 
 def test_an_unknown_name_is_told(runner: FlaskCliRunner, command: str) -> None:
     result = runner.invoke(args=["user", command, "ann"], input=f"{PASSWORD}\n{PASSWORD}\n")
 
-    assert (result.exit_code, result.stderr) == (1, "Error: There is no account with this user name.\n")
+    assert (result.exit_code, result.stderr) == (1, "Error: No account has this username.\n")
 
 
 def test_user_delete_deletes(runner: FlaskCliRunner, people: People) -> None:

@@ -148,7 +148,7 @@ def test_every_security_event_is_told(lines: Lines, client: FlaskClient, people:
         "logged_in",
         "logged_in",
         *["login_failed"] * 5,
-        "refused",
+        "rate_limited",
         "username_changed",
         "password_changed",
         "token_reused",

@@ -16,7 +16,7 @@ from tests.conftest import SECRET_KEY, settings_for
 from tools.scaffold.tree import Tree
 
 REPOSITORY = Path(__file__).parents[4]
-FOLDERS = ["app", "migrations", "tools", "tests"]
+FOLDERS = ["app", "kit", "migrations", "tools", "tests"]
 IGNORED = shutil.ignore_patterns("node_modules")
 # Names that nobody gives a resource: the tests run beside those of resources that have been added.
 BOOK = ["trial_book", "title:str(200)!~", "price:decimal(10,2)", "published:date?", "genre:enum(novel,poem)",

@@ -17,7 +17,7 @@ from app.database import db
 from app.model.models import Role, User
 from kit.data.base import NAMING
 from kit.data.violations import domain_error
-from kit.errors import AlreadyExists, StillReferenced, TokenRevoked, UnknownReference, ValueRefused
+from kit.errors import AlreadyExists, CallerGone, StillReferenced, UnknownReference, ValueRefused
 from tests.integration.conftest import People, Person, errors, problem
 
 
@@ -111,7 +111,7 @@ def test_a_unique_violation_names_its_last_column(yard: None) -> None:
 
 
 def test_an_owner_who_is_gone_has_no_valid_token(yard: None) -> None:
-    assert type(refused_row(Plot(owner_id=UUID(int=1)))) is TokenRevoked
+    assert type(refused_row(Plot(owner_id=UUID(int=1)))) is CallerGone
 
 
 def test_a_row_to_which_others_refer_stays(yard: None) -> None:

@@ -60,6 +60,7 @@ def with_the_app(copy: Copy) -> None:
     """Give it what `scripts/venv` makes: a Python that can import the app."""
     install(copy, f'#!/bin/sh\nexec {shlex.quote(sys.executable)} "$@"\n')
     (copy.folder / "services/api/app").symlink_to(API / "app")
+    (copy.folder / "services/api/kit").symlink_to(API / "kit")
 
 
 def install(copy: Copy, python: str) -> None:

@@ -156,7 +156,7 @@ class Tree:
         name, class_name = resource.name, resource.class_name
         own = re.escape(resource.path)
         without = {
-            "app/blueprint/__init__.py": rf"^    {name}\.blueprint,\n|(?<=import )(?<!\(){name}, |, {name}\b(?!\.)|^    {name},\n",
+            "app/blueprint/__init__.py": rf"^    {name}(\.blueprint)?,\n",
             "app/model/__init__.py": rf"^    {class_name},\n|^from app\.model\.{name} import {class_name}\n",
             "tests/authorization.md": rf"^\| [A-Z]+ {own}(/<uuid:{name}_id>)? \|.*\n",
         }

@@ -1,1 +1,1 @@
-"""THE KIT for migrations: `flask db`, and migrations that run on PostgreSQL and SQLite. No need to edit it."""
+"""THE KIT for migrations: `flask db`, for PostgreSQL and SQLite alike. No need to edit it."""
