@@ -80,8 +80,8 @@ class LimitedConnection(extensions.connection):
     ) -> Any:
         """Return a cursor. A named one is on the server (`yield_per`) and needs a transaction, so begin one.
 
-        psycopg2 doesn't know about that transaction and insists on WITH HOLD. That has no effect here, because
-        nothing commits. end_cursor_transaction() ends it.
+        psycopg2 doesn't know about that transaction and insists on WITH HOLD. That has no effect here,
+        because nothing commits. end_cursor_transaction() ends it.
         """
         if name is not None and self.autocommit:
             withhold = True

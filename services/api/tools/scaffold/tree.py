@@ -137,9 +137,9 @@ class Tree:
         name, class_name = resource.name, resource.class_name
         self._edit(
             "app/blueprint/__init__.py",
-            lambda text: text.replace(
-                "from app.blueprint import ", f"from app.blueprint import {name}, ", 1
-            ).replace(LAST_BLUEPRINT, f"    {name}.blueprint,\n{LAST_BLUEPRINT}", 1),
+            lambda text: text.replace("import (\n", f"import (\n    {name},\n", 1).replace(
+                LAST_BLUEPRINT, f"    {name}.blueprint,\n{LAST_BLUEPRINT}", 1
+            ),
         )
         self._edit(
             "app/model/__init__.py",
