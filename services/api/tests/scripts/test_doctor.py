@@ -406,7 +406,7 @@ def test_the_container_that_cannot_start(copy: Copy) -> None:
 def test_neither_python_nor_docker(copy: Copy, tmp_path: Path) -> None:
     done = diagnose(copy, PYTHON="/nowhere/python", PATH=without_docker(tmp_path / "tools", *TOOLS))
 
-    assert_problems(done, "Docker doesn't work: not installed", "no Python 3.11 or newer")
+    assert_problems(done, "Docker doesn't work (not installed)", "no Python 3.11 or newer")
 
 
 def test_python_without_docker_that_cannot_create_a_venv(copy: Copy, tmp_path: Path) -> None:
@@ -432,3 +432,12 @@ def test_a_clock_behind_the_newest_commit(copy: Copy) -> None:
     copy.write("bin/git", f"#!/bin/sh\necho {later}\n").chmod(0o755)
 
     assert_problems(diagnose(copy), "behind the newest commit")
+
+
+def test_scripts_flask_runs_it_without_the_app(copy: Copy) -> None:
+    copy.write("scripts/flask", (REPOSITORY / "scripts/flask").read_text())
+    copy.write("services/api/app/__init__.py", "syntax error\n")
+
+    done = copy.run("flask", "doctor", PYTHON=sys.executable)
+
+    assert "ok       line endings" in done.stdout

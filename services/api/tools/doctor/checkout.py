@@ -54,7 +54,7 @@ def read_migrations(text: str) -> Migrations:
 
 def read_assignments(env: str) -> list[tuple[str, str]]:
     """Return the names and values of a .env file, in order, as Compose reads them."""
-    return [(name, _unquoted(value)) for name, value in ASSIGNMENT.findall(env.replace("\r", ""))]
+    return [(name, _unquoted(value)) for name, value in ASSIGNMENT.findall(env)]
 
 
 def _unquoted(value: str) -> str:
