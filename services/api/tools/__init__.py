@@ -1,4 +1,4 @@
-"""Development only, not in the image: the scaffolder, and the files for API clients."""
+"""Development only, not in the image: the scaffolder, the files for API clients, and the doctor."""
 
 # Command: its module, and its help text.
 COMMANDS = {
@@ -17,5 +17,9 @@ COMMANDS = {
     "postman": (
         "tools.client_files.commands",
         "Write the OpenAPI document, the Postman collection with its environment, and the .http files.",
+    ),
+    "doctor": (
+        "tools.doctor.commands",
+        "Find what keeps the stack from running, and say how to fix it.",
     ),
 }

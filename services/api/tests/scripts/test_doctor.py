@@ -1,7 +1,8 @@
-"""scripts/doctor, with a pretended Docker: each thing that can be wrong is told, with what mends it."""
+"""scripts/doctor with a fake Docker: every problem is reported with its fix."""
 
 import json
 import shlex
+import shutil
 import socket
 import sys
 import time
@@ -29,42 +30,32 @@ STACK = {
     "compose exec *psql*": "echo 0001",
 }
 MIGRATION = 'revision = "{}"\ndown_revision = {}\n'
-TOOLS = ["bash", "date", "dirname", "env", "git", "id"]
-TOOLS += [
-    "awk",
-    "cmp",
-    "comm",
-    "cut",
-    "fold",
-    "grep",
-    "head",
-    "paste",
-    "sed",
-    "sort",
-    "tail",
-    "tr",
-    "uniq",
-    "wc",
-]
+TOOLS = ["bash", "cmp", "date", "dirname", "env", "git", "id", "test", "tr"]
+IN_CONTAINER = "run *tools.doctor --ask-shell"
+IN_IMAGE = "run *--entrypoint python flask-api -c *"
 
 
 @pytest.fixture
 def copy(tmp_path: Path) -> Copy:
     copy = Copy(tmp_path, "doctor", "venv", docker=STACK)
+    shutil.copytree(
+        API / "tools", copy.folder / "services/api/tools", ignore=shutil.ignore_patterns("__pycache__")
+    )
+    copy.write("compose.yaml")
     copy.write(".env.example", (REPOSITORY / ".env.example").read_text())
     copy.write("services/api/migrations/versions/first.py", MIGRATION.format("0001", "None"))
     return copy
 
 
 def with_the_app(copy: Copy) -> None:
-    """Give it what `scripts/venv` makes: a Python that can import the app."""
+    """Add what `scripts/venv` creates: a Python that can import the app."""
     install(copy, f'#!/bin/sh\nexec {shlex.quote(sys.executable)} "$@"\n')
     (copy.folder / "services/api/app").symlink_to(API / "app")
     (copy.folder / "services/api/kit").symlink_to(API / "kit")
 
 
 def install(copy: Copy, python: str) -> None:
-    """Give it a .venv that is up to date, with this program in place of its Python."""
+    """Add an up-to-date .venv, with this program as its Python."""
     copy.write(".venv/bin/python", python).chmod(0o755)
     for folder in ("services/api", ".venv"):
         copy.write(f"{folder}/requirements.txt")
@@ -82,19 +73,19 @@ def diagnose(
     port: int | None = None,
     **environment: str,
 ) -> CompletedProcess[str]:
-    """Run it where Compose reads these settings for the API."""
+    """Run the script in a project where Compose reads these settings for the API."""
     ports = [
         {"mode": "ingress", "host_ip": "127.0.0.1", "target": 5000, "published": str(port or free_port())}
     ]
     config = {"name": "flask-api", "services": {"api": {"environment": compose_reads or {}, "ports": ports}}}
     copy.write("config.json", json.dumps(config, indent=2).replace("$", "$$"))
-    done = copy.run("doctor", docker=docker, **environment)
+    done = copy.run("doctor", docker=docker, **{"PYTHON": sys.executable, **environment})
     assert done.stderr == ""
     return done
 
 
 def problems(done: CompletedProcess[str]) -> list[str]:
-    """Return what it found; all of it must say what mends it, and the status be 1."""
+    """Return the problems. Each must have a fix, and the status must be 1."""
     found = [line for line in done.stdout.splitlines() if line.startswith("problem")]
     assert all(" Fix: " in line for line in found)
     assert done.returncode == 1
@@ -102,7 +93,7 @@ def problems(done: CompletedProcess[str]) -> list[str]:
 
 
 def assert_problems(done: CompletedProcess[str], *words: str) -> None:
-    """It must have found exactly these, in this order."""
+    """Expect exactly these problems, in this order."""
     found = problems(done)
     assert len(found) == len(words), found
     for line, word in zip(found, words, strict=True):
@@ -143,9 +134,9 @@ def test_what_is_wrong_in_env(copy: Copy) -> None:
     assert_problems(
         done,
         "write SECRET_KEY",
-        "SOMETHING_ELSE in .env is no setting",
+        "SOMETHING_ELSE in .env isn't a setting",
         "write ACCESS_TOKEN_SECONDS",
-        "THREADS stands twice",
+        "THREADS is set more than once",
         "SECRET_KEY has 3 characters",
         "POSTGRES_PASSWORD has 7 characters",
         "password in DATABASE_URL has 7 characters",
@@ -201,7 +192,7 @@ def test_the_value_is_checked_and_not_how_it_is_written(copy: Copy) -> None:
 @pytest.mark.parametrize(
     ("docker", "words"),
     [
-        ({"version *": "echo Cannot connect; exit 1"}, ["No Docker engine answers"]),
+        ({"version *": "echo Cannot connect; exit 1"}, ["Docker engine doesn't answer"]),
         ({"version *": "echo permission denied; exit 1"}, ["usermod"]),
         ({"version *": "echo 24.0.9"}, ["Docker Engine is 24.0.9"]),
         ({"compose version *": "echo v2.24.3"}, ["Docker Compose is v2.24.3"]),
@@ -217,10 +208,10 @@ def test_the_value_is_checked_and_not_how_it_is_written(copy: Copy) -> None:
             },
             [
                 "another major version of PostgreSQL",
-                "migrate ended with status 1",
-                "api runs, and is not healthy",
+                "migrate exited with status 1",
+                "api runs, but isn't healthy",
                 "docker compose logs proxy",
-                "have changed since these were started: api",
+                "have changed since these services were started: api",
                 "the database is at nothing, the code at 0001",
             ],
         ),
@@ -230,8 +221,8 @@ def test_the_value_is_checked_and_not_how_it_is_written(copy: Copy) -> None:
                 "run *": "echo $(($(date +%s) + 3600)); echo / 1 1 1048576",
             },
             [
-                "is at 0002, which this code",
-                "The containers' clock is",
+                "is at 0002, which only a newer version",
+                "The containers' clock differs",
                 "Docker has 1024 MB left",
             ],
         ),
@@ -241,6 +232,12 @@ def test_what_is_wrong_with_docker_and_the_stack(
     copy: Copy, docker: dict[str, str], words: list[str]
 ) -> None:
     assert_problems(diagnose(copy, docker), *words)
+
+
+def test_without_an_engine_the_stack_is_not_examined(copy: Copy) -> None:
+    docker = {"version *": "exit 1", "compose ps --all *": "echo api restarting none 1"}
+
+    assert_problems(diagnose(copy, docker), "Docker engine doesn't answer")
 
 
 def test_containers_made_with_more_files_are_not_compared(copy: Copy) -> None:
@@ -288,7 +285,7 @@ def test_windows_line_ends(copy: Copy) -> None:
 
 @pytest.mark.parametrize(
     ("revision", "follows", "words"),
-    [("0002", "None", "two heads: 0001 0002"), ("0001", "None", "Two migrations call themselves 0001")],
+    [("0002", "None", "more than one head: 0001 0002"), ("0001", "None", "same revision: 0001")],
 )
 def test_migrations_that_do_not_follow_each_other(
     copy: Copy, revision: str, follows: str, words: str
@@ -325,9 +322,7 @@ def test_a_check_that_fails_itself_accuses_no_setting(copy: Copy) -> None:
 
     done = diagnose(copy)
 
-    assert_problems(
-        done, "The check of the settings itself failed: ModuleNotFoundError: No module named 'gone_"
-    )
+    assert_problems(done, "The settings can't be checked: ModuleNotFoundError: No module named 'gone_")
     assert "correct it in .env" not in done.stdout
 
 
@@ -341,14 +336,14 @@ def test_without_docker_the_rest_is_looked_at(copy: Copy, tmp_path: Path) -> Non
         done,
         "SECRET_KEY has 3 characters",
         "POSTGRES_PASSWORD has 7 characters",
-        "Docker is not installed",
+        "Docker isn't installed",
         "THREADS: must be a whole number",
     )
     assert "hunter2" not in done.stdout
 
 
 BROKEN = {
-    "ends at once": ("#!/bin/sh\nexit 1\n", "its Python does not start"),
+    "ends at once": ("#!/bin/sh\nexit 1\n", "its Python doesn't start"),
     "lacks its packages": (
         "#!/bin/sh\ncase $2 in 'import flask') echo Traceback; echo No module named flask; exit 1;; esac\n",
         "No module named flask",
@@ -374,17 +369,63 @@ def test_a_venv_that_was_not_finished(copy: Copy) -> None:
     done = diagnose(copy)
 
     assert done.returncode == 0
-    assert "ok       .venv, to be brought up to date" in done.stdout
+    assert "ok       .venv, which the next command" in done.stdout
     assert "skipped  settings" in done.stdout
 
 
-def test_a_python_that_is_too_old(copy: Copy, tmp_path: Path) -> None:
-    with_docker = diagnose(copy, PYTHON="/nowhere/python")
-    without = diagnose(copy, PYTHON="/nowhere/python", PATH=without_docker(tmp_path / "tools", *TOOLS))
+def test_without_python_the_checks_run_in_a_container_and_examine_this_machine(copy: Copy) -> None:
+    python = shlex.quote(sys.executable)
+    docker = {
+        IN_CONTAINER: f"cd services/api && exec {python} -EsB -m tools.doctor --ask-shell",
+        IN_IMAGE: f'shift 8; PYTHONPATH={shlex.quote(str(API))} exec {python} "$@"',
+        "image inspect flask-api": "true",
+        "compose ps --all *": "echo api running unhealthy 0",
+    }
+    settings = {"PASSWORD_MIN_LENGTH": "8", "JWT_ISSUER": "a'b $c"}
+    copy.write("docker/db-start.sh", "#!/bin/sh\r\ntrue\r\n")
 
-    assert with_docker.returncode == 0
-    assert "note     make run needs Python 3.11 or newer" in with_docker.stdout
-    assert_problems(without, "Docker is not installed", "make run needs Python 3.11 or newer")
+    in_container = diagnose(copy, docker, compose_reads=settings, PYTHON="/nowhere/python")
+    on_host = diagnose(copy, docker, compose_reads=settings)
+
+    words = ("docker/db-start.sh", "api runs, but isn't healthy", "PASSWORD_MIN_LENGTH is below 15")
+    assert_problems(in_container, *words)
+    assert_problems(on_host, *words)
+    assert "note     make run needs Python 3.11 or newer" in in_container.stdout
+    assert "ok       Docker Engine 26.1.5" in in_container.stdout
+    assert any(f"source={copy.folder}," in call and "readonly" in call for call in copy.calls())
+
+
+def test_the_container_that_cannot_start(copy: Copy) -> None:
+    docker = {IN_CONTAINER: "echo no such image >&2; exit 125"}
+
+    done = diagnose(copy, docker, PYTHON="/nowhere/python")
+
+    assert_problems(done, "can't run in a container")
+    assert "no such image" in done.stdout
+
+
+def test_neither_python_nor_docker(copy: Copy, tmp_path: Path) -> None:
+    done = diagnose(copy, PYTHON="/nowhere/python", PATH=without_docker(tmp_path / "tools", *TOOLS))
+
+    assert_problems(done, "Docker doesn't work (not installed)", "no Python 3.11 or newer")
+
+
+def test_python_without_docker_that_cannot_create_a_venv(copy: Copy, tmp_path: Path) -> None:
+    bare = copy.write(
+        "bin/bare", f'#!/bin/sh\ncase $2 in *ensurepip* | *pip*) exit 1 ;; esac\nexec {sys.executable} "$@"\n'
+    )
+    bare.chmod(0o755)
+
+    done = diagnose(copy, PYTHON=str(bare), PATH=without_docker(tmp_path / "tools", *TOOLS))
+
+    assert_problems(done, "Docker isn't installed", "make run needs a virtual environment")
+
+
+def test_a_checkout_with_windows_line_endings_has_no_other_problem(copy: Copy) -> None:
+    for file in [copy.folder / "scripts/doctor", copy.folder / "scripts/venv", *copy.folder.rglob("*.py")]:
+        file.write_bytes(file.read_bytes().replace(b"\n", b"\r\n"))
+
+    assert_problems(diagnose(copy), "scripts/doctor scripts/venv")
 
 
 def test_a_clock_behind_the_newest_commit(copy: Copy) -> None:
@@ -392,3 +433,12 @@ def test_a_clock_behind_the_newest_commit(copy: Copy) -> None:
     copy.write("bin/git", f"#!/bin/sh\necho {later}\n").chmod(0o755)
 
     assert_problems(diagnose(copy), "behind the newest commit")
+
+
+def test_scripts_flask_runs_it_without_the_app(copy: Copy) -> None:
+    copy.write("scripts/flask", (REPOSITORY / "scripts/flask").read_text())
+    copy.write("services/api/app/__init__.py", "syntax error\n")
+
+    done = copy.run("flask", "doctor", PYTHON=sys.executable)
+
+    assert "ok       line endings" in done.stdout
