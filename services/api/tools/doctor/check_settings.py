@@ -9,6 +9,7 @@ import secrets
 import sys
 
 from app import config, create_app
+from kit.settings import InvalidSettings
 
 WRONG = 3
 STAND_INS = {  # for what only the containers can read
@@ -20,7 +21,7 @@ STAND_INS = {  # for what only the containers can read
 def wrong_settings() -> list[str]:
     try:
         app = create_app()
-    except config.InvalidSettings as error:
+    except InvalidSettings as error:
         return error.message.splitlines()
     if config.load().flask_env != "production":
         return []
