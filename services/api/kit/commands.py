@@ -1,9 +1,8 @@
 """Commands of every app: serve, openapi, config check and db. Also how commands report failures."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import wraps
 from importlib import import_module
-from importlib.util import find_spec
 from typing import Any, ParamSpec, TypeVar
 
 import click
@@ -25,12 +24,15 @@ configuration = AppGroup("config", help="Settings: check whether they are safe i
 
 
 def init_app(app: Flask) -> None:
-    app.cli.add_command(LazyCommand("db", "kit.data.migrations.commands", "Perform database migrations."))
+    add_lazily(app, {"db": ("kit.data.migrations.commands", "Perform database migrations.")})
     for command in (configuration, serve, print_openapi):
         app.cli.add_command(command)
-    if find_spec("tools"):  # for development; not in the image
-        for name, (module, help_text) in import_module("tools").COMMANDS.items():
-            app.cli.add_command(LazyCommand(name, module, help_text))
+
+
+def add_lazily(app: Flask, lazy_commands: Mapping[str, tuple[str, str]]) -> None:
+    """Add commands by name: the module whose `init_app` registers the real one, and a help text."""
+    for name, (module, help_text) in lazy_commands.items():
+        app.cli.add_command(LazyCommand(name, module, help_text))
 
 
 class LazyCommand(click.Command):
