@@ -62,7 +62,7 @@ def lifetimes() -> Lifetimes:
 def client_info() -> ClientInfo:
     """Return the client's address and user agent, in a form that can be stored and displayed."""
     agent = request.headers.get("User-Agent", "").encode("latin-1", "replace").decode("utf-8", "replace")
-    printable = "".join(character for character in agent if character.isprintable())[:255]
+    printable = "".join(filter(str.isprintable, agent))[:255]
     return ClientInfo(request.remote_addr, network_of(request.remote_addr), printable or None)
 
 

@@ -1,7 +1,7 @@
 """JWTs: created and read in one strict form (RFC 8725), with Flask-JWT-Extended."""
 
 from collections.abc import Callable, Mapping
-from functools import lru_cache
+from functools import lru_cache, partial
 from hmac import compare_digest
 from typing import Any, NamedTuple, cast
 
@@ -99,12 +99,12 @@ def _verified_claims(encoded: str, keys: list[str]) -> Claims:
     """Return the claims of a well-formed and signed JWT, each of the right type."""
     try:
         signed, _, signature = encoded.rpartition(".")
-        if not any(_is_signature(signature, signed, key) for key in keys):
+        if not any(map(partial(_is_signature, signature, signed), keys)):
             raise InvalidToken
         header, payload = signed.split(".")
         claims: Claims = _read(payload)
         wrong = [name for name, kind in CLAIMS.items() if type(claims[name]) is not kind]
-        if wrong or not all(CANONICAL.fullmatch(claims[name]) for name in ("sub", "jti", "sid")):
+        if wrong or not all(map(CANONICAL.fullmatch, (claims["sub"], claims["jti"], claims["sid"]))):
             raise InvalidToken
         # Exactly these two: no crit, jku, jwk, x5u, zip or anything else that a library might act on.
         if _read_header(header) != HEADERS[claims["type"]]:

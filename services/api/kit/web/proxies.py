@@ -67,6 +67,7 @@ def parse(text: str) -> IPv4Address | IPv6Address | None:
     return getattr(address, "ipv4_mapped", None) or address
 
 
+@lru_cache(maxsize=1024)
 def network_of(text: str | None) -> str:
     """Return what identifies a client: its IPv4 address, or the /64 network of an IPv6 subscriber."""
     address = parse(text or "")
