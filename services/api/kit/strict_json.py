@@ -9,11 +9,11 @@ MAX_DIGITS = 4300  # Python refuses to convert more, and so does pydantic
 # Possessive, and matching an unterminated string to its end: linear whatever the text.
 STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)', re.DOTALL)
 NO_BRACKET = bytes(set(range(256)) - set(b"[]{}"))
-ALIKE = bytes.maketrans(b"{}", b"[]")
+TO_SQUARE = bytes.maketrans(b"{}", b"[]")
 ESCAPED_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
-def check(raw: bytes) -> Any:
+def loads(raw: bytes) -> Any:
     """Parse UTF-8 JSON; a whole number of more than 4,300 digits is read as a float. Raises ValueError on
     NaN, Infinity, a name twice in one object, lone surrogates, a byte order mark, and more than 32 levels."""
     if not _nests_within(MAX_DEPTH, raw):
@@ -29,7 +29,7 @@ def _nests_within(levels: int, raw: bytes) -> bool:
     pair is one of the same kind, the parser tells."""
     if raw.count(b"[") + raw.count(b"{") <= levels:  # however they stand; mostly this is all there is to ask
         return True
-    brackets = STRING.sub(b"", raw).translate(ALIKE, NO_BRACKET)
+    brackets = STRING.sub(b"", raw).translate(TO_SQUARE, NO_BRACKET)
     for _ in range(levels):
         if not brackets:
             break

@@ -138,7 +138,7 @@ def change_token(caller: Caller, body: TokenChange, token_id: str) -> ListedToke
     token = tokens.get_locked(caller.user.id, id)
     if body.revoke:
         tokens.revoke(token)
-    elif token.dead_since:
+    elif token.revoked_since:
         raise RevocationIsFinal
     db.session.commit()
     if body.revoke:
@@ -150,8 +150,8 @@ def _listed(token: Token, caller: Caller) -> ListedToken:
     return ListedToken.of(
         token,
         token_type=token.type,
-        revoked_at=token.dead_since,
-        revoked_reason=token.dead_because,
+        revoked_at=token.revoked_since,
+        revoked_reason=token.revocation_reason,
         current=token.id == caller.token_id,
     )
 

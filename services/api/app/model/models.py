@@ -105,12 +105,12 @@ class Token(Base):
     session: Mapped[Session] = relationship(lazy="joined", innerjoin=True, viewonly=True)
 
     @property
-    def dead_since(self) -> datetime | None:
+    def revoked_since(self) -> datetime | None:
         """When it was revoked, by itself or with its session. None while neither is."""
         return self.revoked_at or self.session.ended_at
 
     @property
-    def dead_because(self) -> str | None:
+    def revocation_reason(self) -> str | None:
         """The `Reason` of that."""
         return self.revoked_reason or self.session.ended_reason
 

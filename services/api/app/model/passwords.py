@@ -51,14 +51,14 @@ class Passwords:
 
     def hash(self, password: str) -> PasswordHash:
         """Raises Overloaded, as `verify` does."""
-        with self._bulkhead.place():
+        with self._bulkhead.slot():
             return self._hasher.hash(normalize("NFC", password))
 
     def verify(self, password: str, hashed: str | None) -> bool:
         """Compare in the time of one hash operation, with no hash (there is no such user) too."""
         hashed = hashed or self._hasher.decoy
         hasher = next(hasher for hasher in HASHERS.values() if hashed.startswith(hasher.prefix))
-        with self._bulkhead.place():
+        with self._bulkhead.slot():
             return hasher.verify(normalize("NFC", password), hashed)
 
     def verify_and_update(self, password: str, hashed: str | None) -> tuple[bool, PasswordHash | None]:

@@ -83,7 +83,7 @@ class SessionRepository(ExpiringRepository[Session]):
             "expires_at": _second(time) + min(lifetimes.session, max(lifetimes.access, lifetimes.refresh)),
         }
         count = select(func.count()).select_from(Session).correlate(None)
-        live = count.where(*_live(user_id, time)).scalar_subquery()
+        live = count.where(*_is_live(user_id, time)).scalar_subquery()
         prunable = count.where(*self._prunable(user_id)).scalar_subquery()
         insertion = insert(Session).values(fields).returning(live, prunable)
         others, prunable_ones = self.session.execute(insertion).one()
@@ -201,14 +201,14 @@ class SessionRepository(ExpiringRepository[Session]):
         return NewTokens(Token(**access), Token(**refresh), time)
 
 
-def _live(user_id: UUID, time: datetime) -> list[ColumnElement[bool]]:
+def _is_live(user_id: UUID, time: datetime) -> list[ColumnElement[bool]]:
     return [Session.user_id == user_id, Session.ended_at.is_(None), Session.expires_at > time]
 
 
 def _beyond_limit(user_id: UUID, time: datetime) -> Select[UUID]:
     return (
         select(Session.id)
-        .where(*_live(user_id, time))
+        .where(*_is_live(user_id, time))
         .order_by(Session.refreshed_at.desc(), Session.id)
         .offset(MAX_LIVE)
     )

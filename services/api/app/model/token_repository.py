@@ -75,6 +75,6 @@ class TokenRepository(ExpiringRepository[Token]):
         """Revoke a locked token. Revoking a refresh token, even a spent one, ends its session."""
         if token.type == TokenType.REFRESH and not token.session.ended_at:
             token.session.ended_at, token.session.ended_reason = now(), Reason.REVOKED
-        if not token.dead_since:
+        if not token.revoked_since:
             token.revoked_at, token.revoked_reason = now(), Reason.REVOKED
         self.session.flush()

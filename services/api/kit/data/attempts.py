@@ -30,10 +30,10 @@ from kit.data.base import Base
 from kit.data.repository import INSERT, Repository
 from kit.errors import TooManyAttempts
 
-TIME = 13  # digits of a time: milliseconds since 1970
+TIME_LENGTH = 13  # digits of a time: milliseconds since 1970
 PENDING, CONFIRMED = "?", "!"  # behind it: whether it counts for good
-MARK = 6  # and behind that, what tells it from another one of the same millisecond
-ENTRY = TIME + 1 + MARK  # characters of one attempt
+NONCE_LENGTH = 6  # and behind that, what tells it from another one of the same millisecond
+ENTRY_LENGTH = TIME_LENGTH + 1 + NONCE_LENGTH  # characters of one attempt
 PENDING_MILLISECONDS = 10_000  # milliseconds; what is undecided longer was cut off
 
 
@@ -92,7 +92,7 @@ class AttemptRepository(Repository[Attempts]):
         of rows in the order of their keys: two at once wait for each other and do not deadlock.
         """
         ordered = sorted(counts)
-        tail = state + token_hex(MARK // 2)
+        tail = state + token_hex(NONCE_LENGTH // 2)
         rows = [
             {
                 "id": count.key,
@@ -143,10 +143,15 @@ class AttemptRepository(Repository[Attempts]):
         """Return when the attempt that fills the limit leaves the window, or one may be taken back."""
         row = select(Attempts.entries, clock()).where(Attempts.id == count.key)
         text, now = self.session.execute(row).one()
-        entries = [text[at : at + ENTRY] for at in range(0, count.attempts * ENTRY, ENTRY)]
-        if any(each[TIME] == PENDING and now - int(each[:TIME]) < PENDING_MILLISECONDS for each in entries):
+        entries = [
+            text[at : at + ENTRY_LENGTH] for at in range(0, count.attempts * ENTRY_LENGTH, ENTRY_LENGTH)
+        ]
+        if any(
+            each[TIME_LENGTH] == PENDING and now - int(each[:TIME_LENGTH]) < PENDING_MILLISECONDS
+            for each in entries
+        ):
             return 1
-        return max(1, -(-(int(entries[-1][:TIME]) + count.seconds * 1000 - now) // 1000))
+        return max(1, -(-(int(entries[-1][:TIME_LENGTH]) + count.seconds * 1000 - now) // 1000))
 
 
 @cache
@@ -158,22 +163,22 @@ def _upsert(dialect: str) -> Any:
     )
     given = insert.excluded
     # The time is told anew: who waits for a row comes after whoever had it.
-    entry = cast(clock(), String) + func.substr(given.entries, TIME + 1)
+    entry = cast(clock(), String) + func.substr(given.entries, TIME_LENGTH + 1)
     return insert.on_conflict_do_update(
         index_elements=[Attempts.id],
         set_={
-            "entries": func.substr(entry + Attempts.entries, 1, given.attempts * ENTRY),
+            "entries": func.substr(entry + Attempts.entries, 1, given.attempts * ENTRY_LENGTH),
             "attempts": given.attempts,
             "milliseconds": given.milliseconds,
             "expires_at": clock() + given.milliseconds,
         },
         where=~_is_recent(_time_of_last(given.attempts), given.milliseconds),
-    ).returning(Attempts.id, func.substr(Attempts.entries, 1, ENTRY))
+    ).returning(Attempts.id, func.substr(Attempts.entries, 1, ENTRY_LENGTH))
 
 
 def _time_of_last(attempts: int | ColumnElement[int]) -> ColumnElement[str]:
     """Return the time of the attempt, counted from the newest, that fills the limit, or nothing."""
-    return func.substr(Attempts.entries, (attempts - 1) * ENTRY + 1, TIME)
+    return func.substr(Attempts.entries, (attempts - 1) * ENTRY_LENGTH + 1, TIME_LENGTH)
 
 
 def _is_recent(time: ColumnElement[str], milliseconds: ColumnElement[int]) -> ColumnElement[bool]:

@@ -9,10 +9,10 @@ from kit.security.common_passwords import is_common
 from kit.setting_types import RateLimit
 from kit.settings import Settings
 
-NEARBY = re.compile(
+LOCAL_HOSTS = re.compile(
     r"|localhost|127\..*|::1|/.*|[^.:]+"
 )  # a socket, this machine, a name of a container network
-ENCRYPTED = ("require", "verify-ca", "verify-full")
+ENCRYPTED_SSL_MODES = ("require", "verify-ca", "verify-full")
 
 
 class Finding(NamedTuple):
@@ -64,7 +64,7 @@ def _check_database(settings: Settings) -> Iterator[Finding]:
     if password and (len(password) < 12 or password == url.username or is_common(password.casefold())):
         yield Finding("DATABASE_URL", "has a password that can be guessed. Give the role a long random one.")
     sslmode = url.query.get("sslmode", os.environ.get("PGSSLMODE"))  # which libpq reads
-    if not NEARBY.fullmatch(host) and sslmode not in ENCRYPTED:
+    if not LOCAL_HOSTS.fullmatch(host) and sslmode not in ENCRYPTED_SSL_MODES:
         yield Finding("DATABASE_URL", "may cross the network unencrypted. Add ?sslmode=require to it.")
 
 

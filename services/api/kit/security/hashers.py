@@ -86,13 +86,13 @@ class Bulkhead:
     purpose: half of the threads hash or wait for it, half of those at once."""
 
     def __init__(self, threads: int) -> None:
-        self._places = BoundedSemaphore(max(1, threads // 2))
+        self._slots = BoundedSemaphore(max(1, threads // 2))
         self._hashing = BoundedSemaphore(max(1, threads // 4))
 
     @contextmanager
-    def place(self) -> Iterator[None]:
+    def slot(self) -> Iterator[None]:
         """Raises Overloaded when no place is free, and after MAX_WAIT_SECONDS of waiting for a turn."""
-        if not self._places.acquire(blocking=False):
+        if not self._slots.acquire(blocking=False):
             raise Overloaded
         try:
             if not self._hashing.acquire(timeout=MAX_WAIT_SECONDS):
@@ -102,4 +102,4 @@ class Bulkhead:
             finally:
                 self._hashing.release()
         finally:
-            self._places.release()
+            self._slots.release()

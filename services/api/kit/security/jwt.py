@@ -125,7 +125,7 @@ def _read(part: str) -> Any:
     raw = base64url_decode(part)
     if base64url_encode(raw).decode() != part:
         raise InvalidToken
-    return strict_json.check(raw)
+    return strict_json.loads(raw)
 
 
 _read_header = lru_cache(maxsize=8)(_read)  # two headers exist, and only signed ones get here

@@ -11,7 +11,7 @@ import sys
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
-SECONDS = 4
+TIMEOUT_SECONDS = 4
 WAS_READY = Path(os.environ.get("TMPDIR", "/tmp"), "was-ready")  # noqa: S108 # nosec B108 (a container's own)
 
 
@@ -32,7 +32,7 @@ def main(*arguments: str) -> str | None:
 
 def _ask(path: str) -> tuple[int, str]:
     name = os.environ.get("ALLOWED_HOSTS", "").split(",")[0].strip()
-    api = HTTPConnection("127.0.0.1", int(os.environ.get("PORT") or 5000), timeout=SECONDS)
+    api = HTTPConnection("127.0.0.1", int(os.environ.get("PORT") or 5000), timeout=TIMEOUT_SECONDS)
     api.request("GET", path, headers={"Host": name or "127.0.0.1"})
     response = api.getresponse()
     return response.status, response.read(1000).decode(errors="replace")

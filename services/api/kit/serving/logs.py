@@ -36,7 +36,7 @@ METHODS = {
 def init_app(app: Flask, settings: Settings) -> None:
     by_default = "json" if settings.flask_env == "production" else "text"
     set_up(settings.log_format or by_default, settings.log_level)
-    app.before_request(_start)
+    app.before_request(_start_timer)
     app.after_request(partial(_log_request, settings.slow_request_ms or inf))
 
 
@@ -63,7 +63,7 @@ def use_standard_output() -> None:
 def make_handler(form: str, stream: TextIO) -> logging.Handler:
     handler = logging.StreamHandler(stream)
     handler.setFormatter(FORMATTERS[form]())
-    handler.addFilter(_name_request)
+    handler.addFilter(_add_request_fields)
     return handler
 
 
@@ -105,7 +105,7 @@ def _fields(record: logging.LogRecord) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if value is not None}
 
 
-def _name_request(record: logging.LogRecord) -> bool:
+def _add_request_fields(record: logging.LogRecord) -> bool:
     """Let each line of a request's work name the request."""
     if has_request_context():
         about = {"request_id": request_id(), "client": request.remote_addr}
@@ -113,7 +113,7 @@ def _name_request(record: logging.LogRecord) -> bool:
     return True
 
 
-def _start() -> None:
+def _start_timer() -> None:
     g.started = perf_counter()
 
 

@@ -27,8 +27,8 @@ from kit.web.streaming import BrokenOff
 
 logger = logging.getLogger("app.server")
 DRAIN_SECONDS = 8
-QUIET_SECONDS = 0.5  # for which a connection is silent before a drain closes it: a request may be on its way
-CONNECTIONS = 2000  # at most: half-sent bodies, up to 128 KiB each, then fill 250 MB
+IDLE_SECONDS = 0.5  # for which a connection is silent before a drain closes it: a request may be on its way
+MAX_CONNECTIONS = 2000  # at most: half-sent bodies, up to 128 KiB each, then fill 250 MB
 INLINE_SEND_BYTES = 65_536  # bytes from which an answer is sent by its request's thread
 LINGER_SECONDS = 2  # for which the rest of a refused request is read and thrown away
 
@@ -61,7 +61,7 @@ class Task(WSGITask):  # type: ignore[misc]
             return
         head = self.build_response_header()
         self.wrote_header, self.content_bytes_written = True, len(data)
-        self.channel.leave(head + data)
+        self.channel.send_later(head + data)
 
 
 class ProblemTask(ErrorTask):  # type: ignore[misc]
@@ -100,14 +100,14 @@ class Channel(HTTPChannel):  # type: ignore[misc]
     refused_at: float = 0  # never
     lingers = False
 
-    def leave(self, data: bytes) -> None:
+    def send_later(self, data: bytes) -> None:
         """Leave it to the server's thread to be sent when the request is done, unless it is long."""
-        self.adj = self.server.patient
+        self.adj = self.server.buffering
         try:
             self.write_soon(data)
         finally:
             self.adj = self.server.adj
-        self.server.left.append(self)
+        self.server.ready_to_send.append(self)
 
     def handle_write(self) -> None:
         if self.refused_at and self.close_when_flushed and not self.total_outbufs_len:
@@ -122,22 +122,22 @@ class Channel(HTTPChannel):  # type: ignore[misc]
             return False
         return bool(super().received(data))
 
-    def is_quiet(self) -> bool:
+    def is_idle(self) -> bool:
         """Whether nothing of a request or an answer is under way here, nor was a moment ago."""
         if self.requests or self.request or self.total_outbufs_len:
             return False
         since = max(self.last_activity, self.server.stopping_since)
         poll = select.poll()
         poll.register(self.socket, select.POLLIN)
-        return time.time() - since > QUIET_SECONDS and not poll.poll(0)
+        return time.time() - since > IDLE_SECONDS and not poll.poll(0)
 
 
 class Server(TcpWSGIServer):  # type: ignore[misc]
     """waitress' server with a drain in place of its sudden end. Uses internals of waitress 3.0.x."""
 
     channel_class = Channel
-    patient: Adjustments  # what channels go by for an answer that they leave to this thread
-    left: deque[Channel]  # those that did
+    buffering: Adjustments  # what channels use for a response that this thread sends
+    ready_to_send: deque[Channel]  # those with such a response
     stopping_since: float | None = None
     stopping: Event  # what the readiness check asks
 
@@ -151,12 +151,12 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
     def run(self) -> None:
         """Serve until `stop`, then answer what was accepted, for at most DRAIN_SECONDS."""
         while not self.stopping_since:
-            self._turn()
+            self._run_once()
         self._close_listener()
         while self.active_channels and time.time() < self.stopping_since + DRAIN_SECONDS:
-            self._turn()
+            self._run_once()
             for channel in list(self.active_channels.values()):
-                channel.will_close = channel.will_close or channel.is_quiet()
+                channel.will_close = channel.will_close or channel.is_idle()
         self.task_dispatcher.shutdown(timeout=0.5)
         wasyncore.close_all(self._map)
 
@@ -167,10 +167,10 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
             accepted = len(self._map)
             super().handle_accept()
 
-    def _turn(self) -> None:
+    def _run_once(self) -> None:
         wasyncore.loop(timeout=0.1, map=self._map, use_poll=True, count=1)
-        while self.left:  # or the next turn would do no more than learn that they can be written to
-            channel = self.left.popleft()
+        while self.ready_to_send:  # or the next turn would do no more than learn that they can be written to
+            channel = self.ready_to_send.popleft()
             if channel.connected:
                 channel.handle_write()
 
@@ -198,8 +198,8 @@ def create_server(app: Flask, settings: Settings, listener: socket.socket) -> Se
     }
     sockinfo = (listener.family, listener.type, listener.proto, listener.getsockname())
     server = Server(app, {}, _sock=listener, adj=Adjustments(**limits), sockinfo=sockinfo, bind_socket=False)
-    server.patient, server.left = copy(server.adj), deque()
-    server.patient.send_bytes = INLINE_SEND_BYTES
+    server.buffering, server.ready_to_send = copy(server.adj), deque()
+    server.buffering.send_bytes = INLINE_SEND_BYTES
     server.stopping = lifecycle.stopping(app)
     lifecycle.measure_queue(app, lambda: len(server.task_dispatcher.queue))
     return server
@@ -208,7 +208,7 @@ def create_server(app: Flask, settings: Settings, listener: socket.socket) -> Se
 def _connection_limit(settings: Settings) -> int:
     """Return how many connections can be held: each is an open file, and the process may open so many."""
     others = 64 + 3 * (settings.database_pool_size or settings.threads)  # SQLite opens three files for each
-    wanted = CONNECTIONS + others
+    wanted = MAX_CONNECTIONS + others
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     files = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
     if soft != resource.RLIM_INFINITY and soft < files:

@@ -68,7 +68,7 @@ def read_body(schema: type[RequestBody], *, optional: bool) -> RequestBody:
         raise ValidationFailed([FieldError("Send a JSON object.", "required", "")])
     _refuse_other_media_types()
     try:
-        value = strict_json.check(raw)
+        value = strict_json.loads(raw)
     except ValueError as error:
         raise MalformedJson from error
     try:

@@ -22,7 +22,7 @@ from app.config import Settings
 from app.database import db
 from app.model.models import Session
 from kit.clock import now
-from kit.data.attempts import ENTRY, TIME, AttemptRepository, Attempts, Count, key
+from kit.data.attempts import ENTRY_LENGTH, TIME_LENGTH, AttemptRepository, Attempts, Count, key
 from kit.errors import Overloaded
 from kit.security.hashers import Argon2id
 from tests import http
@@ -55,8 +55,10 @@ def age(app: Flask, seconds: int) -> None:
     """Let everything that was counted be older."""
     with app.app_context():
         for row in db.session.scalars(select(Attempts)):
-            entries = [row.entries[at : at + ENTRY] for at in range(0, len(row.entries), ENTRY)]
-            row.entries = "".join(f"{int(each[:TIME]) - seconds * 1000}{each[TIME:]}" for each in entries)
+            entries = [row.entries[at : at + ENTRY_LENGTH] for at in range(0, len(row.entries), ENTRY_LENGTH)]
+            row.entries = "".join(
+                f"{int(each[:TIME_LENGTH]) - seconds * 1000}{each[TIME_LENGTH:]}" for each in entries
+            )
             row.expires_at -= seconds * 1000
         db.session.commit()
 

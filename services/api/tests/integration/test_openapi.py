@@ -20,7 +20,7 @@ from kit.web import openapi
 from tests.conftest import NEVER_OPENED, settings_for
 from tests.integration.conftest import PASSWORD, People, Person, bearer
 from tests.integration.test_server import Live, exchange
-from tools.client_files.steps import NOBODYS, TOUR
+from tools.client_files.steps import SCENARIO, UNKNOWN_ID
 
 pytestmark = pytest.mark.any_database
 
@@ -35,7 +35,7 @@ ANSWERS = [
     (name, status)
     for name, (_, _, each) in OPERATIONS.items()
     for status in each["responses"]
-    if each["tags"][0] in TOUR
+    if each["tags"][0] in SCENARIO
 ]
 # Only the server answers these, whatever the operation: see the test at the end.
 BY_SERVER = {"431", "501"}
@@ -137,11 +137,11 @@ SCENARIOS: dict[tuple[str, str], Scenario] = {
     ("account_replace", "412"): lambda s: s.replace(PASSWORD, headers={"If-Match": "0"}),
     ("account_delete", "409"): lambda s: s.root.delete("/account"),
     ("users_read", "304"): lambda s: s.unchanged("users_read"),
-    ("users_read", "404"): lambda s: s.root.get(f"/users/{NOBODYS}"),
-    ("users_change", "404"): lambda s: s.root.patch(f"/users/{NOBODYS}", json={"role": "user"}),
+    ("users_read", "404"): lambda s: s.root.get(f"/users/{UNKNOWN_ID}"),
+    ("users_change", "404"): lambda s: s.root.patch(f"/users/{UNKNOWN_ID}", json={"role": "user"}),
     ("users_change", "409"): lambda s: s.root.patch(f"/users/{s.root.id}", json={"role": "user"}),
     ("users_change", "412"): lambda s: s.send("users_change", headers={"If-Match": "0"}),
-    ("users_delete", "404"): lambda s: s.root.delete(f"/users/{NOBODYS}"),
+    ("users_delete", "404"): lambda s: s.root.delete(f"/users/{UNKNOWN_ID}"),
     ("users_delete", "409"): lambda s: s.root.delete(f"/users/{s.root.id}"),
     ("users_delete", "412"): lambda s: s.send("users_delete", headers={"If-Match": "0"}),
 }

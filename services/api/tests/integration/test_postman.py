@@ -16,7 +16,7 @@ from kit.web.endpoint import endpoint
 from kit.web.schemas import RequestBody, ResponseBody, example
 from tests.conftest import NEVER_OPENED, settings_for
 from tools.client_files import http_file, postman
-from tools.client_files.steps import TOUR
+from tools.client_files.steps import SCENARIO
 
 pytestmark = pytest.mark.any_database
 COMMITTED = Path(__file__).parents[4] / "postman"
@@ -177,7 +177,7 @@ def test_every_variable_is_known(document: dict[str, Any], collection: dict[str,
 
 
 def test_step_titles_are_unique() -> None:
-    titles = [step.title for steps in TOUR.values() for step in steps]
+    titles = [step.title for steps in SCENARIO.values() for step in steps]
 
     assert len(set(titles)) == len(titles)
 

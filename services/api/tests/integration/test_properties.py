@@ -18,7 +18,7 @@ from app.model.user_repository import UserRepository
 from kit.security.hashers import PasswordHash
 from tests.examples import examples
 from tests.integration.conftest import Person, documented_paths, problem
-from tools.client_files.steps import NOBODYS
+from tools.client_files.steps import UNKNOWN_ID
 
 pytestmark = pytest.mark.any_database
 PATHS = {path: methods for path, methods in documented_paths().items() if "{" not in path}
@@ -221,7 +221,7 @@ JSON_VALUES = st.recursive(
     max_leaves=5,
 )  # fmt: skip
 OPERATIONS = [
-    (method.upper(), re.sub(r"{\w+}", NOBODYS, path))
+    (method.upper(), re.sub(r"{\w+}", UNKNOWN_ID, path))
     for path, methods in documented_paths().items()
     for method in methods
     if method != "get" or path == "/account"

@@ -183,7 +183,7 @@ def test_half_of_the_threads_hash_or_wait_and_half_of_those_at_once(monkeypatch:
         nonlocal hashing, most
         begun.wait(timeout=60)
         try:
-            with bulkhead.place():
+            with bulkhead.slot():
                 with lock:
                     hashing += 1
                     most = max(most, hashing)
@@ -205,14 +205,14 @@ def test_half_of_the_threads_hash_or_wait_and_half_of_those_at_once(monkeypatch:
 def test_nobody_waits_longer_than_a_second_to_hash() -> None:
     bulkhead = Bulkhead(threads=4)  # two places, one at once
 
-    with bulkhead.place(), ThreadPoolExecutor(1) as pool:
+    with bulkhead.slot(), ThreadPoolExecutor(1) as pool:
         begun = monotonic()
-        waiting = pool.submit(bulkhead.place().__enter__)
+        waiting = pool.submit(bulkhead.slot().__enter__)
         with pytest.raises(Overloaded):
             waiting.result(timeout=60)
         assert monotonic() - begun > 0.9
 
-    with bulkhead.place():
+    with bulkhead.slot():
         pass
 
 

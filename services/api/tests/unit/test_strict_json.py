@@ -26,7 +26,7 @@ from kit import strict_json
     ids=lambda value: repr(value)[:40],
 )
 def test_strict_json_is_read(raw: bytes, value: object) -> None:
-    assert strict_json.check(raw) == value or value is None
+    assert strict_json.loads(raw) == value or value is None
 
 
 @pytest.mark.parametrize(
@@ -57,4 +57,4 @@ def test_strict_json_is_read(raw: bytes, value: object) -> None:
 )
 def test_anything_else_is_refused(raw: bytes) -> None:
     with pytest.raises(ValueError):  # noqa: PT011 - each has a reason of its own
-        strict_json.check(raw)
+        strict_json.loads(raw)

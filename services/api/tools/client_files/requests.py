@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from tools.client_files.steps import FAREWELL, NOBODYS, OWN, TOUR, Step
+from tools.client_files.steps import CLEANUP, SCENARIO, UNKNOWN_ID, USER_FIELDS, Step
 
 Document = dict[str, Any]
 Operation = dict[str, Any]
@@ -43,15 +43,15 @@ class Folder:
 def folders(document: Document) -> list[Folder]:
     """Return the tour through all operations. What it does not name is called once, at its tag's end."""
     operations = {operation["operationId"]: operation for operation in _operations(document)}
-    named = {step.operation for steps in TOUR.values() for step in steps}
+    named = {step.operation for steps in SCENARIO.values() for step in steps}
     tour = []
     for tag in document["tags"]:
         own = [operation for operation in operations.values() if tag["name"] in operation["tags"]]
-        requests = [_request(step, operations) for step in TOUR.get(tag["name"], ())]
+        requests = [_request(step, operations) for step in SCENARIO.get(tag["name"], ())]
         requests += [_call(operation) for operation in own if operation["operationId"] not in named]
         refusals = [request for operation in own for request in _refusals(operation)]
         tour.append(Folder(tag["name"], tag["description"], requests, refusals))
-    end = [_request(step, operations) for step in FAREWELL]
+    end = [_request(step, operations) for step in CLEANUP]
     return [*tour, Folder("the end", "Nothing stays in the database.", end, [])]
 
 
@@ -135,7 +135,7 @@ def _path(operation: Operation) -> dict[str, str]:
     ids = (
         each["name"] for each in operation["parameters"] if each["in"] == "path" and _is_id(each["schema"])
     )
-    return dict.fromkeys(ids, NOBODYS)
+    return dict.fromkeys(ids, UNKNOWN_ID)
 
 
 def _is_id(schema: dict[str, Any]) -> bool:
@@ -166,7 +166,7 @@ def _body(operation: Operation, instead: dict[str, object] | None = None) -> str
     if "requestBody" not in operation:
         return None
     example = _example(operation)
-    own = {name: OWN[name] for name in example if name in OWN}
+    own = {name: USER_FIELDS[name] for name in example if name in USER_FIELDS}
     return json.dumps(example | own | (instead or {}), indent=2, ensure_ascii=False)
 
 

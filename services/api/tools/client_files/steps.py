@@ -13,8 +13,8 @@ VARIABLES = {
     "new_password": "another horse, another staple",
 }
 # Fields of the document's examples that have to be this person's own.
-OWN = {"username": "{{username}}", "password": "{{password}}", "current_password": "{{password}}"}
-NOBODYS = "00000000-0000-4000-8000-000000000000"
+USER_FIELDS = {"username": "{{username}}", "password": "{{password}}", "current_password": "{{password}}"}
+UNKNOWN_ID = "00000000-0000-4000-8000-000000000000"
 PAIR = {"access_token": "body.access_token", "refresh_token": "body.refresh_token"}
 
 
@@ -34,7 +34,7 @@ class Step:
     store: dict[str, str] = field(default_factory=dict)  # variable: where in the answer
 
 
-TOUR = {
+SCENARIO = {
     "index": (
         Step("Find the way", "index_show", 200),
         Step("Find the way with a browser", "index_show", 302, headers={"Accept": "text/html"}),
@@ -100,7 +100,7 @@ TOUR = {
             "auth_change_token",
             404,
             "token_not_found",
-            path={"token_id": NOBODYS},
+            path={"token_id": UNKNOWN_ID},
         ),
         Step("Refresh with an access token", "auth_refresh", 401, "invalid_token", token="access_token"),
         Step("Refresh", "auth_refresh", 200, store=PAIR),
@@ -156,21 +156,21 @@ TOUR = {
             "users_read",
             403,
             "forbidden",
-            path={"user_id": NOBODYS},
+            path={"user_id": UNKNOWN_ID},
         ),
         Step(
             "Disable an account without being an admin",
             "users_change",
             403,
             "forbidden",
-            path={"user_id": NOBODYS},
+            path={"user_id": UNKNOWN_ID},
         ),
         Step(
             "Delete an account without being an admin",
             "users_delete",
             403,
             "forbidden",
-            path={"user_id": NOBODYS},
+            path={"user_id": UNKNOWN_ID},
         ),
     ),
     "problems": (
@@ -180,7 +180,7 @@ TOUR = {
     ),
 }
 # A folder of its own at the very end, behind whatever has been added: nothing stays in the database.
-FAREWELL = (
+CLEANUP = (
     Step("Log in to tidy up", "auth_login", 200, store=PAIR),
     Step("Delete what the tour left", "account_delete", 204),
 )

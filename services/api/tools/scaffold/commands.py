@@ -70,16 +70,16 @@ def scaffold(
     script = _migration_path(revision, f"add {resource.plural}")
     written = [*tree.paths(resource), script]
     if dry_run:
-        _tell("These files would be written:", [*written, MADE.format(name=name)])
+        _print("These files would be written:", [*written, MADE.format(name=name)])
         return
     text = migration("create", tree.view(resource), revision, down, f"Add {resource.plural_words}.")
-    with tree.whole():
+    with tree.all_or_nothing():
         tree.write(tree.texts(resource) | {script: text})
-        tree.enlist(resource)
+        tree.register(resource)
         tree.format(written)
         tree.keep_record(resource, [revision])
         tree.write_documents()
-    _tell(
+    _print(
         f"Made {resource.path}:",
         written,
         "Read first what is yours to change: the model and the views. Then:",
@@ -117,7 +117,7 @@ def scaffold_field(name: str, field: str) -> None:
         FieldView(new, view),
     )
     if changed := [path for path in tree.changed(record) if path in tree.paths(resource)]:
-        _tell(
+        _print(
             "Nothing was written, for these files are not as they were made, and what you wrote stays yours:",
             changed,
             f"Add {new.column_name} to them by hand, beside the other fields, and make the migration:",
@@ -125,12 +125,12 @@ def scaffold_field(name: str, field: str) -> None:
         )
         raise SystemExit(1)
     written = [*tree.paths(resource), script]
-    with tree.whole():
+    with tree.all_or_nothing():
         tree.write(tree.texts(resource) | {script: text})
         tree.format(written)
         tree.keep_record(resource, [*record.migrations, revision])
         tree.write_documents()
-    _tell(
+    _print(
         f"Added {new.column_name} to {resource.path}:",
         written,
         "Next: docker compose up --build, or make run",
@@ -147,7 +147,7 @@ def unscaffold(name: str) -> None:
     head = tree.head()
     resource = record.resource
     if changed := tree.changed(record):
-        _tell(
+        _print(
             "Nothing was removed, for these files are not as they were made, and what you wrote stays yours:",
             changed,
             "Remove by hand what is yours to keep or not, and the lines that name the resource in",
@@ -172,13 +172,13 @@ def unscaffold(name: str) -> None:
             f"The migration that made the table {why}, so it stays, and a new one drops the table",
             f"with all its rows at the next flask db upgrade. Look at it first: services/api/{script}",
         ]
-    with tree.whole():
+    with tree.all_or_nothing():
         tree.remove(removed)
-        tree.delist(resource)
+        tree.unregister(resource)
         tree.write(added)
         tree.format(added)
         tree.write_documents()
-    _tell(f"Took {resource.path} back. Removed:", removed, *said)
+    _print(f"Took {resource.path} back. Removed:", removed, *said)
 
 
 def new_resource(
@@ -219,7 +219,7 @@ def _migration_path(revision: str, message: str) -> str:
     return f"migrations/versions/{datetime.now(UTC):%Y_%m_%d}_{slug}_{revision}.py"
 
 
-def _tell(first: str, paths: list[str], *last: str) -> None:
+def _print(first: str, paths: list[str], *last: str) -> None:
     click.echo(first)
     for path in paths:
         click.echo(f"  services/api/{path}")

@@ -19,7 +19,7 @@ ENVIRONMENT = Environment(
     keep_trailing_newline=True,
     autoescape=False,  # noqa: S701 (Python, no HTML)
 )
-WHO = {
+ACCESS_DESCRIPTIONS = {
     "public": "everyone reads, admins change.",
     "owned": "each user has their own.",
     "admin": "for admins.",
@@ -143,7 +143,7 @@ class ResourceView:
 
     @property
     def who(self) -> str:
-        return WHO[self.access]
+        return ACCESS_DESCRIPTIONS[self.access]
 
     @property
     def indexes(self) -> list[tuple[str, ...]]:
@@ -207,7 +207,7 @@ class ResourceView:
 
     @property
     def conditions(self) -> Iterator[tuple[str, str, str]]:
-        said = {
+        comparisons = {
             "": "equals this",
             "gte": "is at least this",
             "lte": "is at most this",
@@ -219,7 +219,7 @@ class ResourceView:
                 yield (
                     name,
                     field.kind.query or field.type_name,
-                    f"Only those whose {field.words} {said[operator]}.",
+                    f"Only those whose {field.words} {comparisons[operator]}.",
                 )
 
     @property

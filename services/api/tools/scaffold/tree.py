@@ -45,7 +45,7 @@ class Tree:
         self.postman = api.parents[1] / "postman"
 
     @contextmanager
-    def whole(self) -> Iterator[None]:
+    def all_or_nothing(self) -> Iterator[None]:
         """Do all of it or nothing: after a failure every file is as it was."""
         folders = [self.api / name for name in ("app", "migrations", "tools/scaffold/made", "tests")] + [
             self.postman
@@ -132,7 +132,7 @@ class Tree:
         for path, text in texts.items():
             (self.api / path).write_text(text, encoding="utf-8", newline="\n")
 
-    def enlist(self, resource: Resource) -> None:
+    def register(self, resource: Resource) -> None:
         """Add the resource to the lists of blueprints and models, and to the table of who may do what."""
         name, class_name = resource.name, resource.class_name
         self._edit(
@@ -152,7 +152,7 @@ class Tree:
         rows = "".join(f"{row}\n" for row in matrix_rows(resource))
         self._edit("tests/authorization.md", lambda text: text.rstrip("\n") + "\n" + rows)
 
-    def delist(self, resource: Resource) -> None:
+    def unregister(self, resource: Resource) -> None:
         name, class_name = resource.name, resource.class_name
         own = re.escape(resource.path)
         without = {
