@@ -1,4 +1,4 @@
-"""Who is calling: bearer tokens, the caller behind them, and what is in our JWTs."""
+"""Authentication: bearer tokens, the caller behind them, and the claims of our JWTs."""
 
 import re
 from datetime import timedelta

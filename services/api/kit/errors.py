@@ -8,7 +8,7 @@ from typing import ClassVar, NamedTuple
 
 
 class FieldError(NamedTuple):
-    """What is wrong with one field of the body (`pointer`, RFC 6901) or with one parameter."""
+    """An error in one field of the body (`pointer`, RFC 6901) or in one parameter."""
 
     detail: str
     code: str

@@ -1,6 +1,6 @@
-"""The key of an API that was given none, in a file. As a program: `python -I app/secret_key.py FILE`.
+"""Creates a signing key in a file, if it doesn't exist. As a program: `python -I kit/secret_key.py FILE`.
 
-`docker compose up` runs that each time, so it imports nothing of the app, which takes longer than the rest.
+`docker compose up` runs it each time, so it doesn't import the app, which would be slow.
 """
 
 import os
@@ -12,25 +12,25 @@ from tempfile import NamedTemporaryFile
 
 
 def make_secret_key(file: Path) -> str:
-    """Return the signing key in the file, which is made at the first call; of many at once one makes it."""
+    """Return the signing key in the file. Concurrent first calls create only one."""
     if not file.exists():
         file.parent.mkdir(parents=True, exist_ok=True)
-        # Such a file is readable for its owner alone.
+        # Temporary files are readable only for their owner.
         with NamedTemporaryFile("w", dir=file.parent, encoding="utf-8") as draft:
             draft.write(token_urlsafe(48))
             draft.flush()
             os.fsync(draft.fileno())
             with suppress(FileExistsError):
-                file.hardlink_to(draft.name)  # appears whole or not at all
+                file.hardlink_to(draft.name)  # atomic: readers never see a part of the key
     return file.read_text(encoding="utf-8")
 
 
 def main(file: str) -> str | None:
-    """Return why there can be no key."""
+    """Create the key. Return an error message, or None."""
     try:
         make_secret_key(Path(file))
     except OSError as error:
-        return f"The key that signs tokens cannot be made: {error}"
+        return f"Can't create the signing key: {error}"
     return None
 
 

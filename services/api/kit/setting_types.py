@@ -1,4 +1,4 @@
-"""Types of settings: each reads the text of one environment variable, or says what is wrong with it."""
+"""Types of settings. Each converts the text of an environment variable, or explains the error."""
 
 import re
 from ipaddress import IPv4Network, IPv6Address, IPv6Network
@@ -13,7 +13,7 @@ from sqlalchemy.exc import ArgumentError
 MAX_PORT = 65_535
 MAX_ATTEMPTS = 1000  # per limit: each attempt is stored
 POSTGRESQL = ("postgres", "postgresql", "postgresql+psycopg2")
-# What examples and templates write where a secret belongs.
+# Placeholders for secrets in examples and templates.
 CHANGE_ME = re.compile(r"change[-_ ]?(me|this|it)[-_ .!]*", re.IGNORECASE)
 PLACEHOLDER = re.compile(
     r"((change|replace|me|this|it|your|my|the|very|super|secret|key|jwt|flask|api|app|django|in|for|to|with|and|"
@@ -28,7 +28,7 @@ ORIGIN = re.compile(
 
 
 class RateLimit(NamedTuple):
-    """So many attempts in so many seconds."""
+    """At most `attempts` in `seconds`."""
 
     attempts: int
     seconds: int
@@ -49,7 +49,7 @@ def _database_url(value: object, info: ValidationInfo) -> URL:
 
 
 def _is_dsn(url: URL) -> bool:
-    """Whether libpq knows every parameter behind the question mark."""
+    """Return whether libpq knows every parameter in the query string."""
     try:
         extensions.make_dsn(**{name: str(value) for name, value in url.query.items()})
     except psycopg2.ProgrammingError:
@@ -85,7 +85,7 @@ def _not_blank(text: str) -> str:
 
 
 def _origin(text: str) -> str:
-    """Take an origin as a browser sends it. `*` is none: it would open the API to every page."""
+    """Accept an origin as browsers send it. `*` would open the API to every page."""
     match = ORIGIN.fullmatch(text)
     if not match or int(match["port"] or 1) > MAX_PORT or (match["ipv6"] and not _is_ipv6(match["ipv6"])):
         raise ValueError("must be origins such as https://app.example.com, separated by commas")
@@ -121,7 +121,7 @@ def _split(value: object) -> object:
 
 
 def _limit(value: object) -> object:
-    """Read `5/10m`, five in ten minutes, or `off`."""
+    """Parse `5/10m` (five in ten minutes) or `off`."""
     if not isinstance(value, str) or value == "off":
         return None if value == "off" else value
     match = re.fullmatch("([0-9]{1,4})/([0-9]{1,4})([smh])", value, re.ASCII)

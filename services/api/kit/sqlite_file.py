@@ -1,4 +1,4 @@
-"""Whether a SQLite database can be used. SQLite itself says so at the first request, and without a reason."""
+"""Checks that a SQLite database can be used. SQLite would fail at the first request, without a reason."""
 
 import os
 import sqlite3
@@ -10,7 +10,7 @@ BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 
 
 def fault(file: Path) -> str | None:
-    """Return why the database can't be used, or None. A file that doesn't exist yet can be."""
+    """Return why the database can't be used, or None. A missing file is fine."""
     try:
         return _fault_of_folder(file.parent) or (_fault_of_file(file) if file.exists() else None)
     except OSError as error:
@@ -20,7 +20,7 @@ def fault(file: Path) -> str | None:
 def _fault_of_folder(folder: Path) -> str | None:
     if not folder.is_dir():
         return f"the folder {folder} doesn't exist: create it, or mount a volume there"
-    if not os.access(folder, os.W_OK | os.X_OK):  # SQLite keeps its log and its locks beside the file
+    if not os.access(folder, os.W_OK | os.X_OK):  # SQLite writes its log and locks there
         return (
             f"uid {os.getuid()} can't write to the folder {folder}: make it writable, or mount a volume there"
         )

@@ -1,12 +1,12 @@
-"""JSON without its traps: a text has one meaning or is refused (RFC 8259; I-JSON, RFC 7493)."""
+"""Strict JSON: refuses ambiguous texts (RFC 8259; I-JSON, RFC 7493)."""
 
 import json
 import re
 from typing import Any, NoReturn
 
 MAX_DEPTH = 32
-MAX_DIGITS = 4300  # Python refuses to convert more, and so does pydantic
-# Possessive, and matching an unterminated string to its end: linear whatever the text.
+MAX_DIGITS = 4300  # Python and pydantic refuse to convert more
+# Possessive, and an unterminated string matches to the end, so the time is linear for any text.
 STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)', re.DOTALL)
 NO_BRACKET = bytes(set(range(256)) - set(b"[]{}"))
 TO_SQUARE = bytes.maketrans(b"{}", b"[]")
@@ -14,20 +14,25 @@ ESCAPED_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
 def loads(raw: bytes) -> Any:
-    """Parse UTF-8 JSON; a whole number of more than 4,300 digits is read as a float. Raises ValueError on
-    NaN, Infinity, a name twice in one object, lone surrogates, a byte order mark, and more than 32 levels."""
+    """Parse UTF-8 JSON. An integer of more than 4,300 digits becomes a float.
+
+    Raises ValueError for NaN, Infinity, repeated names in an object, lone surrogates, a byte order mark, and
+    more than 32 levels.
+    """
     if not _nests_within(MAX_DEPTH, raw):
         raise ValueError("nested too deeply, or not closed")
     value = DECODER.decode(raw.decode("utf-8"))
     if ESCAPED_SURROGATE.search(raw):
-        json.dumps(value, ensure_ascii=False).encode("utf-8")  # raises on a surrogate without its partner
+        json.dumps(value, ensure_ascii=False).encode("utf-8")  # raises ValueError for a lone surrogate
     return value
 
 
 def _nests_within(levels: int, raw: bytes) -> bool:
-    """Take away the innermost pairs of brackets, a level at a time: fast, and without recursion. Whether a
-    pair is one of the same kind, the parser tells."""
-    if raw.count(b"[") + raw.count(b"{") <= levels:  # however they stand; mostly this is all there is to ask
+    """Return whether brackets nest at most so deep. Removes the innermost pairs, level by level.
+
+    This is fast and doesn't recurse. The parser checks that the brackets of a pair match.
+    """
+    if raw.count(b"[") + raw.count(b"{") <= levels:  # too few brackets to nest deeper, the usual case
         return True
     brackets = STRING.sub(b"", raw).translate(TO_SQUARE, NO_BRACKET)
     for _ in range(levels):

@@ -1,4 +1,4 @@
-"""YOURS: what is stored (models.py) and the repositories that hold it. Knows nothing about HTTP or Flask.
+"""YOURS: the models and their repositories. This package knows nothing about HTTP or Flask.
 
 MODELS lists every model, so that migrations see them all.
 """

@@ -1,4 +1,4 @@
-"""What is stored: users, their sessions (one per login), and the tokens of each session."""
+"""The models: users, their sessions (one per login), and the tokens of each session."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -23,7 +23,7 @@ class TokenType(StrEnum):
 
 
 class Reason(StrEnum):
-    """Why a token or a whole session is dead."""
+    """Why a token or a whole session was revoked."""
 
     ROTATED = "rotated"
     LOGOUT = "logout"
@@ -53,11 +53,11 @@ class User(Base):
 
 
 class Session(Base):
-    """One login and all the tokens that came of it. Ending it kills them all in one row."""
+    """One login with all its tokens. Ending the session invalidates them in one row."""
 
     __tablename__ = "sessions"
     __table_args__ = (
-        # What the tokens' foreign key refers to: a token can only belong to a session of its own user.
+        # Target of the tokens' foreign key, so that a token and its session belong to the same user.
         UniqueConstraint("id", "user_id"),
         Index(None, "user_id", "refreshed_at"),
         Index(None, "user_id", "network", "created_at"),
@@ -65,11 +65,11 @@ class Session(Base):
     )
 
     user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
-    refresh_id: Mapped[UUID]  # its one refresh token that is not spent
+    refresh_id: Mapped[UUID]  # id of the current, unused refresh token
     created_at: Mapped[datetime]
     refreshed_at: Mapped[datetime]
     expires_at: Mapped[datetime]  # when its last token expires
-    ends_at: Mapped[datetime]  # when it ends however often it is refreshed
+    ends_at: Mapped[datetime]  # when it ends, however often it is refreshed
     ended_at: Mapped[datetime | None]
     ended_reason: Mapped[str | None] = mapped_column(String(32))
     network: Mapped[str | None] = mapped_column(String(45))  # of the client that logged in
@@ -80,8 +80,8 @@ class Token(Base):
 
     __tablename__ = "tokens"
     __table_args__ = (
-        # Through the session alone: a key to users as well would make a refresh lock the user after
-        # the session, against the order of locks (user, session, token), and so deadlock with a deletion.
+        # There is no foreign key to users. With one, a refresh would lock the user after the session. That
+        # violates the lock order (user, session, token) and could deadlock with a deletion.
         ForeignKeyConstraint(
             ["session_id", "user_id"], ["sessions.id", "sessions.user_id"], ondelete="CASCADE"
         ),
@@ -93,7 +93,7 @@ class Token(Base):
 
     session_id: Mapped[UUID]
     user_id: Mapped[UUID]
-    parent_id: Mapped[UUID | None]  # the refresh token that was spent for it; none at a login
+    parent_id: Mapped[UUID | None]  # the refresh token that was spent for it; None after a login
     type: Mapped[str] = mapped_column(String(16))
     issued_at: Mapped[datetime]
     expires_at: Mapped[datetime]
@@ -106,12 +106,12 @@ class Token(Base):
 
     @property
     def revoked_since(self) -> datetime | None:
-        """When it was revoked, by itself or with its session. None while neither is."""
+        """When the token or its session was revoked, or None."""
         return self.revoked_at or self.session.ended_at
 
     @property
     def revocation_reason(self) -> str | None:
-        """The `Reason` of that."""
+        """The `Reason` for the revocation, or None."""
         return self.revoked_reason or self.session.ended_reason
 
 

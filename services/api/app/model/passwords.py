@@ -12,10 +12,10 @@ MAX_LENGTH = 128
 
 
 class Passwords:
-    """The one door for passwords: what comes in is checked, hashed and verified here.
+    """Checks, hashes and verifies passwords.
 
-    Every known strategy verifies; `hasher` is the one that writes. Passwords are compared in Unicode's
-    normalization form C, so that the same password typed on another system is the same.
+    Every known hasher can verify; new hashes come from `hasher`. Passwords are normalized (Unicode NFC), so
+    that the same password typed on another system matches.
     """
 
     def __init__(self, hasher: Hasher, min_length: int, app_name: str, threads: int) -> None:
@@ -28,19 +28,19 @@ class Passwords:
         """Refuse a new password that is easy to guess (NIST SP 800-63B-4). Raises PasswordRefused."""
         normal = normalize("NFC", password)
         if len(normal) < self._min_length:
-            raise PasswordRefused({"too_short": f"A password has at least {self._min_length} characters."})
+            raise PasswordRefused({"too_short": f"A password needs at least {self._min_length} characters."})
         if len(normal) > MAX_LENGTH:
             raise PasswordRefused({"too_long": f"A password has at most {MAX_LENGTH} characters."})
         if "\0" in password:
-            raise PasswordRefused({"invalid_format": "A password cannot contain the character NUL."})
+            raise PasswordRefused({"invalid_format": "A password can't contain the character NUL."})
         folded = normal.casefold()
-        # Told as the repetition that it is, though `aaaa` is on the list as well.
+        # `aaaa` is a common password too, but "repetitive" is the more useful reason.
         is_few_letters = _repeats_block_of(range(1, 4), folded) and not is_listed(folded)
         names = [name for name in (username, self._app_name) if _is_mostly(name.casefold(), folded)]
         reasons = {
             "too_common": is_common(folded)
             and not is_few_letters
-            and "The password is one that many people use, perhaps repeated or with digits around it.",
+            and "The password is a common one, perhaps repeated or with digits around it.",
             "repetitive": _repeats_block_of(range(1, 9), folded)
             and "The password repeats one short block of characters.",
             "contains_name": names and f"The password is little more than the name {names[0]}.",
@@ -55,7 +55,7 @@ class Passwords:
             return self._hasher.hash(normalize("NFC", password))
 
     def verify(self, password: str, hashed: str | None) -> bool:
-        """Compare in the time of one hash operation, with no hash (there is no such user) too."""
+        """Verify a password. Without a hash (no such user) it takes equally long."""
         hashed = hashed or self._hasher.decoy
         hasher = next(hasher for hasher in HASHERS.values() if hashed.startswith(hasher.prefix))
         with self._bulkhead.slot():
@@ -75,7 +75,7 @@ class Passwords:
 
 
 def _repeats_block_of(sizes: range, password: str) -> bool:
-    """Whether a block of so many code points comes at least twice, perhaps cut at the end."""
+    """Return whether the password repeats a block of one of these sizes, perhaps cut at the end."""
     return any(
         (password[:size] * len(password)).startswith(password) for size in sizes if 2 * size <= len(password)
     )

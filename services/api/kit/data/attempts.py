@@ -1,4 +1,4 @@
-"""What is counted against a limit: the recent attempts under each key, exact however many come at once."""
+"""The attempts that count against rate limits, exact under concurrency."""
 
 from collections.abc import Iterable
 from functools import cache
@@ -30,15 +30,16 @@ from kit.data.base import Base
 from kit.data.repository import INSERT, Repository
 from kit.errors import TooManyAttempts
 
-TIME_LENGTH = 13  # digits of a time: milliseconds since 1970
-PENDING, CONFIRMED = "?", "!"  # behind it: whether it counts for good
-NONCE_LENGTH = 6  # and behind that, what tells it from another one of the same millisecond
-ENTRY_LENGTH = TIME_LENGTH + 1 + NONCE_LENGTH  # characters of one attempt
-PENDING_MILLISECONDS = 10_000  # milliseconds; what is undecided longer was cut off
+# An attempt is stored as text: its time in milliseconds since 1970, its state and a nonce.
+TIME_LENGTH = 13
+PENDING, CONFIRMED = "?", "!"
+NONCE_LENGTH = 6
+ENTRY_LENGTH = TIME_LENGTH + 1 + NONCE_LENGTH
+PENDING_MILLISECONDS = 10_000  # an attempt that stays pending longer was interrupted
 
 
 class Count(NamedTuple):
-    """One thing to count: under which key, how many attempts are let through, in how many seconds."""
+    """A limit under a key: so many attempts in so many seconds."""
 
     key: UUID
     attempts: int
@@ -46,8 +47,7 @@ class Count(NamedTuple):
 
 
 class clock(FunctionElement[int]):  # noqa: N801
-    """The database's clock in milliseconds since 1970: one for all processes, and of now, not of the
-    transaction's begin."""
+    """The database's current time in milliseconds since 1970: the same clock for all processes."""
 
     type = BigInteger()
     inherit_cache = True
@@ -64,32 +64,31 @@ def _clock_sqlite(*_: object, **__: object) -> str:
 
 
 def key(*parts: str) -> UUID:
-    """Return the key of what is counted: of one length, and telling no name or address."""
+    """Return a key for these parts. It has a fixed length and reveals no name or address."""
     return UUID(bytes=sha256("\n".join(parts).encode("utf-8", "surrogatepass")).digest()[:16])
 
 
 class Attempts(Base):
-    """What was counted under one key, the `id`."""
+    """The attempts under one key, which is the `id`."""
 
     __tablename__ = "attempts"
     __table_args__ = (Index(None, "expires_at"),)
 
-    # The newest attempts, newest first, each a time and a mark of fixed length: the one kind of list that
-    # PostgreSQL and SQLite cut and search with the same functions.
+    # The newest attempts first, each of a fixed length. Both databases have the same text functions.
     entries: Mapped[str] = mapped_column(Text)
-    attempts: Mapped[int]  # the limit: so many
-    milliseconds: Mapped[int]  # in such a time
-    expires_at: Mapped[int] = mapped_column(BigInteger)  # by the database's clock, in milliseconds since 1970
+    attempts: Mapped[int]  # the limit
+    milliseconds: Mapped[int]  # the period
+    expires_at: Mapped[int] = mapped_column(BigInteger)  # milliseconds since 1970
 
 
 class AttemptRepository(Repository[Attempts]):
     model = Attempts
 
     def reserve(self, counts: Iterable[Count], state: str = PENDING) -> dict[UUID, str]:
-        """Count one attempt under each key, and return under each key the entry that it made.
+        """Add an attempt under each key and return its entry by key.
 
-        Raises TooManyAttempts if a limit is reached; roll back then, so that nothing is counted. One upsert
-        of rows in the order of their keys: two at once wait for each other and do not deadlock.
+        Raises TooManyAttempts if a limit is reached. Roll back then, so that nothing is counted. The rows are
+        written in the order of their keys, so concurrent calls wait for each other and don't deadlock.
         """
         ordered = sorted(counts)
         tail = state + token_hex(NONCE_LENGTH // 2)
@@ -99,7 +98,7 @@ class AttemptRepository(Repository[Attempts]):
                 "tail": tail,
                 "attempts": count.attempts,
                 "milliseconds": count.seconds * 1000,
-                "lasting": count.seconds * 1000,  # a column's own name may not stand in an expression
+                "lasting": count.seconds * 1000,  # a bind parameter can't have a column's name
             }
             for count in ordered
         ]
@@ -109,7 +108,7 @@ class AttemptRepository(Repository[Attempts]):
         return counted
 
     def cancel(self, entries: dict[UUID, str], cleared: UUID | None = None) -> None:
-        """Uncount an attempt; under the cleared key, all of them."""
+        """Remove an attempt. Under the key `cleared`, remove all attempts."""
         self._rewrite(
             {
                 id: "" if id == cleared else func.replace(Attempts.entries, entry, "")
@@ -118,7 +117,7 @@ class AttemptRepository(Repository[Attempts]):
         )
 
     def confirm(self, entries: dict[UUID, str]) -> None:
-        """Let an attempt count for good."""
+        """Mark an attempt as confirmed."""
         self._rewrite(
             {
                 id: func.replace(Attempts.entries, entry, entry.replace(PENDING, CONFIRMED))
@@ -127,7 +126,7 @@ class AttemptRepository(Repository[Attempts]):
         )
 
     def _rewrite(self, rewritten: dict[UUID, Any]) -> None:
-        """Change rows, locked in the order in which `reserve` locks them."""
+        """Update rows, locked in the same order as in `reserve`."""
         ordered = (
             select(Attempts.id).where(Attempts.id.in_(rewritten)).order_by(Attempts.id).with_for_update()
         )
@@ -135,12 +134,12 @@ class AttemptRepository(Repository[Attempts]):
         self.change(update(Attempts).where(Attempts.id.in_(ordered)).values(entries=by_id))
 
     def prune(self, limit: int = 100) -> int:
-        """Delete some rows that count nothing any more; return how many."""
+        """Delete some expired rows and return how many."""
         doomed = select(Attempts.id).where(Attempts.expires_at < clock()).limit(limit)
         return self.change(delete(Attempts).where(Attempts.id.in_(doomed.with_for_update(skip_locked=True))))
 
     def _seconds_until_room(self, count: Count) -> int:
-        """Return when the attempt that fills the limit leaves the window, or one may be taken back."""
+        """Return when the limit allows another attempt; 1 if a pending attempt may still be cancelled."""
         row = select(Attempts.entries, clock()).where(Attempts.id == count.key)
         text, now = self.session.execute(row).one()
         entries = [
@@ -156,13 +155,13 @@ class AttemptRepository(Repository[Attempts]):
 
 @cache
 def _upsert(dialect: str) -> Any:
-    """Return the statement of `reserve`, built once: each time it would be 7 of a count's 10 ms."""
+    """Return the statement of `reserve`. It is cached, because building it takes 7 of 10 ms."""
     insert = INSERT[dialect](Attempts.__table__).values(
         entries=cast(clock(), String) + bindparam("tail", type_=String),
         expires_at=clock() + bindparam("lasting", type_=BigInteger),
     )
     given = insert.excluded
-    # The time is told anew: who waits for a row comes after whoever had it.
+    # Read the clock again, because this statement may have waited for the row's lock.
     entry = cast(clock(), String) + func.substr(given.entries, TIME_LENGTH + 1)
     return insert.on_conflict_do_update(
         index_elements=[Attempts.id],
@@ -177,10 +176,10 @@ def _upsert(dialect: str) -> Any:
 
 
 def _time_of_last(attempts: int | ColumnElement[int]) -> ColumnElement[str]:
-    """Return the time of the attempt, counted from the newest, that fills the limit, or nothing."""
+    """Return the time of the attempt that reaches the limit, or an empty text."""
     return func.substr(Attempts.entries, (attempts - 1) * ENTRY_LENGTH + 1, TIME_LENGTH)
 
 
 def _is_recent(time: ColumnElement[str], milliseconds: ColumnElement[int]) -> ColumnElement[bool]:
-    """Whether the time is in the window. One in the future is not: when a clock is set back, limits heal."""
+    """Return whether a time is in the period. If a clock is set back, future times don't count."""
     return and_(time > cast(clock() - milliseconds, String), time <= cast(clock(), String))

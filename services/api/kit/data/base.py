@@ -11,7 +11,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from kit.data.column_types import UtcDateTime
 
-# Every constraint has a name, so that a migration can drop it on any database.
+# Every constraint has a name, so that migrations can drop it on every database.
 NAMING = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
     "uq": "uq_%(table_name)s_%(column_0_N_name)s",
@@ -27,10 +27,10 @@ class Base(DeclarativeBase):
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4, sort_order=-1)
 
-    if not TYPE_CHECKING:  # else every misspelt attribute would pass
+    if not TYPE_CHECKING:  # otherwise mypy would accept misspelt attributes
 
         def __getattr__(self, name: str) -> Any:
-            if name == "_sa_instance_state":  # what SQLAlchemy looks for: see snapshot.py
+            if name == "_sa_instance_state":  # looked up by SQLAlchemy; see snapshot.py
                 raise AttributeError(
                     f"This {type(self).__name__} is a read-only copy of its row. To change it or to read its "
                     "relationships, get it from its repository: lock(id)."
@@ -47,8 +47,8 @@ class Base(DeclarativeBase):
                 f"{cls.__name__}: give each CHECK constraint a name, such as that of its column: "
                 'CheckConstraint("price > 0", name="price").'
             ) from error
-        # Alembic doesn't notice a new value of an enum type, and PostgreSQL can't take one out again.
-        table = getattr(cls, "__table__", None)  # an abstract model has none
+        # Alembic doesn't detect new values of an enum type, and PostgreSQL can't remove values.
+        table = getattr(cls, "__table__", None)  # abstract models have none
         for check in () if table is None else table.constraints:
             condition = getattr(check, "sqltext", None)
             if isinstance(condition, TextClause) and condition._bindparams:

@@ -9,7 +9,7 @@ from sqlalchemy.types import TypeEngine
 
 
 class UtcDateTime(TypeDecorator[datetime]):
-    """An aware time in UTC. SQLite forgets time zones, so there it is stored and read as UTC."""
+    """An aware datetime in UTC. SQLite has no time zones, so it stores UTC there."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
@@ -25,7 +25,7 @@ class UtcDateTime(TypeDecorator[datetime]):
 
 
 class Amount(TypeDecorator[Decimal]):
-    """A decimal number of at most 15 digits. SQLite has none but floats, which keep so many."""
+    """A decimal number of at most 15 digits. SQLite stores it as a float, which is exact for so many."""
 
     impl = Numeric
     cache_ok = True

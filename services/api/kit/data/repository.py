@@ -1,4 +1,4 @@
-"""What every repository has in common: a collection of one kind of row, found by its id."""
+"""Base classes of repositories: a collection of rows of one model."""
 
 from datetime import timedelta
 from typing import Any, ClassVar, Generic, TypeVar, cast
@@ -19,7 +19,7 @@ Model = TypeVar("Model", bound=Base)
 
 
 class Repository(Generic[Model]):
-    """A collection of rows. It never commits: that is the caller's last act."""
+    """A collection of rows. It never commits; the view or command does that last."""
 
     model: ClassVar[type[Any]]
 
@@ -34,43 +34,45 @@ class Repository(Generic[Model]):
         return cast("Model | None", self.session.get(self.model, id))
 
     def add(self, row: Model) -> Model:
-        """Add the row and send it, so that what the database refuses is known here."""
+        """Add a row and flush it, so that database errors are raised here."""
         self.session.add(row)
         self.session.flush()
         return row
 
     def delete(self, row: Model) -> bool:
-        """Delete the row and what depends on it; return whether it was still there."""
+        """Delete a row. Return whether it still existed."""
         return self.change(delete(self.model).where(self.model.id == row.id)) == 1
 
     def lock(self, id: UUID) -> Model | None:
-        """Return the row as it is now and keep others from changing it until the transaction ends."""
+        """Lock a row until the transaction ends, and return its current state."""
         return cast(
             "Model | None",
             self.session.get(self.model, id, with_for_update={"key_share": True}, populate_existing=True),
         )
 
     def insertion(self) -> Any:
-        """Begin an INSERT that can say what to do `on_conflict`: each database has its own."""
+        """Return an INSERT that supports `on_conflict`, in the dialect of the database."""
         return INSERT[self.dialect](self.model)
 
     def change(self, statement: Update | Delete) -> int:
-        """Run an UPDATE or DELETE and return how many rows it changed."""
+        """Execute an UPDATE or DELETE and return how many rows it affected."""
         result = self.session.execute(statement.execution_options(synchronize_session=False))
         return cast("CursorResult[Any]", result).rowcount
 
 
 class ExpiringRepository(Repository[Model]):
-    """A collection of a user's rows that expire and are swept away as the collection is used."""
+    """A collection of a user's rows that expire. Using it deletes some of the expired ones."""
 
     def prune(self, user_id: UUID | None = None, limit: int = 100) -> int:
-        """Delete some rows that expired, of one user or of all; return how many. What others have locked is
-        left to them: two who wait for each other's rows would deadlock."""
+        """Delete some expired rows, of one user or of all, and return how many.
+
+        Skips locked rows, because two callers that wait for each other's rows would deadlock.
+        """
         doomed = select(self.model.id).where(*self._prunable(user_id)).limit(limit)
         doomed = doomed.with_for_update(skip_locked=True)
         return self.change(delete(self.model).where(self.model.id.in_(doomed)))
 
     def _prunable(self, user_id: UUID | None) -> list[ColumnElement[bool]]:
-        """They outlive their expiry by more than the clock's leeway and the grace of a refresh."""
+        """Return conditions for expired rows, which are kept longer than clock leeway and refresh grace."""
         expired = self.model.expires_at < now() - KEPT_EXPIRED
         return [expired, self.model.user_id == user_id] if user_id else [expired]

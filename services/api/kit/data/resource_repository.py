@@ -1,4 +1,4 @@
-"""What the repositories of resources have in common: rows that clients list, read, add, change and delete."""
+"""The base class for repositories of resources: rows that clients list, read, add, change and delete."""
 
 from collections.abc import Mapping
 from typing import Any, cast
@@ -17,7 +17,7 @@ from kit.errors import NotFound
 
 
 class ResourceRepository(Repository[Model]):
-    """A collection of rows, or of one owner's alone: whatever is asked for, others' do not exist."""
+    """A collection of rows. With an owner, it contains only the owner's rows."""
 
     def __init__(self, session: DatabaseSession | scoped_session[Any], owner_id: UUID | None = None) -> None:
         super().__init__(session)
@@ -28,12 +28,11 @@ class ResourceRepository(Repository[Model]):
         return rows.where(self.model.owner_id == self.owner_id) if self.owner_id else rows
 
     def find(self, id: UUID) -> Model:
-        """Raises NotFound."""
+        """Return the row. Raises NotFound."""
         return self._one(self.rows().where(self.model.id == id))
 
     def find_locked(self, id: UUID) -> Model:
-        """Return the row as it is now and keep others from changing it until the transaction ends.
-        Raises NotFound."""
+        """Lock the row until the transaction ends, and return its current state. Raises NotFound."""
         locked = self.rows().where(self.model.id == id).with_for_update(key_share=True)
         return self._one(locked.execution_options(populate_existing=True))
 
@@ -45,7 +44,7 @@ class ResourceRepository(Repository[Model]):
         return read_page(self.session, query, self.model, sort, limit, after)
 
     def add(self, row: Model) -> Model:
-        """Raises AlreadyExists, NoSuchReference and ValueRefused."""
+        """Add a row. Raises AlreadyExists, UnknownReference and ValueRefused."""
         new = cast("Any", row)
         new.created_at = new.updated_at = now()
         self.session.add(row)
@@ -53,7 +52,7 @@ class ResourceRepository(Repository[Model]):
         return row
 
     def update(self, row: Model, fields: Mapping[str, Any]) -> None:
-        """Set the fields of a schema, which are the model's own. Raises as `add` does."""
+        """Set fields that a schema has validated. Raises the same errors as `add`."""
         for name, value in fields.items():
             if getattr(row, name) != value:
                 setattr(row, name, value)
@@ -70,5 +69,5 @@ class ResourceRepository(Repository[Model]):
     def _flush(self) -> None:
         try:
             self.session.flush()
-        except (IntegrityError, DataError) as error:  # asking first and inserting later would be a race
+        except (IntegrityError, DataError) as error:  # checking first and inserting later would be a race
             raise domain_error(error, self.model.metadata) or error from error

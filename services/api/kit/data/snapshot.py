@@ -13,7 +13,7 @@ Model = TypeVar("Model", bound=Base)
 
 @cache
 def columns_of(model: type[Base]) -> dict[str, Any]:
-    """Return the mapped columns by attribute name. Call it at run time only, when all models are loaded."""
+    """Return the mapped columns by attribute name. Call it when all models are loaded."""
     return {attribute.key: getattr(model, attribute.key) for attribute in inspect(model).column_attrs}
 
 

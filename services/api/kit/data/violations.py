@@ -1,4 +1,4 @@
-"""Translates violated constraints, as the database reports them, into errors of the domain."""
+"""Translates violated database constraints into errors."""
 
 import re
 from typing import Any, NamedTuple
@@ -11,8 +11,8 @@ from kit.errors import AlreadyExists, CallerGone, DomainError, StillReferenced, 
 # SQLSTATE codes (PostgreSQL manual, appendix A).
 UNIQUE, EXCLUSION, CHECK, NOT_NULL = "23505", "23P01", "23514", "23502"
 REFERENCE, RESTRICT = "23503", "23001"
-DATA, DIVISION_BY_ZERO = "22", "22012"  # a class, such as a text that is too long; of it a defect of ours
-TOO_LARGE, RAISED = "54000", "P0001"  # an index's entry; by a trigger
+DATA, DIVISION_BY_ZERO = "22", "22012"  # the class of data errors; division by zero is a bug of ours
+TOO_LARGE, RAISED = "54000", "P0001"  # an index entry is too large; raised by a trigger
 SQLITE_CODES = {"UNIQUE": UNIQUE, "CHECK": CHECK, "NOT NULL": NOT_NULL, "FOREIGN KEY": REFERENCE}
 WRITTEN_TABLE = re.compile(r'(?:INSERT INTO|UPDATE|DELETE FROM) "?(\w+)"?')
 
@@ -23,11 +23,11 @@ class Violation(NamedTuple):
     code: str
     field: str = ""
     reason: str = ""  # the constraint, or the database's own words
-    deletes: bool = False  # the statement deletes a row, or changes a key, to which others refer
+    deletes: bool = False  # the statement deletes or changes a row that others refer to
 
 
 def domain_error(error: DBAPIError, metadata: MetaData) -> DomainError | None:
-    """Return what a violation means, or None if the database refused for another reason."""
+    """Return the error for a violated constraint, or None if it is another database error."""
     driver: Any = error.orig
     is_postgresql = hasattr(driver, "diag")
     violation = _postgresql(driver, metadata) if is_postgresql else _sqlite(error, metadata)
@@ -36,7 +36,7 @@ def domain_error(error: DBAPIError, metadata: MetaData) -> DomainError | None:
         return AlreadyExists(field)
     if code == RESTRICT or (code == REFERENCE and violation.deletes):
         return StillReferenced()
-    if code == REFERENCE:  # an owner is the caller, who existed a moment ago
+    if code == REFERENCE:  # the owner is the caller, whose account was just deleted
         return CallerGone() if field == "owner_id" else UnknownReference(field)
     is_of_data = code.startswith(DATA) and code != DIVISION_BY_ZERO
     if code in (CHECK, NOT_NULL, TOO_LARGE, RAISED) or is_of_data:
@@ -53,7 +53,7 @@ def _postgresql(driver: Any, metadata: MetaData) -> Violation:
 
 
 def _sqlite(error: DBAPIError, metadata: MetaData) -> Violation:
-    """Read SQLite's message. It names columns of unique constraints, and nothing of a missing reference."""
+    """Parse SQLite's message. It names the columns of unique constraints, but not a missing reference."""
     kind, failed, about = str(error.orig).partition(" constraint failed")
     code, about = SQLITE_CODES.get(kind, "") if failed else "", about.removeprefix(": ")
     written = WRITTEN_TABLE.match(error.statement or "")
@@ -66,7 +66,7 @@ def _sqlite(error: DBAPIError, metadata: MetaData) -> Violation:
 
 
 def _field(table: Table | None, constraint: str) -> str:
-    """Return the column that a constraint or unique index is about: of several, the last."""
+    """Return the last column of a constraint or unique index."""
     if table is None:
         return ""
     all_: list[Any] = [*table.constraints, *table.indexes]
@@ -74,14 +74,14 @@ def _field(table: Table | None, constraint: str) -> str:
     columns = [] if found is None else found.info.get("columns", [column.name for column in found.columns])
     if columns:
         return str(columns[-1])
-    # A CHECK constraint written as text knows no columns: take the one that it is named after or mentions.
+    # A CHECK constraint in SQL text has no columns. Take the one in its name or its text.
     mentioned = set(re.findall(r"\w+", str(getattr(found, "sqltext", "")))) & set(table.columns.keys())
     named = {constraint.removeprefix(f"ck_{table.name}_")} & set(table.columns.keys())
     return (named or mentioned).pop() if named or len(mentioned) == 1 else ""
 
 
 def _reference(table: Table | None) -> str:
-    """Return the column of a table's one reference; its owner is the last to be suspected."""
+    """Guess which foreign key was violated: the first that isn't the owner."""
     if table is None:
         return ""
     references = [column.name for column in table.columns if column.foreign_keys]

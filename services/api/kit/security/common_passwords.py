@@ -1,14 +1,14 @@
-"""The passwords that everybody tries first: a list, and what is little more than one of them."""
+"""The list of common passwords, and detecting slight variations of them."""
 
 from functools import cache
 from pathlib import Path
 
 LIST = Path(__file__).with_suffix(".txt")
-SHORTEST = 4  # entry without a letter that counts: any number has shorter ones, such as `0`, in it
+SHORTEST = 4  # entry without letters: shorter ones, such as `0`, are part of many passwords
 
 
 def is_common(password: str) -> bool:
-    """Whether a casefolded password is a listed one, perhaps repeated, with digits or signs at its ends."""
+    """Return whether a casefolded password is a common one, repeated or with digits or symbols around it."""
     words, longest = _listed()
     first = len(password) - len(password.lstrip(_padding(password)))
     last = len(password.rstrip(_padding(password)))
@@ -25,7 +25,7 @@ def is_listed(password: str) -> bool:
 
 
 def _padding(password: str) -> str:
-    """Return those of its characters that are no letters."""
+    """Return the characters that aren't letters."""
     return "".join({character for character in password if not character.isalpha()}) or " "
 
 
@@ -37,7 +37,7 @@ def _end_of_repetition(password: str, word: str, start: int) -> int:
 
 @cache
 def _listed() -> tuple[frozenset[str], int]:
-    """Return the entries, and the length of the longest."""
+    """Return the entries and the length of the longest."""
     lines = LIST.read_text(encoding="utf-8").splitlines()
     words = frozenset(
         line

@@ -1,108 +1,141 @@
-"""What of the settings is weak, or a default that somebody should think about before strangers come."""
+"""Checks settings before a public deployment, like Django's `check --deploy`."""
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from kit.security.common_passwords import is_common
 from kit.setting_types import RateLimit
 from kit.settings import Settings
 
-LOCAL_HOSTS = re.compile(
-    r"|localhost|127\..*|::1|/.*|[^.:]+"
-)  # a socket, this machine, a name of a container network
+# A Unix socket, this machine, or a name in a container network.
+LOCAL_HOSTS = re.compile(r"|localhost|127\..*|::1|/.*|[^.:]+")
 ENCRYPTED_SSL_MODES = ("require", "verify-ca", "verify-full")
 
 
 class Finding(NamedTuple):
     setting: str
     advice: str
-    is_weak: bool = True  # else a choice, for the owner to make or leave
+    is_weak: bool = True  # otherwise a note, for the operator to decide
+
+
+class Rule(NamedTuple):
+    setting: str
+    applies: Callable[[Settings], bool]
+    advice: str
+    is_weak: bool = True
 
 
 def check(settings: Settings) -> Iterator[Finding]:
-    """Find what is weak in settings that the app accepts. Tells no secret."""
-    if settings.flask_env != "production":
-        yield Finding("FLASK_ENV", f"is {settings.flask_env}. Set it to production, or leave it out.")
-    if settings.log_level == "DEBUG":
-        yield Finding("LOG_LEVEL", "is DEBUG, which floods the log. Set it to INFO.")
-    if settings.password_min_length < 15:
-        yield Finding(
-            "PASSWORD_MIN_LENGTH",
-            "is below 15, which NIST SP 800-63B-4 asks where nothing but a password protects an account.",
-        )
-    yield from _check_keys(settings)
-    yield from _check_database(settings)
-    yield from _check_limits(settings)
-    yield from _check_network(settings)
+    """Yield weak settings. Findings contain no secrets."""
+    for rule in RULES:
+        if rule.applies(settings):
+            yield Finding(rule.setting, rule.advice, rule.is_weak)
+    for name, field in type(settings).model_fields.items():
+        if isinstance(field.default, RateLimit):
+            yield from _check_limit(name.upper(), getattr(settings, name), field.default)
 
 
-def _check_keys(settings: Settings) -> Iterator[Finding]:
-    keys = settings.signing_keys
-    for number, key in enumerate(keys):
-        if len(set(key)) < 12 or " " in key:
-            name = "SECRET_KEY_FALLBACKS" if number else "SECRET_KEY"
-            yield Finding(name, "does not look random. See .env.example for how to make a key and change it.")
-    if len(set(keys)) < len(keys):
-        yield Finding("SECRET_KEY_FALLBACKS", "has a key twice, or the current one. Take it out.")
-    elif len(keys) > 1:
-        yield Finding(
-            "SECRET_KEY_FALLBACKS",
-            "still accepts what older keys signed. Take each out once that has expired.",
-            is_weak=False,
-        )
+def _check_limit(setting: str, limit: RateLimit | None, default: RateLimit) -> Iterator[Finding]:
+    if limit is None:
+        yield Finding(setting, "is off, so passwords can be guessed as fast as the API answers.")
+    elif limit.attempts / limit.seconds > default.attempts / default.seconds:
+        yield Finding(setting, f"allows more than {default.attempts} attempts in {default.seconds} s.")
 
 
-def _check_database(settings: Settings) -> Iterator[Finding]:
+def _looks_random(key: str) -> bool:
+    return len(set(key)) >= 12 and " " not in key
+
+
+def _has_weak_password(settings: Settings) -> bool:
     url = settings.database_url
     password = str(url.password or url.query.get("password", ""))
+    is_short = len(password) < 12 or password == url.username
+    return bool(password) and (is_short or is_common(password.casefold()))
+
+
+def _is_unencrypted(settings: Settings) -> bool:
+    url = settings.database_url
     host = str(url.host or url.query.get("host", ""))
-    if url.drivername == "sqlite":
-        yield Finding("DATABASE_URL", "is SQLite, a file of one machine. Name a PostgreSQL database.")
-        return
-    if password and (len(password) < 12 or password == url.username or is_common(password.casefold())):
-        yield Finding("DATABASE_URL", "has a password that can be guessed. Give the role a long random one.")
-    sslmode = url.query.get("sslmode", os.environ.get("PGSSLMODE"))  # which libpq reads
-    if not LOCAL_HOSTS.fullmatch(host) and sslmode not in ENCRYPTED_SSL_MODES:
-        yield Finding("DATABASE_URL", "may cross the network unencrypted. Add ?sslmode=require to it.")
+    ssl_mode = url.query.get("sslmode", os.environ.get("PGSSLMODE"))  # libpq reads both
+    return not LOCAL_HOSTS.fullmatch(host) and ssl_mode not in ENCRYPTED_SSL_MODES
 
 
-def _check_limits(settings: Settings) -> Iterator[Finding]:
-    for name, field in type(settings).model_fields.items():
-        limit, default = getattr(settings, name), field.default
-        if not isinstance(default, RateLimit):
-            continue
-        if limit is None:
-            yield Finding(name.upper(), "is off: passwords can be guessed as fast as the API answers.")
-        elif limit.attempts / limit.seconds > default.attempts / default.seconds:
-            yield Finding(name.upper(), f"lets through more than {default.attempts} in {default.seconds} s.")
-    if settings.rate_limit is None:
-        yield Finding(
-            "RATE_LIMIT",
-            "is off, so one client may ask as often as it likes. Or let a proxy limit that.",
-            False,
-        )
+def _is_sqlite(settings: Settings) -> bool:
+    return settings.database_url.drivername == "sqlite"
 
 
-def _check_network(settings: Settings) -> Iterator[Finding]:
-    if not settings.allowed_hosts:
-        yield Finding(
-            "ALLOWED_HOSTS", "is not set, so the API answers under any name. Set those it has.", is_weak=False
-        )
-    if any(network.prefixlen < 8 for network in settings.trusted_proxies):
-        yield Finding("TRUSTED_PROXIES", "trusts nearly everybody: any client can make up its address.")
-    if not settings.trusted_proxies:
-        yield Finding(
-            "TRUSTED_PROXIES",
-            "is not set. Behind a proxy all clients then count as one: name the proxy's network.",
-            is_weak=False,
-        )
-    if settings.metrics_enabled:
-        yield Finding(
-            "METRICS_ENABLED",
-            "lets anybody read /metrics. Let the proxy keep strangers from it.",
-            is_weak=False,
-        )
-    if any(not re.match("https:|http://localhost", origin) for origin in settings.cors_origins):
-        yield Finding("CORS_ORIGINS", "lets in pages that came unencrypted. List https origins alone.")
+RULES = (
+    Rule("FLASK_ENV", lambda s: s.flask_env != "production", "isn't production. Set it, or leave it out."),
+    Rule("LOG_LEVEL", lambda s: s.log_level == "DEBUG", "is DEBUG, which floods the log. Set it to INFO."),
+    Rule(
+        "PASSWORD_MIN_LENGTH",
+        lambda s: s.password_min_length < 15,
+        "is below 15, which NIST SP 800-63B-4 requires if only a password protects an account.",
+    ),
+    Rule(
+        "SECRET_KEY",
+        lambda s: not _looks_random(s.signing_keys[0]),
+        "doesn't look random. See .env.example for how to create and rotate a key.",
+    ),
+    Rule(
+        "SECRET_KEY_FALLBACKS",
+        lambda s: not all(map(_looks_random, s.signing_keys[1:])),
+        "has a key that doesn't look random. See .env.example for how to create and rotate a key.",
+    ),
+    Rule(
+        "SECRET_KEY_FALLBACKS",
+        lambda s: len(set(s.signing_keys)) < len(s.signing_keys),
+        "contains a key twice, or the current one. Remove it.",
+    ),
+    Rule(
+        "SECRET_KEY_FALLBACKS",
+        lambda s: 1 < len(s.signing_keys) == len(set(s.signing_keys)),
+        "still accepts tokens of older keys. Remove each key once its tokens have expired.",
+        is_weak=False,
+    ),
+    Rule("DATABASE_URL", _is_sqlite, "is SQLite, a file on one machine. Use PostgreSQL."),
+    Rule(
+        "DATABASE_URL", _has_weak_password, "has a weak password. Give the database role a long random one."
+    ),
+    Rule(
+        "DATABASE_URL",
+        lambda s: not _is_sqlite(s) and _is_unencrypted(s),
+        "may cross the network unencrypted. Add ?sslmode=require to it.",
+    ),
+    Rule(
+        "RATE_LIMIT",
+        lambda s: s.rate_limit is None,
+        "is off, so a client can send any number of requests. A proxy can also limit them.",
+        is_weak=False,
+    ),
+    Rule(
+        "ALLOWED_HOSTS",
+        lambda s: not s.allowed_hosts,
+        "isn't set, so the API answers under any name. List its names.",
+        is_weak=False,
+    ),
+    Rule(
+        "TRUSTED_PROXIES",
+        lambda s: any(network.prefixlen < 8 for network in s.trusted_proxies),
+        "trusts nearly every address, so any client can forge its own.",
+    ),
+    Rule(
+        "TRUSTED_PROXIES",
+        lambda s: not s.trusted_proxies,
+        "isn't set. Behind a proxy, all clients count as one: set the proxy's network.",
+        is_weak=False,
+    ),
+    Rule(
+        "METRICS_ENABLED",
+        lambda s: s.metrics_enabled,
+        "makes /metrics public. Block it in the proxy.",
+        is_weak=False,
+    ),
+    Rule(
+        "CORS_ORIGINS",
+        lambda s: any(not re.match("https:|http://localhost", origin) for origin in s.cors_origins),
+        "allows unencrypted pages. List only https origins.",
+    ),
+)

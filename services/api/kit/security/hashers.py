@@ -19,7 +19,7 @@ PasswordHash = NewType("PasswordHash", str)
 
 
 class Hasher(Protocol):
-    """One way to hash. A hash begins with `prefix` and carries its own parameters (PHC string format)."""
+    """A password hash function. Hashes begin with `prefix` and contain their parameters (PHC format)."""
 
     prefix: str
     decoy: PasswordHash
@@ -38,7 +38,7 @@ class Argon2id:
 
     def __init__(self, kibibytes: int = 19456, passes: int = 2) -> None:
         self._argon2 = Argon2(time_cost=passes, memory_cost=kibibytes, parallelism=1)
-        # Well-formed, of the current parameters and nobody's: costs what any verification costs.
+        # Matches no password, but takes as long to verify as any other hash.
         self.decoy = PasswordHash(f"$argon2id$v=19$m={kibibytes},t={passes},p=1${'A' * 22}${'A' * 43}")
 
     def hash(self, password: str) -> PasswordHash:
@@ -55,8 +55,11 @@ class Argon2id:
 
 
 class Scrypt:
-    """scrypt (RFC 7914): N = 2^14, r = 8, p = 5. Of the parameters that OWASP lists as equal those with the
-    least memory, 16 MiB: several logins at a time must fit into a small container."""
+    """scrypt (RFC 7914): N = 2^14, r = 8, p = 5.
+
+    Of the equivalent parameters that OWASP lists, these need little memory: 16 MiB. Several concurrent
+    logins must fit into a small container.
+    """
 
     prefix = "$scrypt$"
     decoy = PasswordHash(f"$scrypt$ln=14,r=8,p=5${'A' * 22}==${'A' * 43}=")
@@ -82,8 +85,10 @@ HASHERS: dict[str, Hasher] = {"argon2id": Argon2id(), "scrypt": Scrypt()}
 
 
 class Bulkhead:
-    """Keeps a storm of logins from taking every thread and all memory, for hashing is slow and large on
-    purpose: half of the threads hash or wait for it, half of those at once."""
+    """Keeps many concurrent logins from using up threads and memory, because hashing needs a lot of both.
+
+    At most half of the threads hash or wait for it, and half of those hash at the same time.
+    """
 
     def __init__(self, threads: int) -> None:
         self._slots = BoundedSemaphore(max(1, threads // 2))
@@ -91,7 +96,7 @@ class Bulkhead:
 
     @contextmanager
     def slot(self) -> Iterator[None]:
-        """Raises Overloaded when no place is free, and after MAX_WAIT_SECONDS of waiting for a turn."""
+        """Hold a slot for the block. Raises Overloaded if none is free within MAX_WAIT_SECONDS."""
         if not self._slots.acquire(blocking=False):
             raise Overloaded
         try:

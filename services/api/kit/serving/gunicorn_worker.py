@@ -1,4 +1,4 @@
-"""gunicorn's worker and log, where this app needs them otherwise. Uses internals of gunicorn 27."""
+"""gunicorn's worker and logger, adapted to this app. Uses internals of gunicorn 27."""
 
 import select
 import signal
@@ -24,8 +24,10 @@ REFUSALS = {UnsupportedTransferCoding: 501, LimitRequestLine: 414, LimitRequestH
 
 
 class Worker(ThreadWorker):  # type: ignore[misc]
-    """Threads, and a stop like the other server's: not ready from its first moment, and no connection is
-    left in the kernel's queue for seconds, to be reset in the end."""
+    """A threaded worker with a graceful shutdown like waitress_server's.
+
+    Readiness ends immediately, and no connection waits in the kernel's queue only to be reset.
+    """
 
     sockets: list[Any]
 
@@ -35,21 +37,23 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         return pool
 
     def notify(self) -> None:
-        """Tell that this process lives, at least once a second, and what it has to do."""
+        """Report that this worker is alive, at least once a second, and sample its metrics."""
         super().notify()
         if metrics := self.app.wsgi().extensions.get("metrics"):
             metrics.sample()
 
     def init_signals(self) -> None:
-        """Leave Ctrl-C, which reaches every process of a terminal, to the master: it stops the workers."""
+        """Ignore Ctrl-C, which reaches every process of a terminal: the master stops the workers."""
         super().init_signals()
         signal.signal(signal.SIGINT, signal.SIG_IGN)
 
     def handle_exit(self, sig: int, frame: Any) -> None:
-        """Begin to stop, once: gunicorn sends the signal again and again, and one that came while the event
-        is being set would wait for its lock for ever."""
+        """Begin to shut down, once.
+
+        gunicorn repeats the signal. A signal that arrives while the event is being set would deadlock.
+        """
         if self.alive:
-            super().handle_exit(sig, frame)  # and so it is not
+            super().handle_exit(sig, frame)
             lifecycle.stopping(self.app.wsgi()).set()
 
     def set_accept_enabled(self, enabled: bool) -> None:
@@ -58,7 +62,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
             self._close_listeners()
 
     def _close_listeners(self) -> None:
-        """Take what the kernel has accepted for us already, then refuse more."""
+        """Accept the connections in the kernel's queue, then close the listeners."""
         for listener in self.sockets:
             poll = select.poll()
             poll.register(listener, select.POLLIN)
@@ -70,15 +74,17 @@ class Worker(ThreadWorker):  # type: ignore[misc]
     def handle_request(self, req: Any, conn: Any) -> bool:
         try:
             return bool(super().handle_request(req, conn))
-        except BrokenOff:  # and so the connection is closed
-            if req.version < (1, 1):  # without chunks, only a reset tells the client that this is not the end
+        except BrokenOff:  # raised again, so that gunicorn closes the connection
+            if req.version < (1, 1):  # without chunks, only a reset shows that the body is incomplete
                 conn.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
-                conn.close = lambda **_: close(conn.sock)  # in place of gunicorn's, which sends an end first
+                conn.close = lambda **_: close(conn.sock)  # gunicorn's own would end the body first
             raise
 
     def handle_error(self, req: Any, client: Any, addr: Any, exc: Exception) -> None:
-        """Answer what never reaches the app as a problem. Not a word of it is logged or sent back, as
-        gunicorn would: the rest of a body that was cut may be what it takes for a request."""
+        """Answer an invalid request with a problem. Unlike gunicorn, never log or return parts of it.
+
+        It may be the rest of a truncated body, with personal data.
+        """
         status = REFUSALS.get(type(exc), 400)
         if not isinstance(exc, ParseException):
             status = 500
@@ -91,7 +97,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
 
 
 class Log(Logger):  # type: ignore[misc]
-    """gunicorn's own messages, written as all others are."""
+    """Writes gunicorn's messages in the format of all others."""
 
     def setup(self, cfg: Any) -> None:
         super().setup(cfg)

@@ -1,9 +1,9 @@
-"""What a container's health check runs: is the API beside it healthy? Exit status 1 and a line why, if not.
+"""The health check of the container. If the API is unhealthy, exits with 1 and prints the reason.
 
-`--then-live` asks /health/ready until that has answered 200, and from then on /health/live: for hosts that
-replace what is unhealthy. There a database that is away shall not cost the replicas too.
+With `--then-live` it checks /health/ready until that has answered 200, and then /health/live. This is for
+hosts that replace unhealthy containers: an unavailable database must not make them replace the API.
 
-It runs every few seconds, so it imports nothing of the app.
+It runs every few seconds, so it doesn't import the app.
 """
 
 import os
@@ -16,13 +16,13 @@ WAS_READY = Path(os.environ.get("TMPDIR", "/tmp"), "was-ready")  # noqa: S108 # 
 
 
 def main(*arguments: str) -> str | None:
-    """Return what is wrong."""
+    """Return an error message, or None if the API is healthy."""
     then_live = "--then-live" in arguments
     path = "/health/live" if then_live and WAS_READY.exists() else "/health/ready"
     try:
         status, body = _ask(path)
         if status != 200:
-            return f"{path} was answered with {status}: {body}"
+            return f"{path} answered {status}: {body}"
         if then_live:
             WAS_READY.touch()
     except (OSError, HTTPException) as error:

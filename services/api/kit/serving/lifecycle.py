@@ -1,4 +1,4 @@
-"""What the server tells the app of itself: whether it is about to stop, and how many requests wait."""
+"""The state of the server: whether it is shutting down, and how many requests are queued."""
 
 from collections.abc import Callable
 from threading import Event
@@ -13,7 +13,7 @@ def init_app(app: Flask) -> None:
 
 
 def stopping(app: Flask) -> Event:
-    """Return what the server sets when a shutdown begins."""
+    """Return the event that the server sets when a shutdown begins."""
     return cast("Event", app.extensions["stopping"])
 
 
@@ -26,5 +26,5 @@ def measure_queue(app: Flask, length: Callable[[], int]) -> None:
 
 
 def queue_length(app: Flask) -> int:
-    """Return how many requests wait for a thread."""
+    """Return how many requests are waiting for a thread."""
     return int(app.extensions["queue_length"]())

@@ -1,6 +1,6 @@
-"""The log: one line a request, one a security event, and what goes wrong.
+"""Logging: one line per request, one per security event, and errors.
 
-A server writes it to standard output. A command writes it to standard error, because its output may be data.
+Servers log to standard output. Commands log to standard error, because their output may be data.
 """
 
 import json
@@ -21,16 +21,7 @@ from kit.web.request_id import request_id
 
 logger = logging.getLogger("app.request")
 ENCODER = json.JSONEncoder(default=str)
-METHODS = {
-    "GET",
-    "HEAD",
-    "POST",
-    "PUT",
-    "PATCH",
-    "DELETE",
-    "OPTIONS",
-    "TRACE",
-}  # another is a stranger's word
+METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"}  # others aren't logged
 
 
 def init_app(app: Flask, settings: Settings) -> None:
@@ -41,18 +32,18 @@ def init_app(app: Flask, settings: Settings) -> None:
 
 
 def set_up(form: str, level: str) -> None:
-    """Write this process's log as `json` or `text`, unless somebody else has set it up."""
+    """Log in the format `json` or `text`, unless logging is already configured."""
     is_command = click.get_current_context(silent=True) is not None
     logging.basicConfig(handlers=[make_handler(form, sys.stderr if is_command else sys.stdout)])
-    # No line names its thread or its process: they need not be found out for each.
+    # The format has no thread or process, so don't look them up for each line.
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     logging.getLogger("app").setLevel(level)
-    # It warns of every request that waits for a thread.
+    # It would warn about every request that waits for a thread.
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)
 
 
 def use_standard_output() -> None:
-    """Write the log to standard output from now on: this command is a server."""
+    """Log to standard output, because this command is a server."""
     for handler in logging.getLogger().handlers:
         if isinstance(handler, logging.StreamHandler) and isinstance(
             handler.formatter, JsonFormatter | TextFormatter
@@ -68,7 +59,7 @@ def make_handler(form: str, stream: TextIO) -> logging.Handler:
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object a line, in ASCII: nothing that a client sends can end the line or forge one."""
+    """One JSON object per line, in ASCII, so that clients can't break or forge a line."""
 
     def format(self, record: logging.LogRecord) -> str:
         line = {
@@ -84,7 +75,7 @@ class JsonFormatter(logging.Formatter):
 
 
 class TextFormatter(logging.Formatter):
-    """The same for people; what cannot be printed is escaped, so that a line stays one."""
+    """Readable text. Characters that can't be printed are escaped, so that clients can't break a line."""
 
     def format(self, record: logging.LogRecord) -> str:
         fields = "".join(f" {name}={value}" for name, value in _fields(record).items())
@@ -106,7 +97,7 @@ def _fields(record: logging.LogRecord) -> dict[str, Any]:
 
 
 def _add_request_fields(record: logging.LogRecord) -> bool:
-    """Let each line of a request's work name the request."""
+    """Add the request's id and client to each line that is logged while handling it."""
     if has_request_context():
         about = {"request_id": request_id(), "client": request.remote_addr}
         record.fields = about | getattr(record, "fields", {})
@@ -118,12 +109,15 @@ def _start_timer() -> None:
 
 
 def _log_request(slow_ms: float, response: Response) -> Response:
-    """Write the request's line, or let it be written when the streamed body has ended."""
+    """Log the request, or have it logged once the streamed body has ended."""
     route, kept = str(request.url_rule or "-"), vars(g)
     method = request.method if request.method in METHODS else "-"
     line = partial(_write_line, slow_ms, method, route, response.status_code, kept)
     if streaming.is_streamed(response):
-        about = {"request_id": request_id(), "client": request.remote_addr}  # the request is over by then
+        about = {
+            "request_id": request_id(),
+            "client": request.remote_addr,
+        }  # read now, because the request has ended by then
         response.response = streaming.Watched(response.response, partial(line, about=about))
     else:
         line()
@@ -139,7 +133,7 @@ def _write_line(
     broken_off: BaseException | None = None,
     about: dict[str, Any] | None = None,
 ) -> None:
-    """Tell of the request by its route, not by its path, which a stranger chose. Warn if it was slow."""
+    """Log the route instead of the path, which clients choose. Log slow requests as warnings."""
     duration_ms = _milliseconds(perf_counter() - kept["started"])
     is_slow = duration_ms > slow_ms
     level = logging.WARNING if is_slow else logging.DEBUG if route.startswith("/health/") else logging.INFO

@@ -1,4 +1,4 @@
-"""What Prometheus is told. Loaded only where METRICS_ENABLED, and with it prometheus_client."""
+"""Metrics for Prometheus. Imported only if METRICS_ENABLED, because prometheus_client is slow to import."""
 
 import os
 from time import perf_counter
@@ -23,7 +23,7 @@ METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 
 
 class Metrics:
-    """The metrics of one app. With several processes they are kept in files, and read from those of all."""
+    """The metrics of one app. With several processes, they are shared in files."""
 
     content_type: ClassVar[str] = CONTENT_TYPE_LATEST
 
@@ -33,26 +33,26 @@ class Metrics:
             self.engines = list(db.engines.values())
         self.registry = registry = CollectorRegistry()
         of_request = ["method", "route", "status"]
-        self.requests = Counter(
-            "http_requests", "Requests that were answered.", of_request, registry=registry
-        )
+        self.requests = Counter("http_requests", "Number of responses.", of_request, registry=registry)
         self.seconds = Histogram(
-            "http_request_duration_seconds", "The time of an answer.", of_request, registry=registry
+            "http_request_duration_seconds", "Duration of requests.", of_request, registry=registry
         )
-        self.events = Counter("security_events", "What happened to accounts.", ["event"], registry=registry)
+        self.events = Counter("security_events", "Number of security events.", ["event"], registry=registry)
         for event in all_events(app):
-            self.events.labels(event)  # from zero on, or a first one would be no increase
-        self.pool_size = self._gauge("database_pool_size", "Connections to the database, at most.")
-        self.pool_in_use = self._gauge("database_pool_in_use", "Connections to the database in use.")
-        self.queue = self._gauge("server_queue_length", "Requests that wait for a thread.")
-        build = Gauge("build_info", "The version.", ["version"], registry=registry, multiprocess_mode="max")
+            self.events.labels(event)  # from zero, so that the first one is an increase
+        self.pool_size = self._gauge("database_pool_size", "Maximum number of database connections.")
+        self.pool_in_use = self._gauge("database_pool_in_use", "Database connections in use.")
+        self.queue = self._gauge("server_queue_length", "Requests waiting for a thread.")
+        build = Gauge(
+            "build_info", "The version of the API.", ["version"], registry=registry, multiprocess_mode="max"
+        )
         build.labels(app.extensions["settings"].version).set(1)
 
     def _gauge(self, name: str, meaning: str) -> Gauge:
         return Gauge(name, meaning, registry=self.registry, multiprocess_mode="livesum")
 
     def count(self, response: Response) -> Response:
-        """Count a request by its route. Method and path are the client's choice, and would be without end."""
+        """Count a request by its route. Clients can choose any number of methods and paths."""
         method = request.method if request.method in METHODS else "other"
         labels = (method, str(request.url_rule or "-"), str(response.status_code))
         self.requests.labels(*labels).inc()
@@ -63,7 +63,7 @@ class Metrics:
         self.events.labels(event).inc()
 
     def sample(self) -> None:
-        """Measure what this process has now."""
+        """Measure the current state of this process."""
         pools: list[Any] = [engine.pool for engine in self.engines]
         self.pool_size.set(sum(pool.size() for pool in pools))
         self.pool_in_use.set(sum(pool.checkedout() for pool in pools))
@@ -73,7 +73,7 @@ class Metrics:
         if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
             self.sample()
             return generate_latest(self.registry)
-        registry = CollectorRegistry()  # of all processes; each samples itself, in app/worker.py
+        registry = CollectorRegistry()  # of all processes; each worker samples itself
         MultiProcessCollector(registry)
         return generate_latest(registry)
 

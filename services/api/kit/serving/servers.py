@@ -27,9 +27,9 @@ def serve(app: Flask, settings: Settings) -> None:
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """Bind the host, or every interface for `*`: one socket then takes IPv6 and IPv4.
+    """Bind the host, or every interface for `*`, with one socket for IPv6 and IPv4.
 
-    Raises OSError when the port is taken or the host unknown.
+    Raises OSError if the port is in use or the host unknown.
     """
     if host == "*" and socket.has_dualstack_ipv6():
         return socket.create_server(("", port), family=socket.AF_INET6, backlog=1024, dualstack_ipv6=True)
@@ -40,10 +40,10 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def serve_by_gunicorn(_app: Flask, settings: Settings, listener: socket.socket) -> None:
-    """Go on as gunicorn, whose processes serve what this one has bound."""
+    """Become gunicorn, whose workers serve the socket that this process has bound."""
     descriptor = listener.detach()  # gunicorn closes it
     sys.argv[1:] = ["--config", str(settings.folder / "gunicorn.conf.py"), "--bind", f"fd://{descriptor}"]
-    if settings.metrics_enabled:  # prometheus_client chose how to count as it was loaded: for one process
+    if settings.metrics_enabled:  # a new process, because prometheus_client was imported for one process
         os.set_inheritable(descriptor, True)
         os.execv(sys.executable, [sys.executable, "-m", "gunicorn", *sys.argv[1:]])  # noqa: S606 # nosec B606
     runpy.run_module("gunicorn", run_name="__main__", alter_sys=True)

@@ -1,4 +1,4 @@
-"""The servers: waitress with our limits and answers and a stop that loses nothing accepted, or gunicorn."""
+"""waitress with limits, problem responses and a graceful shutdown. Uses internals of waitress 3.0.x."""
 
 import gc
 import logging
@@ -27,22 +27,22 @@ from kit.web.streaming import BrokenOff
 
 logger = logging.getLogger("app.server")
 DRAIN_SECONDS = 8
-IDLE_SECONDS = 0.5  # for which a connection is silent before a drain closes it: a request may be on its way
-MAX_CONNECTIONS = 2000  # at most: half-sent bodies, up to 128 KiB each, then fill 250 MB
-INLINE_SEND_BYTES = 65_536  # bytes from which an answer is sent by its request's thread
-LINGER_SECONDS = 2  # for which the rest of a refused request is read and thrown away
+IDLE_SECONDS = 0.5  # after which a shutdown closes a connection; a request may be on its way until then
+MAX_CONNECTIONS = 2000  # with incomplete bodies of up to 128 KiB each they need 250 MB
+INLINE_SEND_BYTES = 65_536  # longer responses are sent by the request's own thread
+LINGER_SECONDS = 2  # during which the rest of a refused request is read and discarded
 
 
 class Task(WSGITask):  # type: ignore[misc]
-    """A request to the app. Its answer closes the connection if the app says so, or a stop has begun."""
+    """A request to the app. The connection is closed if the app asks for it, or during a shutdown."""
 
     wrote_header: bool
 
     def service(self) -> None:
         try:
             super().service()
-        except BrokenOff:  # and so the connection is closed
-            if not self.chunked_response:  # only a reset tells the client that this is not the end
+        except BrokenOff:  # the connection is closed
+            if not self.chunked_response:  # without chunks, only a reset shows that the body is incomplete
                 self.channel.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
 
     def build_response_header(self) -> bytes:
@@ -51,10 +51,10 @@ class Task(WSGITask):  # type: ignore[misc]
         return bytes(super().build_response_header())
 
     def write(self, data: bytes) -> None:
-        """Leave an answer that is whole to the server's thread, which sends it in one piece.
+        """Hand a complete response to the I/O thread, so that head and body go out in one send().
 
-        waitress sends head and body apart and from here, where each system call hands the interpreter to
-        another thread: a seventh of the CPU time of GET /account, and a quarter of GET /health/live.
+        waitress would send both separately from this thread, and each system call releases the GIL. That is a
+        seventh of the CPU time of GET /account, and a quarter of GET /health/live.
         """
         if self.wrote_header or not self.has_body or len(data) != self.content_length:
             super().write(data)
@@ -65,7 +65,7 @@ class Task(WSGITask):  # type: ignore[misc]
 
 
 class ProblemTask(ErrorTask):  # type: ignore[misc]
-    """waitress' own errors (malformed, too large, not implemented), answered as problems."""
+    """Answers waitress' own errors (malformed, too large, not implemented) with problems."""
 
     def execute(self) -> None:
         given_id = self.request.headers.get("X_REQUEST_ID", "")
@@ -78,9 +78,9 @@ class ProblemTask(ErrorTask):  # type: ignore[misc]
 
 
 class Parser(HTTPRequestParser):  # type: ignore[misc]
-    """waitress' parser, which knows no answer to a URI with a broken IPv6 address."""
+    """waitress' parser, without its crash for a URI with a broken IPv6 address."""
 
-    path = ""  # waitress logs it, of what it could not parse too
+    path = ""  # waitress logs it even if parsing has failed
 
     def parse_header(self, header_plus: bytes) -> None:
         try:
@@ -90,8 +90,10 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]
 
 
 class Channel(HTTPChannel):  # type: ignore[misc]
-    """A connection. After a refusal it lingers: closed with something unread, TCP would reset it, and the
-    client would lose the answer (RFC 9112, 9.6)."""
+    """A connection. After a refusal it lingers (RFC 9112, section 9.6).
+
+    Closing it with unread data would reset it, and the client would lose the response.
+    """
 
     parser_class = Parser
     task_class = Task
@@ -101,7 +103,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]
     lingers = False
 
     def send_later(self, data: bytes) -> None:
-        """Leave it to the server's thread to be sent when the request is done, unless it is long."""
+        """Let the I/O thread send the data when the request is done, unless it is long."""
         self.adj = self.server.buffering
         try:
             self.write_soon(data)
@@ -123,7 +125,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]
         return bool(super().received(data))
 
     def is_idle(self) -> bool:
-        """Whether nothing of a request or an answer is under way here, nor was a moment ago."""
+        """Return whether no request or response is in progress, or was a moment ago."""
         if self.requests or self.request or self.total_outbufs_len:
             return False
         since = max(self.last_activity, self.server.stopping_since)
@@ -133,23 +135,23 @@ class Channel(HTTPChannel):  # type: ignore[misc]
 
 
 class Server(TcpWSGIServer):  # type: ignore[misc]
-    """waitress' server with a drain in place of its sudden end. Uses internals of waitress 3.0.x."""
+    """waitress' server with a graceful shutdown."""
 
     channel_class = Channel
     buffering: Adjustments  # what channels use for a response that this thread sends
     ready_to_send: deque[Channel]  # those with such a response
     stopping_since: float | None = None
-    stopping: Event  # what the readiness check asks
+    stopping: Event  # read by the readiness check
 
     def stop(self, *_: object) -> None:
-        """Begin to stop. Fit for a signal handler; again is no more."""
+        """Begin to shut down. Can be a signal handler; repeated calls do nothing."""
         if not self.stopping_since:
-            self.pull_trigger()  # wakes the loop; first, for the loop's end closes it
+            self.pull_trigger()  # wakes the loop; do it first, because the loop's end closes the trigger
             self.stopping_since = time.time()
             self.stopping.set()
 
     def run(self) -> None:
-        """Serve until `stop`, then answer what was accepted, for at most DRAIN_SECONDS."""
+        """Serve until `stop`, then finish accepted requests for at most DRAIN_SECONDS."""
         while not self.stopping_since:
             self._run_once()
         self._close_listener()
@@ -161,7 +163,7 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
         wasyncore.close_all(self._map)
 
     def handle_accept(self) -> None:
-        """Accept all that wait: one a turn, as waitress does, is slow when the turns are."""
+        """Accept all waiting connections. waitress accepts one per loop, which is slow under load."""
         accepted = -1
         while accepted < len(self._map) < self.adj.connection_limit:
             accepted = len(self._map)
@@ -169,13 +171,13 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
 
     def _run_once(self) -> None:
         wasyncore.loop(timeout=0.1, map=self._map, use_poll=True, count=1)
-        while self.ready_to_send:  # or the next turn would do no more than learn that they can be written to
+        while self.ready_to_send:  # saves a loop that only finds out that they are writable
             channel = self.ready_to_send.popleft()
             if channel.connected:
                 channel.handle_write()
 
     def _close_listener(self) -> None:
-        """Take what the kernel has accepted for us already, then refuse more."""
+        """Accept the connections in the kernel's queue, then close the listener."""
         self.handle_accept()
         self.accepting = False
         self.del_channel()
@@ -189,12 +191,12 @@ def create_server(app: Flask, settings: Settings, listener: socket.socket) -> Se
         "connection_limit": _connection_limit(settings),
         "channel_timeout": 60,
         "max_request_header_size": 16_384,
-        # The app refuses what is longer than MAX_BODY_BYTES. This is for what nobody should even read, and
-        # larger because waitress counts the framing of chunks as well; not much, for each chunk costs time.
+        # The app refuses bodies longer than MAX_BODY_BYTES. waitress' limit is larger, because it counts the
+        # framing of chunks too.
         "max_request_body_size": 2 * settings.max_body_bytes,
-        "inbuf_overflow": 4 * settings.max_body_bytes,  # never reached: nothing goes into a temporary file
+        "inbuf_overflow": 4 * settings.max_body_bytes,  # never reached, so no temporary files
         "ident": None,
-        "clear_untrusted_proxy_headers": False,  # nobody here reads them
+        "clear_untrusted_proxy_headers": False,  # the app ignores them unless the proxy is trusted
     }
     sockinfo = (listener.family, listener.type, listener.proto, listener.getsockname())
     server = Server(app, {}, _sock=listener, adj=Adjustments(**limits), sockinfo=sockinfo, bind_socket=False)
@@ -206,26 +208,30 @@ def create_server(app: Flask, settings: Settings, listener: socket.socket) -> Se
 
 
 def _connection_limit(settings: Settings) -> int:
-    """Return how many connections can be held: each is an open file, and the process may open so many."""
-    others = 64 + 3 * (settings.database_pool_size or settings.threads)  # SQLite opens three files for each
+    """Return how many connections the limit of open files allows, after raising that limit if possible."""
+    others = 64 + 3 * (
+        settings.database_pool_size or settings.threads
+    )  # SQLite opens three files per connection
     wanted = MAX_CONNECTIONS + others
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     files = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
     if soft != resource.RLIM_INFINITY and soft < files:
         resource.setrlimit(resource.RLIMIT_NOFILE, (files, hard))
     if files < wanted:
-        logger.warning("holds %d connections, for it may open %d files (ulimit -n)", files - others, hard)
+        logger.warning(
+            "accepts only %d connections, because it can open only %d files (ulimit -n)", files - others, hard
+        )
     return files - others
 
 
 def serve(app: Flask, settings: Settings, listener: socket.socket) -> None:
-    """Serve until SIGTERM or SIGINT; a second one changes nothing."""
-    gc.freeze()  # what is loaded stays; walked at each collection, it makes a body of brackets cost thrice
-    if settings.web_concurrency > 1:  # some hosts set it for everybody, so it is no reason not to start
-        logger.warning("WEB_CONCURRENCY is without effect: only SERVER=gunicorn has several processes")
+    """Serve until SIGTERM or SIGINT."""
+    gc.freeze()  # skip loaded modules in collections, which otherwise triple the cost of parsing nested JSON
+    if settings.web_concurrency > 1:  # some hosts always set it, so only warn
+        logger.warning("WEB_CONCURRENCY has no effect. Only SERVER=gunicorn has several processes.")
     server = create_server(app, settings, listener)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, server.stop)
     server.run()
-    for number in (signal.SIGTERM, signal.SIGINT):  # or a second one, late, would kill what has ended well
+    for number in (signal.SIGTERM, signal.SIGINT):  # a second signal would kill the process while it exits
         signal.signal(number, signal.SIG_IGN)

@@ -98,7 +98,7 @@ def endpoint(
 
 
 def _read(declaration: Declaration, arguments: dict[str, Any]) -> None:
-    """Read query and body. The caller is authenticated first, so that strangers' bodies aren't parsed."""
+    """Read query and body, after authentication: bodies of unknown callers aren't parsed."""
     query = read_query(declaration.query)
     if declaration.query is not Query:
         arguments["query"] = query

@@ -1,4 +1,4 @@
-"""Types of fields that a resource can have, for bodies and for queries, whose values all come as text."""
+"""Types for fields of a resource. They work in JSON bodies and in queries, where every value is text."""
 
 import re
 from collections.abc import Callable
@@ -19,17 +19,17 @@ DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
 MOMENT = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?(Z|[+-][0-9]{2}:[0-9]{2})", re.ASCII
 )
-# As browsers check it (WHATWG HTML, "valid e-mail address"), with a dot in the domain.
+# A valid e-mail address in WHATWG HTML, with a dot in the domain.
 EMAIL = r"^[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+$"
 URL = r"^https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?([/?#][!-~]*)?$"
-INTEGERS = 2**31  # so many from 0 on, and below it: what INTEGER holds
+INTEGERS = 2**31  # the range of INTEGER columns is -INTEGERS to INTEGERS - 1
 FLOATS = 1.7e308
 
 
 def _reads(
     form: re.Pattern[str], convert: Callable[[str], Any], sentence: LiteralString
 ) -> Callable[[Any], Any]:
-    """Return a validator that reads text of one form, and nothing else."""
+    """Return a validator that converts text of one form, and refuses anything else."""
 
     def read(value: Any) -> Any:
         if not isinstance(value, str):
@@ -45,7 +45,7 @@ def _reads(
 
 
 def _reads_queries(form: re.Pattern[str], convert: Callable[[str], Any], sentence: LiteralString) -> Any:
-    """Return a validator that reads text where it comes from a query; JSON has the type itself."""
+    """Return a validator that converts text from a query. In JSON the value has its type already."""
     read = _reads(form, convert, sentence)
 
     def validate(value: Any, info: ValidationInfo) -> Any:
@@ -59,7 +59,7 @@ def _utc(text: str) -> datetime:
 
 
 def _storable(value: Any) -> Any:
-    """Refuse what is JSON and yet no database takes."""
+    """Refuse JSON values that databases can't store."""
     parts = [value]
     while parts:
         part = parts.pop()
@@ -68,7 +68,7 @@ def _storable(value: Any) -> Any:
         elif isinstance(part, list):
             parts += part
         elif isinstance(part, str) and "\0" in part:
-            raise PydanticCustomError("invalid_format", "The character NUL is not allowed.")
+            raise PydanticCustomError("invalid_format", "The character NUL isn't allowed.")
         elif isinstance(part, float) and not isfinite(part):
             raise PydanticCustomError("too_large", "This number is too large.")
     return value
@@ -87,14 +87,14 @@ def _text(form: str, shortest: int, longest: int, **more: Any) -> WithJsonSchema
 
 
 def decimal_form(digits: int, places: int) -> str:
-    """Return the pattern of a decimal number of so many digits, of which so many are behind the point."""
+    """Return the pattern of a decimal number with so many digits, `places` of them after the point."""
     return rf"-?[0-9]{{1,{digits - places}}}" + (rf"(\.[0-9]{{1,{places}}})?" if places else "")
 
 
 def amount(digits: int, places: int) -> tuple[BeforeValidator, WithJsonSchema]:
-    """Return what makes a Decimal of so many digits. It is text in JSON too: a number there may lose some."""
+    """Annotate a Decimal. In JSON it is text too, because a JSON number may lose digits."""
     form = decimal_form(digits, places)
-    step = Decimal(1).scaleb(-places)  # 5 is 5.00, as the database answers it
+    step = Decimal(1).scaleb(-places)  # 5 becomes 5.00, as the database returns it
 
     def exact(text: str) -> Decimal:
         return Decimal(text).quantize(step)

@@ -1,4 +1,4 @@
-"""What every request and every answer has in common: the checks before, the headers after."""
+"""Checks of every request, and headers of every response."""
 
 import re
 from ipaddress import IPv6Address
@@ -17,8 +17,8 @@ LABEL = r"[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?"
 HOST = re.compile(rf"({LABEL}(\.{LABEL})*\.?|\[(?P<ipv6>[^\]]+)\])(:(?P<port>[0-9]{{1,5}}))?")
 PORT = re.compile(r":[0-9]+$")
 AUTH = re.compile("/auth(/|$)")
-ABSOLUTE = re.compile(r"^https?://[^/?#]+", re.IGNORECASE)  # of a target as proxies send it
-# A slash, or what RFC 3986 calls unreserved, percent-encoded: `/auth%2Ftoken`, `/acc%6Funt`.
+ABSOLUTE = re.compile(r"^https?://[^/?#]+", re.IGNORECASE)  # of a request target in absolute form
+# A percent-encoded slash or unreserved character (RFC 3986): `/auth%2Ftoken`, `/acc%6Funt`.
 ENCODED_UNRESERVED = re.compile(r"%(2[DEF]|3\d|[46][1-9A-F]|[57][\dA]|5F|7E)", re.IGNORECASE)
 SECURITY = {
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
@@ -40,13 +40,15 @@ def init_app(app: Flask, settings: Settings) -> None:
     app.before_request(_check_host_and_path)
     app.after_request(_add_common_headers)
     app.after_request(_add_cors)
-    if settings.flask_env == "development":  # elsewhere it would tell strangers what takes how long
+    if settings.flask_env == "development":  # in production, timings would help attackers
         app.after_request(_add_server_timing)
 
 
 class SecurityHeadersMiddleware:
-    """Adds what protects in browsers to every answer that does not say otherwise. It is the same for all, so
-    it need not go through Flask, where a header costs a microsecond."""
+    """Adds security headers that a response doesn't have yet.
+
+    In Flask each header would cost a microsecond per request.
+    """
 
     def __init__(self, app: Any) -> None:
         self.app = app
@@ -61,15 +63,17 @@ class SecurityHeadersMiddleware:
 
 
 def _check_host_and_path() -> None:
-    """Refuse a request without one well-formed Host (RFC 9112, 3.2), and a second spelling of a path."""
+    """Refuse a missing or malformed Host (RFC 9112, section 3.2) and non-canonical paths."""
     host = request.environ.get("HTTP_HOST", "")
     if not _is_host(host):
-        request.environ["app.close"] = True  # what follows may be another's: server.py (RFC 9112, 11.2)
+        request.environ["app.close"] = (
+            True  # close the connection: the next request may be smuggled (RFC 9112, section 11.2)
+        )
         raise BadRequest
     allowed = current(Settings).allowed_hosts
     if allowed and PORT.sub("", host).lower().rstrip(".") not in allowed:
         raise HostNotAllowed
-    # What the client wrote: the server decodes it, and waitress folds slashes at its start.
+    # The path as the client sent it. The server decodes it, and waitress merges leading slashes.
     target = request.environ.get("REQUEST_URI") or request.environ.get("RAW_URI") or request.path
     path = ABSOLUTE.sub("", target).partition("?")[0]
     if not path.startswith("/") or path.startswith("//") or "#" in path or ENCODED_UNRESERVED.search(path):
@@ -100,7 +104,7 @@ def _add_common_headers(response: Response) -> Response:
 
 
 def _add_cors(response: Response) -> Response:
-    """Let the pages of CORS_ORIGINS, and no others, read the answer."""
+    """Let pages from CORS_ORIGINS read the response."""
     origins = current(Settings).cors_origins
     if not origins:
         return response
@@ -115,7 +119,7 @@ def _add_cors(response: Response) -> Response:
 
 
 def _add_server_timing(response: Response) -> Response:
-    """Tell the browser's developer tools where the time went (W3C Server Timing)."""
+    """Show the durations in the browser's developer tools (W3C Server Timing)."""
     total, sql = (perf_counter() - g.started) * 1000, g.get("sql_seconds", 0) * 1000
     statements = g.get("sql_statements", 0)
     description = "1 statement" if statements == 1 else f"{statements} statements"

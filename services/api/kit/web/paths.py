@@ -1,4 +1,4 @@
-"""What the variable parts of a path may be."""
+"""Converters for variable parts of a path."""
 
 from flask import Flask
 from werkzeug.routing import UUIDConverter
@@ -7,7 +7,7 @@ from kit.uuids import CANONICAL
 
 
 class CanonicalUUID(UUIDConverter):
-    """A UUID in its one canonical spelling; nothing is found under another one."""
+    """Accepts only canonical UUIDs, so that each resource has one path."""
 
     regex = CANONICAL.pattern
 

@@ -1,5 +1,7 @@
-"""Flask without two parts that this API doesn't use and that take time at every request: cookie sessions and
-`async def`. Using one of them is an error that says so."""
+"""Flask without cookie sessions and `async def`. Both cost time on every request, and this API uses neither.
+
+Using one of them is an error with an explanation.
+"""
 
 from collections.abc import Callable, Iterator
 from functools import wraps
@@ -15,13 +17,13 @@ Register = TypeVar("Register", bound=Callable[..., Any])
 
 
 class NoSession(NullSession):
-    """What `flask.session` is here: it can't be read or written."""
+    """The value of `flask.session`. It can't be read or written."""
 
     def _fail(self, *_: object, **__: object) -> NoReturn:
         raise RuntimeError(
             "Flask's cookie sessions are switched off, and with them session, flash() and "
             "get_flashed_messages(): callers are known by their bearer token. Keep data in the database. "
-            "If you need cookie sessions, remove session_interface from app/plain_flask.py."
+            "If you need cookie sessions, remove session_interface from kit/web/plain_flask.py."
         )
 
     __getitem__ = __contains__ = get = _fail
@@ -30,7 +32,7 @@ class NoSession(NullSession):
 
 
 class NoSessions(SessionInterface):
-    null_session_class = NoSession  # which Flask never saves
+    null_session_class = NoSession  # Flask never saves it
 
     def open_session(self, app: Flask, request: Request) -> NoSession:
         return NoSession()
@@ -78,11 +80,11 @@ class PlainFlask(Flask):
             refuse_coroutine(function)
 
     def ensure_sync(self, func: Any) -> Any:
-        """Return it as it is: nothing that is registered is `async def`. Flask would look at every call."""
+        """Return the function unchanged. No view is `async def`, so skip Flask's check on every call."""
         return func
 
     def _hooks(self) -> Iterator[object]:
-        """Yield what a blueprint registers past the methods above."""
+        """Yield functions that a blueprint registers without the methods above."""
         kinds = (self.before_request_funcs, self.after_request_funcs, self.teardown_request_funcs)
         for functions in kinds:
             yield from chain.from_iterable(functions.values())

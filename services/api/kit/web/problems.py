@@ -125,7 +125,7 @@ KIT_PROBLEMS = (
     problem_type(
         errors.StillReferenced,
         409,
-        "Delete the rows that refer to it, or change what they refer to. Try again.",
+        "Delete or change the rows that refer to it, then try again.",
     ),
     problem_type(
         errors.IdempotencyKeyInUse,
@@ -216,7 +216,7 @@ KIT_PROBLEMS = (
     ),
     problem_type(NotReady, 503, "Wait until GET /health/ready answers 200.", headers=RETRY_AFTER_1S),
 )
-# For errors without an exception of their own: those of the server, of Flask, and of `abort(404)`.
+# For errors that HTTP defines: of the server, of Flask, and of `abort(404)`.
 BY_STATUS = {
     problem.status: problem
     for problem in KIT_PROBLEMS

@@ -1,4 +1,4 @@
-"""The id of a request: in its answer, in its problem, in the log."""
+"""Request ids: in responses, problems and the log."""
 
 import re
 from uuid import uuid4
@@ -9,7 +9,7 @@ FORM = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
 
 def request_id() -> str:
-    """Return the id of this request: the client's own if it has the right form, else a fresh one."""
+    """Return the id of this request: the client's X-Request-ID if it is valid, else a new one."""
     kept = vars(g)
     if "request_id" not in kept:
         kept["request_id"] = choose(request.headers.get("X-Request-ID", ""))

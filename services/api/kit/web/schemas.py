@@ -77,7 +77,7 @@ def _flag(value: object) -> bool:
     return value in ("true", True)
 
 
-# These only document responses: what goes out isn't validated again.
+# These only document responses, which aren't validated.
 Id = Annotated[UUID, WithJsonSchema({"type": "string", "format": "uuid", "minLength": 36, "maxLength": 36})]
 Time = Annotated[
     datetime, WithJsonSchema({"type": "string", "format": "date-time", "minLength": 20, "maxLength": 27})
@@ -110,7 +110,7 @@ class Problem(ResponseBody):
 
 
 class ProblemField(ResponseBody):
-    """What is wrong with one field of the body (`pointer`, RFC 6901) or with one parameter."""
+    """An error in one field of the body (`pointer`, RFC 6901) or in one parameter."""
 
     pointer: Text | None = None
     parameter: Text | None = None

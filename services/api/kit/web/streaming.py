@@ -1,4 +1,4 @@
-"""Streamed responses: a view returns a generator, and its chunks are sent while it makes them."""
+"""Streamed responses: a view returns a generator, and its chunks are sent as it yields them."""
 
 import errno
 from collections.abc import Callable, Iterator
@@ -11,21 +11,21 @@ BODILESS = (204, 304)
 
 
 class BrokenOff(BrokenPipeError):
-    """A body ended too soon, and the log says why. The server only has to close the connection."""
+    """A streamed body failed, which is already logged. The server only closes the connection."""
 
     def __init__(self) -> None:
         super().__init__(errno.EPIPE, "the body broke off")
 
 
 def is_streamed(response: Response) -> bool:
-    """Return whether the body is still to be made. A file that the server sends by itself isn't."""
+    """Return whether the body is generated while it is sent."""
     if isinstance(response.response, list | tuple) or response.direct_passthrough:
         return False
     return request.method != "HEAD" and response.status_code not in BODILESS
 
 
 def begin(response: Response) -> None:
-    """Make the first chunk, while a failure can still be answered with a problem."""
+    """Generate the first chunk, while a failure can still be answered with a problem."""
     chunks: Iterator[Any] = iter(response.response)
     if close := getattr(chunks, "close", None):
         response.call_on_close(close)
@@ -34,8 +34,10 @@ def begin(response: Response) -> None:
 
 
 class Watched:
-    """A body that calls `end` once: with None when it is complete, else with the exception that broke it off
-    (GeneratorExit when the client has gone)."""
+    """A body that calls `end` once: with None if it is complete, or with the exception that interrupted it.
+
+    That is GeneratorExit if the client has disconnected.
+    """
 
     def __init__(self, body: Any, end: Callable[[BaseException | None], None]) -> None:
         self.chunks: Iterator[Any] = iter(body)

@@ -537,7 +537,7 @@ def test_several_processes_need_gunicorn_and_waitress_says_so(start: Callable[..
 
     _, output = process.stop()
 
-    assert "WEB_CONCURRENCY is without effect" in output
+    assert "WEB_CONCURRENCY has no effect" in output
 
 
 def test_gunicorn_by_hand_serves_alike(start: Callable[..., Process]) -> None:

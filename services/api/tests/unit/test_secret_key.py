@@ -41,5 +41,5 @@ def test_why_there_is_none_is_told_in_one_line(tmp_path: Path) -> None:
     done = make(tmp_path / "file" / "key")
 
     assert done.returncode == 1
-    assert "cannot be made" in done.stderr
+    assert "Can't create the signing key" in done.stderr
     assert done.stderr.count("\n") == 1

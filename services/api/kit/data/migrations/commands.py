@@ -1,4 +1,4 @@
-"""`flask db`, by Flask-Migrate: loaded when it is called, for Alembic is a tenth of the whole app to load."""
+"""`flask db` (Flask-Migrate). Imported only when invoked, because Alembic slows down every start."""
 
 import warnings
 from pathlib import Path
@@ -17,7 +17,7 @@ from kit.settings import Settings
 
 def init_app(app: Flask) -> None:
     Migrate(app, db, _folder(app)).configure(_refuse_repeated_revisions)
-    # What a command uses when --rev-id isn't given.
+    # The default of --rev-id.
     commands.context_settings["default_map"] = {
         name: {"rev_id": _default_revision} for name in ("migrate", "revision", "merge")
     }

@@ -1,7 +1,7 @@
-"""Compares what Alembic does not: conditions of CHECKs, definitions of indexes, server defaults.
+"""Detects drift that Alembic doesn't: CHECK conditions, index definitions, server defaults.
 
-Compares two texts as the database writes them. The model's version is put on a temporary table, which
-is rolled back at once. For migrations/env.py.
+Compares definitions as the database prints them. The model's definition is created on a temporary table,
+which is rolled back. Used by migrations/env.py.
 """
 
 import re
@@ -41,7 +41,7 @@ NOISE = re.compile(rf"""(?P<text>'(?:[^']|'')*')|::{TYPE}(?:\[\])*|[\s"]""")
 
 
 def arguments() -> dict[str, Any]:
-    """Return what `context.configure` needs for it."""
+    """Return the arguments for `context.configure`."""
     return {
         "autogenerate_plugins": ["alembic.autogenerate.*", "alembic.ext.checkconstraint_byname", __name__],
         "compare_server_default": _default_differs,
@@ -66,7 +66,7 @@ def _compare_checks(
             try:
                 connection.execute(text(f"ALTER TABLE {PROBE} ADD CHECK ({_escaped(condition)})"))
                 condition = str(inspect(connection).get_check_constraints(PROBE)[0]["sqltext"])
-            except DBAPIError:  # a column that is yet to be added: the condition has changed for sure
+            except DBAPIError:  # a new column, so the condition has changed
                 pass
     if _squeezed(condition) == _squeezed(str(database.sqltext)):
         return ComparisonResult.Equal()
@@ -136,7 +136,7 @@ def _wanted(connection: Connection, index: Index) -> str:
     with _probe(connection, cast("Table", index.table)):
         try:
             connection.exec_driver_sql(own)
-        except DBAPIError:  # on a column that is yet to be added
+        except DBAPIError:  # on a new column
             return ""
         query = text("SELECT indexdef FROM pg_indexes WHERE indexname = :name")
         return _definition(connection.scalar(query, {"name": f"{PROBE}_index"}) or "")
@@ -159,7 +159,7 @@ def _probe(connection: Connection, table: Table) -> Iterator[None]:
 
 @contextmanager
 def _undone(connection: Connection) -> Iterator[None]:
-    """Roll back what the block does."""
+    """Roll back the block."""
     savepoint = connection.begin_nested()
     try:
         yield
@@ -168,18 +168,20 @@ def _undone(connection: Connection) -> Iterator[None]:
 
 
 def _escaped(condition: str) -> str:
-    """Return text for `text()`, to which a colon marks a parameter."""
+    """Escape colons for `text()`, where they mark parameters."""
     return condition.replace(":", "\\:")
 
 
 def _squeezed(definition: str) -> str:
-    """Leave out what a database adds or drops by itself: white space, quotes of names, and casts, which
-    PostgreSQL places differently once a column's type has changed. Text in quotes stays as it is."""
+    """Normalize a definition: remove white space, quotes of names and casts, but not inside text.
+
+    PostgreSQL places casts differently once a column's type has changed.
+    """
     return NOISE.sub(lambda match: match["text"] or "", definition)
 
 
 def _value(default: str) -> str:
-    """Return a default without the parentheses that SQLite asks for around anything but a literal."""
+    """Return a default without the parentheses that SQLite requires around expressions."""
     plain = _squeezed(default)
     if plain.startswith("(") and plain.endswith(")"):
         plain = plain[1:-1]

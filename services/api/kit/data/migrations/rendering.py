@@ -25,7 +25,7 @@ from kit.data.column_types import Amount, UtcDateTime
 
 # SQLite understands PostgreSQL's conditions. PostgreSQL refuses SQLite's 0 and 1 for booleans.
 DIALECT = PGDialect(paramstyle="named")  # type: ignore[no-untyped-call]
-PARAMETER = re.compile(r"(?<![:\w\\]):(?=\w)")  # what `text()` takes for one
+PARAMETER = re.compile(r"(?<![:\w\\]):(?=\w)")  # a parameter for `text()`
 BOOLEANS = {"0": false, "false": false, "1": true, "true": true}
 
 
@@ -36,7 +36,7 @@ def condition_of(constraint: CheckConstraint) -> str:
 
 
 def render_neutrally(context: MigrationContext) -> None:
-    """Let this context write expressions in words that both databases know."""
+    """Let this context render expressions in SQL that both databases understand."""
     original = context.impl.render_ddl_sql_expr
 
     def render(
@@ -55,8 +55,10 @@ def render_neutrally(context: MigrationContext) -> None:
 
 
 def type_text(type_: TypeEngine[Any], *, is_reflected_from_sqlite: bool) -> str | None:
-    """Return how a revision names a type, or None for Alembic's own way. A revision must not change with the
-    app's code, so it names SQLAlchemy's types alone."""
+    """Return the code for a type in a revision, or None for Alembic's default.
+
+    Revisions must not change with the app's code, so they only use SQLAlchemy's types.
+    """
     if isinstance(type_, UtcDateTime):
         return "sa.DateTime(timezone=True)"
     if isinstance(type_, Amount):
@@ -69,7 +71,7 @@ def type_text(type_: TypeEngine[Any], *, is_reflected_from_sqlite: bool) -> str 
 
 
 def finish(script: ops.MigrationScript) -> None:
-    """Correct a generated revision, both ways."""
+    """Correct a generated revision, its upgrade and its downgrade."""
     _write_booleans(script)
     for container in (script.upgrade_ops, script.downgrade_ops):
         if container is not None:
@@ -77,7 +79,7 @@ def finish(script: ops.MigrationScript) -> None:
 
 
 def _take_expression_indexes_out_of_batches(container: ops.UpgradeOps | ops.DowngradeOps) -> None:
-    """Drop indexes on expressions first and create them last. Alembic's batches know columns only."""
+    """Drop indexes on expressions first and create them last. Alembic's batches only support columns."""
     for change in list(container.ops):
         for index in [each for each in getattr(change, "ops", ()) if _is_on_expression(each)]:
             change.ops.remove(index)  # type: ignore[attr-defined]
@@ -94,7 +96,7 @@ def _is_on_expression(change: Any) -> bool:
 
 
 def _write_booleans(script: ops.MigrationScript) -> None:
-    """Write the defaults of booleans, which SQLite reports as 0 and 1, as false and true."""
+    """Render boolean defaults as false and true. SQLite reports them as 0 and 1."""
     for change in _all(script.upgrade_ops, script.downgrade_ops):
         if isinstance(
             getattr(change, "modify_type", None) or getattr(change, "existing_type", None), Boolean
