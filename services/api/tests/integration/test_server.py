@@ -302,14 +302,14 @@ def test_a_whole_answer_is_sent_at_once_by_the_server_itself(
 def test_an_answer_to_a_client_that_has_gone_leaves_no_traceback(
     live: Live, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    leave = server.Channel.leave
+    send_later = server.Channel.send_later
 
-    def leave_and_close(channel: server.Channel, data: bytes) -> None:
-        leave(channel, data)
+    def send_and_close(channel: server.Channel, data: bytes) -> None:
+        send_later(channel, data)
         channel.handle_close()
 
     with monkeypatch.context() as patched, suppress(httpx.TransportError):
-        patched.setattr(server.Channel, "leave", leave_and_close)
+        patched.setattr(server.Channel, "send_later", send_and_close)
         http.get(f"{live[0]}/health/live")
 
     assert http.get(f"{live[0]}/health/live").status_code == 200
@@ -692,4 +692,4 @@ def test_a_low_limit_of_open_files_is_told(start: Callable[..., Process]) -> Non
         connection.close()
     _, output = process.stop()
     assert status == 200
-    assert "holds 224 connections" in output
+    assert "accepts only 224 connections" in output

@@ -60,7 +60,7 @@ def test_it_passes_while_the_api_is_ready(api: Api, tmp_path: Path) -> None:
     assert check(api.server_port, tmp_path) == (0, "")
 
     api.statuses["/health/ready"] = 503
-    assert check(api.server_port, tmp_path) == (1, "/health/ready was answered with 503: the reason\n")
+    assert check(api.server_port, tmp_path) == (1, "/health/ready answered 503: the reason\n")
 
 
 def test_once_ready_it_need_only_live(api: Api, tmp_path: Path) -> None:
