@@ -39,7 +39,7 @@ class ResourceRepository(Repository[Model]):
     def page(
         self, sort: str, conditions: Mapping[str, Any], limit: int, after: list[Any] | None
     ) -> Page[Model]:
-        """Return rows that meet all conditions, from behind a place on. Raises NoSuchPlace."""
+        """Return the page of matching rows that follows the sort values `after`. Raises InvalidCursor."""
         query = filtered(self.rows(), self.model, conditions)
         return read_page(self.session, query, self.model, sort, limit, after)
 

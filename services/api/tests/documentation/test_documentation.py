@@ -101,11 +101,9 @@ def test_streams_and_copy(project: Project, typed: Typed) -> None:
     for number in (1, 2):
         typed(README["Streams and COPY", number]).apply(project.folder)
 
-    listed = (api / "app/blueprint/list.py").read_text()
-    listed = listed.replace("    metrics,\n", "    metrics,\n    names,\n")
-    (api / "app/blueprint/list.py").write_text(
-        listed.replace("    problems.bl", "    names.blueprint,\n    problems.bl")
-    )
+    blueprints = api / "app/blueprint/__init__.py"
+    text = blueprints.read_text().replace("    users,\n", "    names,\n    users,\n")
+    blueprints.write_text(text.replace("    problem_pages.bl", "    names.blueprint,\n    problem_pages.bl"))
     with (api / "tests/authorization.md").open("a") as table:
         table.write("| GET /names | 401 | 403 | 403 | 200 | 401 | 401 | 401 | 401 |\n")
     (api / "tests/integration/test_names.py").write_text(STREAM_AND_COPY)

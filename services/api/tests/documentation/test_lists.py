@@ -10,7 +10,7 @@ from flask_migrate.cli import db
 
 from app import create_app
 from app.blueprint import BLUEPRINTS
-from app.events import Event
+from kit.security.events import all_events
 from kit.serving.metrics import Metrics
 from kit.web import openapi
 from tests.conftest import NEVER_OPENED, settings_for
@@ -50,7 +50,9 @@ def test_the_documentation_counts_the_promises_right() -> None:
 
 
 def test_the_documentation_lists_every_security_event() -> None:
-    assert code_after("(`app.security`:", ")") == {event.value for event in Event}
+    events = all_events(create_app(settings_for(NEVER_OPENED)))
+
+    assert code_after("(`app.security`:", ")") == set(events)
 
 
 def test_the_documentation_lists_every_metric() -> None:
@@ -88,9 +90,14 @@ def test_the_documentation_lists_every_operation() -> None:
     assert listed - {("GET", "/docs")} == operations - {("GET", "/")}
 
 
-def test_the_map_shows_every_module() -> None:
-    shown = README.partition("services/api/app/\n")[2].partition("services/api/migrations/")[0]
-    names = set(re.findall(r"[\w*.]+\.py", shown)) - {"gunicorn.conf.py"}
+def part_of_the_map(folder: str) -> str:
+    """Return the lines of the map about a folder of services/api."""
+    [lines] = re.findall(rf"^services/api/{folder}/ .*\n((?:  .*\n)*)", README, re.MULTILINE)
+    return str(lines)
+
+
+def test_the_map_shows_every_module_of_the_app() -> None:
+    names = set(re.findall(r"[\w*.]+\.py", part_of_the_map("app")))
     app = REPOSITORY / "services/api/app"
     modules = {file for file in app.rglob("*.py") if file.name != "__init__.py" or file.parent == app}
 
@@ -98,9 +105,13 @@ def test_the_map_shows_every_module() -> None:
     assert [name for name, files in matched.items() if not files] == []
     explained_as_one = {*(blueprint.import_name for blueprint in BLUEPRINTS)}
     rest = modules - set(chain(*matched.values()))
-    assert [
-        file for file in rest if not {file.parent.name, f"app.blueprint.{file.stem}"} & explained_as_one
-    ] == []
+    assert [file for file in rest if f"app.blueprint.{file.stem}" not in explained_as_one] == []
+
+
+def test_the_map_shows_every_package_of_the_kit() -> None:
+    shown = set(re.findall(r"^  (\w+)/ ", part_of_the_map("kit"), re.MULTILINE))
+
+    assert shown == {file.parent.name for file in (REPOSITORY / "services/api/kit").glob("*/__init__.py")}
 
 
 def test_every_make_command_of_the_documentation_exists() -> None:
