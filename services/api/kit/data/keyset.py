@@ -6,14 +6,26 @@ from decimal import Decimal
 from typing import Any, Generic, NamedTuple, TypeVar
 from uuid import UUID
 
-from sqlalchemy import Column, ColumnElement, Select, and_, false, literal, or_, tuple_
-from sqlalchemy.orm import Session, scoped_session
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Select,
+    UnaryExpression,
+    and_,
+    false,
+    literal,
+    or_,
+    tuple_,
+)
+from sqlalchemy.orm import DeclarativeBase, Session, scoped_session
 from sqlalchemy.types import NullType
 
 from kit.errors import InvalidCursor
 
 Row = TypeVar("Row")
-Position = tuple[Any, ...]  # the sort values of a row; the next page begins after it
+SortValue = str | int | float | None  # as JSON
+SortValues = list[SortValue]
+Position = tuple[object, ...]  # the sort values of a row; the next page begins after it
 # How to read sort values of types that JSON doesn't have.
 READ: dict[type, Callable[[str], Any]] = {
     UUID: UUID,
@@ -28,14 +40,14 @@ class Page(NamedTuple, Generic[Row]):
 
     rows: list[Row]
     sort: str
-    next_values: list[Any] | None
+    next_values: SortValues | None
 
 
 class Key(NamedTuple):
     """A sort key of a list. NULLs come last in both directions."""
 
     name: str
-    column: Any  # a column, or the expression of a computed one
+    column: ColumnElement[Any]  # a column, or the expression of a computed one
     descending: bool
 
     @property
@@ -44,10 +56,10 @@ class Key(NamedTuple):
         column = getattr(getattr(self.column, "property", None), "columns", [None])[0]
         return not isinstance(column, Column) or bool(column.nullable)
 
-    def order(self) -> Any:
+    def order(self) -> UnaryExpression[Any]:
         return self.plain_order().nulls_last() if self.is_nullable else self.plain_order()
 
-    def plain_order(self) -> Any:
+    def plain_order(self) -> UnaryExpression[Any]:
         """Sort values that aren't NULL. PostgreSQL finds an index only without NULLS LAST."""
         return self.column.desc() if self.descending else self.column.asc()
 
@@ -60,13 +72,13 @@ class Key(NamedTuple):
         kind = self.column.type.python_type
         return READ.get(kind, kind)(value)
 
-    def value(self, value: Any) -> ColumnElement[Any]:
+    def value(self, value: object) -> ColumnElement[Any]:
         return literal(value, self.column.type)
 
-    def equals(self, value: Any) -> Any:
+    def equals(self, value: object) -> ColumnElement[bool]:
         return self.column.is_(None) if value is None else self.column == self.value(value)
 
-    def after(self, value: Any) -> ColumnElement[bool]:
+    def after(self, value: object) -> ColumnElement[bool]:
         if value is None:
             return false()
         # A bound value, because SQLAlchemy only accepts = for a plain True or False.
@@ -74,7 +86,7 @@ class Key(NamedTuple):
         return or_(after, self.column.is_(None)) if self.is_nullable else after
 
 
-def column_of(model: Any, name: str) -> Any:
+def column_of(model: type[DeclarativeBase], name: str) -> ColumnElement[Any]:
     """Return a column of a model to sort or filter by, or a computed one: hybrid_property, column_property.
 
     Raises TypeError, with the remedy, for anything that SQL doesn't know.
@@ -82,7 +94,7 @@ def column_of(model: Any, name: str) -> Any:
     place = f"{model.__name__}.{name}"
     if not hasattr(model, name):
         raise TypeError(f"{place} doesn't exist, so lists can't be sorted or filtered by it.")
-    column = getattr(model, name)
+    column: ColumnElement[Any] = getattr(model, name)
     type_ = getattr(column, "type", None)
     if type_ is None:
         raise TypeError(
@@ -94,7 +106,7 @@ def column_of(model: Any, name: str) -> Any:
     return column
 
 
-def check_condition(model: Any, condition: str) -> None:
+def check_condition(model: type[DeclarativeBase], condition: str) -> None:
     """Raise TypeError if lists of a model can't be filtered by a condition such as `price__gte`."""
     name, _, operator = condition.partition("__")
     type_ = column_of(model, name).type
@@ -106,20 +118,20 @@ def check_condition(model: Any, condition: str) -> None:
         )
 
 
-def _keys(model: Any, sort: str) -> list[Key]:
+def _keys(model: type[DeclarativeBase], sort: str) -> list[Key]:
     """Return the sort keys. The id breaks ties."""
     names = [(name.lstrip("-"), name.startswith("-")) for name in sort.split(",")]
     keys = [Key(name, column_of(model, name), descending) for name, descending in names]
-    return [*keys, Key("id", model.id, keys[-1].descending)]
+    return [*keys, Key("id", column_of(model, "id"), keys[-1].descending)]
 
 
 def read_page(
     session: Session | scoped_session[Any],
     query: Select[Row],
-    model: Any,
+    model: type[DeclarativeBase],
     sort: str,
     limit: int,
-    after: list[Any] | None,
+    after: SortValues | None,
 ) -> Page[Row]:
     """Return at most `limit` rows after the row with the sort values `after`. Raises InvalidCursor.
 
@@ -133,7 +145,7 @@ def read_page(
     return Page(rows[:limit], sort, _sort_values(rows[limit - 1], keys) if more else None)
 
 
-def _sort_values(row: Any, keys: Sequence[Key]) -> list[Any]:
+def _sort_values(row: object, keys: Sequence[Key]) -> SortValues:
     """Return the sort values of a row as JSON. Raises TypeError if the next page couldn't begin after it."""
     values = []
     for key in keys:
@@ -149,7 +161,7 @@ def _sort_values(row: Any, keys: Sequence[Key]) -> list[Any]:
     return values
 
 
-def _read_position(values: Sequence[Any], keys: Sequence[Key]) -> Position:
+def _read_position(values: Sequence[SortValue], keys: Sequence[Key]) -> Position:
     """Read sort values. Raises InvalidCursor if the columns have changed since they were written."""
     try:
         pairs = zip(values, keys, strict=True)
@@ -182,7 +194,9 @@ def _read_rows(
     return rows
 
 
-def filtered(query: Select[Row], model: Any, conditions: Mapping[str, Any]) -> Select[Row]:
+def filtered(
+    query: Select[Row], model: type[DeclarativeBase], conditions: Mapping[str, object]
+) -> Select[Row]:
     """Add filters such as `{"title": "Emma", "price__gte": 5}`. All must match."""
     for condition, value in conditions.items():
         name, _, operator = condition.partition("__")
@@ -190,7 +204,7 @@ def filtered(query: Select[Row], model: Any, conditions: Mapping[str, Any]) -> S
     return query
 
 
-def _text(value: Any) -> str:
+def _text(value: object) -> str:
     return value.isoformat() if isinstance(value, date) else str(value)
 
 
@@ -218,7 +232,7 @@ def _is_after(keys: Sequence[Key], position: Position) -> ColumnElement[bool]:
     return and_(bound, or_(*ways))
 
 
-OPERATORS: dict[str, Any] = {
+OPERATORS: dict[str, Callable[[ColumnElement[Any], Any], ColumnElement[bool]]] = {
     "": lambda column, value: column == value,
     "gte": lambda column, value: column >= value,
     "lte": lambda column, value: column <= value,

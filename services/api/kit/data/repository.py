@@ -1,7 +1,7 @@
 """Base classes of repositories: a collection of rows of one model."""
 
 from datetime import timedelta
-from typing import Any, ClassVar, Generic, TypeVar, cast
+from typing import Any, Generic, TypeVar, cast
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, CursorResult, Delete, Update, delete, select
@@ -11,6 +11,7 @@ from sqlalchemy.orm import scoped_session
 
 from kit.clock import now
 from kit.data.base import Base
+from kit.data.keyset import column_of
 
 INSERT: dict[str, Any] = {"postgresql": postgresql.insert, "sqlite": sqlite.insert}
 KEPT_EXPIRED = timedelta(minutes=1)
@@ -21,7 +22,7 @@ Model = TypeVar("Model", bound=Base)
 class Repository(Generic[Model]):
     """A collection of rows. It never commits; the view or command does that last."""
 
-    model: ClassVar[type[Any]]
+    model: type[Model]
 
     def __init__(self, session: DatabaseSession | scoped_session[Any]) -> None:
         self.session = session
@@ -31,7 +32,7 @@ class Repository(Generic[Model]):
         return self.session.get_bind().dialect.name
 
     def get(self, id: UUID) -> Model | None:
-        return cast("Model | None", self.session.get(self.model, id))
+        return self.session.get(self.model, id)
 
     def add(self, row: Model) -> Model:
         """Add a row and flush it, so that database errors are raised here."""
@@ -45,10 +46,7 @@ class Repository(Generic[Model]):
 
     def lock(self, id: UUID) -> Model | None:
         """Lock a row until the transaction ends, and return its current state."""
-        return cast(
-            "Model | None",
-            self.session.get(self.model, id, with_for_update={"key_share": True}, populate_existing=True),
-        )
+        return self.session.get(self.model, id, with_for_update={"key_share": True}, populate_existing=True)
 
     def insertion(self) -> Any:
         """Return an INSERT that supports `on_conflict`, in the dialect of the database."""
@@ -74,5 +72,5 @@ class ExpiringRepository(Repository[Model]):
 
     def _prunable(self, user_id: UUID | None) -> list[ColumnElement[bool]]:
         """Return conditions for expired rows, which are kept longer than clock leeway and refresh grace."""
-        expired = self.model.expires_at < now() - KEPT_EXPIRED
-        return [expired, self.model.user_id == user_id] if user_id else [expired]
+        expired = column_of(self.model, "expires_at") < now() - KEPT_EXPIRED
+        return [expired, column_of(self.model, "user_id") == user_id] if user_id else [expired]

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session as DatabaseSession
 from sqlalchemy.orm import scoped_session
 
 from kit.clock import now
-from kit.data.keyset import Page, filtered, read_page
+from kit.data.keyset import Page, column_of, filtered, read_page
 from kit.data.repository import Model, Repository
 from kit.data.violations import domain_error
 from kit.errors import NotFound
@@ -25,7 +25,7 @@ class ResourceRepository(Repository[Model]):
 
     def rows(self) -> Select[Model]:
         rows = select(self.model)
-        return rows.where(self.model.owner_id == self.owner_id) if self.owner_id else rows
+        return rows.where(column_of(self.model, "owner_id") == self.owner_id) if self.owner_id else rows
 
     def find(self, id: UUID) -> Model:
         """Return the row. Raises NotFound."""

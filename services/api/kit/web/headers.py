@@ -1,9 +1,12 @@
 """Checks of every request, and headers of every response."""
 
 import re
+from collections.abc import Callable, Iterable
 from ipaddress import IPv6Address
 from time import perf_counter
-from typing import Any
+from types import TracebackType
+from typing import TypeAlias
+from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from flask import Flask, Response, g, request
 from werkzeug.exceptions import BadRequest, NotFound
@@ -29,6 +32,7 @@ SECURITY = {
     "X-Frame-Options": "DENY",
 }
 ONE_YEAR = 31_536_000
+ExceptionInfo: TypeAlias = tuple[type[BaseException], BaseException, TracebackType] | tuple[None, None, None]
 CORS_PREFLIGHT = {
     "Access-Control-Allow-Headers": "Authorization, Content-Type, If-Match, If-None-Match, X-Request-ID",
     "Access-Control-Max-Age": "600",
@@ -50,14 +54,20 @@ class SecurityHeadersMiddleware:
     In Flask each header would cost a microsecond per request.
     """
 
-    def __init__(self, app: Any) -> None:
+    def __init__(self, app: WSGIApplication) -> None:
         self.app = app
 
-    def __call__(self, environ: dict[str, Any], start_response: Any) -> Any:
-        def start(status: str, headers: list[tuple[str, str]], *error: Any) -> Any:
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        def start(
+            status: str, headers: list[tuple[str, str]], error: ExceptionInfo | None = None, /
+        ) -> Callable[[bytes], object]:
             given = {name for name, _ in headers}
             more = [(name, value) for name, value in SECURITY.items() if name not in given]
-            return start_response(status, headers + more, *error)
+            return (
+                start_response(status, headers + more, error)
+                if error
+                else start_response(status, headers + more)
+            )
 
         return self.app(environ, start)
 

@@ -2,13 +2,13 @@
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from importlib import import_module
 from typing import Any, NamedTuple, cast
 
 from flask import Flask
 from pydantic import BaseModel
-from pydantic.json_schema import models_json_schema
+from pydantic.json_schema import JsonSchemaMode, models_json_schema
 from sqlalchemy.exc import OperationalError
 from werkzeug import exceptions as http
 from werkzeug.http import HTTP_STATUS_CODES
@@ -29,6 +29,7 @@ from kit.web.errors import (
 from kit.web.problems import MEDIA_TYPE, ProblemType, find_problem
 from kit.web.schemas import Problem, Query, RequestBody
 
+JsonObject = dict[str, Any]
 REF = "#/components/schemas/{model}"
 REQUEST_ID = "0ff4be9c-7228-460c-a8d6-5685de10b5d5"
 COMMON_ERRORS = (
@@ -82,12 +83,12 @@ def text(app: Flask) -> str:
     return cast("str", app.extensions["openapi_text"])
 
 
-def build(app: Flask) -> dict[str, Any]:
+def build(app: Flask) -> JsonObject:
     """Return the document."""
     settings = cast("Settings", app.extensions["settings"])
     about = _about(app)
-    paths: dict[str, dict[str, Any]] = {}
-    models: dict[type[BaseModel], Any] = {Problem: "serialization"}
+    paths: dict[str, JsonObject] = {}
+    models: dict[type[BaseModel], JsonSchemaMode] = {Problem: "serialization"}
     schemes: dict[str, str] = {}
     for rule, method, declaration, view in _operations(app):
         path = re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule)
@@ -154,7 +155,7 @@ def check(app: Flask) -> None:
             )
 
 
-def _operations(app: Flask) -> Iterator[tuple[Rule, str, Declaration, Any]]:
+def _operations(app: Flask) -> Iterator[tuple[Rule, str, Declaration, Callable[..., object]]]:
     for rule in app.url_map.iter_rules():
         view = app.view_functions[rule.endpoint]
         declaration = getattr(view, "declaration", None)
@@ -163,10 +164,12 @@ def _operations(app: Flask) -> Iterator[tuple[Rule, str, Declaration, Any]]:
                 yield rule, method, declaration, view
 
 
-def _operation(app: Flask, rule: Rule, method: str, declaration: Declaration, view: Any) -> dict[str, Any]:
+def _operation(
+    app: Flask, rule: Rule, method: str, declaration: Declaration, view: Callable[..., object]
+) -> JsonObject:
     summary, _, more = (view.__doc__ or "").partition("\n")
     blueprint = rule.endpoint.partition(".")[0]
-    operation: dict[str, Any] = {
+    operation: JsonObject = {
         "operationId": rule.endpoint.replace(".", "_"),
         "tags": [blueprint],
         "summary": summary.partition(". ")[0].rstrip("."),
@@ -186,7 +189,7 @@ def _operation(app: Flask, rule: Rule, method: str, declaration: Declaration, vi
     return operation
 
 
-def _path_parameters(rule: Rule) -> Iterator[dict[str, Any]]:
+def _path_parameters(rule: Rule) -> Iterator[JsonObject]:
     for name in sorted(rule.arguments):
         is_uuid = f"<uuid:{name}>" in rule.rule
         uuid = {"type": "string", "format": "uuid", "minLength": 36, "maxLength": 36}
@@ -199,7 +202,7 @@ def _path_parameters(rule: Rule) -> Iterator[dict[str, Any]]:
         }
 
 
-def _query_parameters(query: type[Query]) -> Iterator[dict[str, Any]]:
+def _query_parameters(query: type[Query]) -> Iterator[JsonObject]:
     properties = _plain(query.model_json_schema()).get("properties", {})
     for name, schema in properties.items():
         yield {
@@ -211,7 +214,7 @@ def _query_parameters(query: type[Query]) -> Iterator[dict[str, Any]]:
         }
 
 
-def _header_parameters(method: str, declaration: Declaration) -> Iterator[dict[str, Any]]:
+def _header_parameters(method: str, declaration: Declaration) -> Iterator[JsonObject]:
     """Return the request headers that affect an operation."""
     accepted = {
         "If-None-Match": method == "GET" and (declaration.etag or 304 in declaration.also),
@@ -232,20 +235,20 @@ def _checks_version(method: str, declaration: Declaration) -> bool:
     return declaration.etag and method in ("PATCH", "PUT", "DELETE")
 
 
-def _request_body(method: str, body: type[RequestBody], *, optional: bool) -> dict[str, Any]:
+def _request_body(method: str, body: type[RequestBody], *, optional: bool) -> JsonObject:
     types = ["application/json"] + (["application/merge-patch+json"] if method == "PATCH" else [])
     return {"required": not optional, "content": dict.fromkeys(types, _content(body))}
 
 
-def _content(model: type[BaseModel]) -> dict[str, Any]:
+def _content(model: type[BaseModel]) -> JsonObject:
     extra: Any = model.model_config.get("json_schema_extra") or {}
     example = {"example": extra["examples"][0]} if "examples" in extra else {}
     return {"schema": {"$ref": REF.format(model=model.__name__)}, **example}
 
 
-def _responses(app: Flask, rule: Rule, method: str, declaration: Declaration) -> dict[str, Any]:
+def _responses(app: Flask, rule: Rule, method: str, declaration: Declaration) -> JsonObject:
     own_headers = [*(["ETag"] if declaration.etag and declaration.returns else []), *declaration.headers]
-    success: dict[str, Any] = {
+    success: JsonObject = {
         "description": HTTP_STATUS_CODES[declaration.status],
         "headers": _headers(["X-Request-ID", *own_headers]),
     }
@@ -284,7 +287,7 @@ def _problems(app: Flask, rule: Rule, method: str, declaration: Declaration) -> 
     return [problem for problem in all_problems if problem in found]
 
 
-def _problem_response(of_status: list[ProblemType]) -> dict[str, Any]:
+def _problem_response(of_status: list[ProblemType]) -> JsonObject:
     # Documented headers must always be there, so document only those that all problems have in common.
     names = {"X-Request-ID"} | set.intersection(*(set(problem.headers) for problem in of_status))
     return {
@@ -301,25 +304,25 @@ def _problem_response(of_status: list[ProblemType]) -> dict[str, Any]:
     }
 
 
-def _problem_example(problem: ProblemType) -> dict[str, Any]:
+def _problem_example(problem: ProblemType) -> JsonObject:
     is_validation = FieldsRefused in problem.errors
     fields = [FieldError("Unknown parameter.", "unknown_field", parameter="colour")] if is_validation else []
     value = json.loads(problems.body(problem, REQUEST_ID, fields=fields))
     return {"summary": problem.title, "description": problem.advice, "value": value}
 
 
-def _headers(names: Iterable[str]) -> dict[str, Any]:
+def _headers(names: Iterable[str]) -> JsonObject:
     return {name: {"$ref": f"#/components/headers/{name}"} for name in names}
 
 
-def _header(description: str, example: str | int) -> dict[str, Any]:
-    schema: dict[str, Any] = {"type": "string", "maxLength": 200}
+def _header(description: str, example: str | int) -> JsonObject:
+    schema: JsonObject = {"type": "string", "maxLength": 200}
     if isinstance(example, int):
         schema = {"type": "integer", "minimum": 1, "maximum": 3600}
     return {"description": description, "required": True, "schema": schema, "example": example}
 
 
-def _tags(app: Flask, paths: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
+def _tags(app: Flask, paths: dict[str, JsonObject]) -> list[JsonObject]:
     """Return the blueprints that have an operation, each described by the docstring of its module."""
     used = {tag for path in paths.values() for operation in path.values() for tag in operation["tags"]}
     return [

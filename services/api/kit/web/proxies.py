@@ -1,8 +1,9 @@
 """Trusted proxies: the client's address and scheme, taken from the headers of proxies that we trust."""
 
+from collections.abc import Iterable
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
-from typing import Any
+from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from flask import Flask
 
@@ -20,12 +21,12 @@ class TrustedProxyMiddleware:
     trusted proxy's is the client's. Clients can make up everything to its left.
     """
 
-    def __init__(self, app: Any, trusted: tuple[IPv4Network | IPv6Network, ...]) -> None:
+    def __init__(self, app: WSGIApplication, trusted: tuple[IPv4Network | IPv6Network, ...]) -> None:
         self.app = app
         self.trusted = trusted
         self._known_peers = lru_cache(maxsize=1024)(self._read)  # peers come back
 
-    def __call__(self, environ: dict[str, Any], start_response: Any) -> Any:
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         peer, is_trusted = self._known_peers(environ.get("REMOTE_ADDR", ""))
         if peer:
             environ["REMOTE_ADDR"] = peer

@@ -14,7 +14,7 @@ def seen(peer: str, trusted: Any = TRUSTED, **headers: str) -> tuple[str, str]:
     """Return the address and scheme that the app sees."""
     environ = {"REMOTE_ADDR": peer, "wsgi.url_scheme": "http"}
     environ |= {f"HTTP_X_FORWARDED_{name.upper()}": value for name, value in headers.items()}
-    TrustedProxyMiddleware(lambda *_: [], trusted)(environ, None)
+    TrustedProxyMiddleware(lambda *_: [], trusted)(environ, lambda *_: print)
     return environ["REMOTE_ADDR"], environ["wsgi.url_scheme"]
 
 
