@@ -1,8 +1,6 @@
 """The commands of this API: accounts and tokens. kit/commands.py has those of every app."""
 
 import sys
-from importlib import import_module
-from importlib.util import find_spec
 
 import click
 from flask import Flask
@@ -28,8 +26,6 @@ def init_app(app: Flask) -> None:
     commands.init_app(app)
     for command in (user, token):
         app.cli.add_command(command)
-    if find_spec("tools"):  # for development; not in the image
-        commands.add_lazily(app, import_module("tools").COMMANDS)
 
 
 def _password(from_stdin: bool) -> str:

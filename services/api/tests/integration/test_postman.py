@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 from flask import Blueprint, Flask
 
-from app import create_app
 from app.authentication import ACCESS_TOKEN, Caller
 from kit.web import openapi
 from kit.web.endpoint import endpoint
@@ -17,6 +16,7 @@ from kit.web.schemas import RequestBody, ResponseBody, example
 from tests.conftest import NEVER_OPENED, settings_for
 from tools.client_files import http_file, postman
 from tools.client_files.steps import SCENARIO
+from tools.flask_app import create_app
 
 pytestmark = pytest.mark.any_database
 COMMITTED = Path(__file__).parents[4] / "postman"

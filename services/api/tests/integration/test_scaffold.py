@@ -10,9 +10,9 @@ from unittest.mock import Mock, patch
 
 import pytest
 
-from app import create_app
 from app.database import db
 from tests.conftest import SECRET_KEY, settings_for
+from tools.flask_app import create_app
 from tools.scaffold.tree import Tree
 
 REPOSITORY = Path(__file__).parents[4]
@@ -46,7 +46,7 @@ class Copy:
         kept = {
             name: os.environ[name] for name in ("PATH", "HOME", "TEST_DATABASE_URL") if name in os.environ
         }
-        settings = {"FLASK_APP": "app", "FLASK_ENV": "testing", "DATABASE_URL": self.database}
+        settings = {"FLASK_APP": "tools.flask_app", "FLASK_ENV": "testing", "DATABASE_URL": self.database}
         settings |= {"SECRET_KEY": SECRET_KEY, "PYTHONDONTWRITEBYTECODE": "1"}
         return subprocess.run(
             [sys.executable, "-m", *command],

@@ -120,7 +120,7 @@ def test_flask_installs_development_tools_only_for_commands_that_use_them(
 
     done = copy.run("flask", *arguments)
 
-    assert done.stdout == f"flask {' '.join(arguments)}, app, {copy.folder}/services/api\n"
+    assert done.stdout == f"flask {' '.join(arguments)}, tools.flask_app, {copy.folder}/services/api\n"
     calls = (copy.folder / "venv-calls").read_text().splitlines()
     assert calls == ["--check scripts/flask", f"{lock} scripts/flask"]
 

@@ -9,7 +9,7 @@ from secrets import token_hex
 
 KEPT = ("PATH", "HOME", "TMPDIR")
 SETTINGS = {
-    "FLASK_APP": "app",
+    "FLASK_APP": "tools.flask_app",
     "FLASK_ENV": "testing",
     "DATABASE_URL": "postgresql://nobody@localhost/docs_test",
 }
