@@ -35,19 +35,19 @@ restore: ## put a backup in the database's place: make restore FILE=backups/... 
 	@scripts/restore "$(FILE)"
 
 backup-drill: ## restore a backup of the running stack in a throwaway stack, and try what comes of it
-	@scripts/backup-drill
+	@proof/scripts/backup-drill
 
 deploy: ## on a server: put this version, or IMAGE, in the place of the running one (README, "One server")
 	@scripts/deploy
 
 deploy-rehearsal: ## start such a server in throwaway containers, send it the worst, and deploy to it under load
-	@scripts/deploy-rehearsal
+	@proof/scripts/deploy-rehearsal
 
 stack-deploy: ## deploy to many servers (Docker Swarm), or update them: IMAGE=registry/name:tag make stack-deploy
 	@scripts/stack-deploy
 
 swarm-drill: ## update, drain and kill a swarm of three nodes in containers, under load (takes minutes)
-	@scripts/swarm-drill
+	@proof/scripts/swarm-drill
 
 scaffold: ## how to make a resource of your own: scripts/flask scaffold book 'title:str(200)' 'price:decimal(10,2)'
 	@scripts/flask scaffold --help
@@ -62,35 +62,35 @@ test: ## run all tests in throwaway containers, or one part: make test t=tests/u
 	@scripts/test $(t)
 
 test-clients: ## let a browser and other clients use the running API, in throwaway containers
-	@scripts/test-clients $(t)
+	@proof/scripts/test-clients $(t)
 
 fuzz: ## ask the API what nobody thought of, for some minutes
 	@FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-300} scripts/test tests/integration/test_fuzz.py \
 		tests/integration/test_properties.py tests/integration/test_hostile_json.py tests/unit/test_strict_json_properties.py
 
 drill: ## kill, freeze, cut, fill and starve a throwaway stack under load: make drill t=drill_stop.py
-	@scripts/drill $(t)
+	@proof/scripts/drill $(t)
 
 soak: ## keep a throwaway stack under load: make soak rate=170 minutes=30
-	@scripts/soak $(or $(rate),170) $(or $(minutes),30)
+	@proof/scripts/soak $(or $(rate),170) $(or $(minutes),30)
 
 coverage: ## run the tests on PostgreSQL, show what they do not reach, fail under 95 %
 	@scripts/test --coverage
 
-bench: ## measure what a request costs beside the least it can cost (in minutes), to bench/results/
-	@scripts/bench
+bench: ## measure what a request costs beside the least it can cost (in minutes), to proof/bench/results/
+	@proof/scripts/bench
 
 bench-scale: ## measure what a million users cost beside a thousand
-	@scripts/bench scale
+	@proof/scripts/bench scale
 
 bench-memory: ## measure the memory after 100,000 requests and after 200,000
-	@scripts/bench memory
+	@proof/scripts/bench memory
 
 heroku-rehearsal: ## build and run what is committed as Heroku does, against a database with TLS
-	@scripts/heroku-rehearsal
+	@proof/scripts/heroku-rehearsal
 
 pgbouncer-rehearsal: ## serve through PgBouncer with transaction pooling, in throwaway containers
-	@scripts/pgbouncer-rehearsal
+	@proof/scripts/pgbouncer-rehearsal
 
 lint: ## check format, rules, types, Dockerfiles, shell scripts, Compose files and written documents
 	@scripts/lint

@@ -129,14 +129,3 @@ def test_a_folder_without_git_is_refused(copy: Copy) -> None:
     assert done.returncode == 1
     assert "must be a Git repository" in done.stderr
     assert text(copy, "app.json") == NAMED["app.json"]
-
-
-def test_the_session_with_curl_is_found_where_the_skeleton_text_is(tmp_path: Path) -> None:
-    copy = Copy(tmp_path, "curl-session", docker={})
-    copy.write("README.md", "# book-shop\n\n```sh\nexit 9\n```\n")
-    block = """api=http://localhost:5000\necho "$api" '"username": "ann"'\n"""
-    copy.write("docs/skeleton.md", f"## A session with curl\n\n```sh\n{block}```\n")
-
-    done = copy.run("curl-session", "http://localhost:1", "bob")
-
-    assert (done.returncode, done.stdout) == (0, 'http://localhost:1 "username": "bob"\n')

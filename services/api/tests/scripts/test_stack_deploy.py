@@ -1,4 +1,4 @@
-"""`make stack-deploy`, with a pretended swarm. scripts/swarm-drill has a real one."""
+"""`scripts/stack-deploy`, with a fake swarm. proof/scripts/swarm-drill uses a real one."""
 
 from pathlib import Path
 from typing import Any

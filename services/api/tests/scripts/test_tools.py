@@ -198,8 +198,7 @@ def test_a_check_gets_the_tools_ready_and_runs_nothing(copy: Copy, tmp_path: Pat
     assert not (copy.folder / "ran").exists()
 
 
-NEEDS_DOCKER = ["backup", "cold-starts", "deploy", "deploy-rehearsal", "dev", "heroku-rehearsal", "restore"]
-NEEDS_DOCKER += ["stack-deploy", "swarm-drill"]
+NEEDS_DOCKER = ["backup", "deploy", "dev", "restore", "stack-deploy"]
 
 
 @pytest.mark.parametrize("script", NEEDS_DOCKER)
@@ -229,5 +228,5 @@ def test_whatever_calls_docker_asks_first_whether_it_is_there() -> None:
 
     assert len(recipes) >= 5
     assert all("\t@scripts/need-docker " in recipe for recipe in recipes), recipes
-    assert len(callers) >= 10
+    assert len(callers) >= 8
     assert not [name for name in callers if not re.search(asks, code[name])]
