@@ -1,4 +1,4 @@
-"""scripts/test, with a pretended Docker: what they print around the report."""
+"""scripts/test, with a fake Docker: what it prints around the report, and what it removes."""
 
 from pathlib import Path
 
@@ -9,7 +9,8 @@ from tests.scripts.copies import Copy
 STACK = {
     "compose version": "true",
     "info": "true",
-    "*compose.test.yaml run *": "echo Running 3 tests: 100 %",
+    "logs --follow *": "echo Running 3 tests: 100 %",
+    "wait *": "echo 0",
     "*compose.test.yaml logs*": "echo api-1: a line of the log",
 }
 PASSED = "unit  2 passed\nend to end  1 passed\nPASSED in 3 s: 3 passed\n"
@@ -33,7 +34,7 @@ def test_without_a_failed_end_to_end_test_no_logs_are_printed(copy: Copy, report
 
 
 def test_the_logs_of_the_stack_come_before_the_report(copy: Copy) -> None:
-    failing = {"*compose.test.yaml run *": "echo Running 3 tests: F 100 %; exit 1"}
+    failing = {"logs --follow *": "echo Running 3 tests: F 100 %", "wait *": "echo 1"}
     copy.write("scripts/test", "exec 2>&1\n" + (copy.folder / "scripts/test").read_text())
 
     done = copy.run("test", docker=copy.reporting(E2E_FAILED) | failing)
@@ -43,16 +44,14 @@ def test_the_logs_of_the_stack_come_before_the_report(copy: Copy) -> None:
 
 
 def test_tests_that_end_without_a_report_have_failed(copy: Copy) -> None:
-    done = copy.run(
-        "test", docker={"*compose.test.yaml run *": "exit 137", "cp *:/results/report -": "exit 1"}
-    )
+    done = copy.run("test", docker={"wait *": "echo 137", "cp *:/results/report -": "exit 1"})
 
     assert done.stdout.splitlines()[-1].startswith("FAILED: ")
     assert done.returncode == 137
 
 
-def test_a_stack_that_does_not_start_is_told_with_its_logs(copy: Copy) -> None:
-    done = copy.run("test", "tests/e2e", docker={"*compose.test.yaml up *": "exit 1"})
+def test_the_logs_of_a_database_that_does_not_start_are_printed(copy: Copy) -> None:
+    done = copy.run("test", "tests/e2e", docker={"*compose.test.yaml up *test-db": "exit 1"})
 
     assert done.stderr.splitlines() == [
         "api-1: a line of the log",
@@ -60,6 +59,22 @@ def test_a_stack_that_does_not_start_is_told_with_its_logs(copy: Copy) -> None:
     ]
     assert not [call for call in copy.calls() if " run " in call]
     assert done.returncode == 1
+
+
+def test_an_api_that_does_not_start_leaves_the_other_tests_running(copy: Copy) -> None:
+    done = copy.run("test", docker=copy.reporting(E2E_FAILED) | {"*up *api": "exit 1", "wait *": "echo 1"})
+
+    assert done.stdout.endswith(E2E_FAILED)
+    assert done.returncode == 1
+
+
+@pytest.mark.parametrize(
+    ("argument", "starts"), [("", True), ("-k health", True), ("tests/unit", False), ("tests/e2e", True)]
+)
+def test_the_stack_starts_for_end_to_end_tests_alone(copy: Copy, argument: str, starts: bool) -> None:
+    copy.run("test", *argument.split(), docker=copy.reporting(PASSED))
+
+    assert any(call.endswith(" up --detach --no-build api") for call in copy.calls()) is starts
 
 
 @pytest.mark.parametrize("argument", ["", "tests/unit", "tests/e2e"])
