@@ -1,6 +1,6 @@
 """scripts/backup and scripts/restore, with a pretended Docker: what they keep and what they refuse.
 
-`make backup-drill` has them do it for real.
+`make -C proof backup-drill` uses a real database.
 """
 
 import os

@@ -85,7 +85,7 @@ def test_it_says_what_to_do_about_history_remote_and_licence(copy: Copy) -> None
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("", "make rename NAME=book-shop"),
+        ("", "scripts/rename book-shop"),
         ("Book Shop", "lower-case letters"),
         ("corner-kiosk", "already"),
         ("pg-shop", "PostgreSQL reserves it"),
