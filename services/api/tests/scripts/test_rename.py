@@ -6,12 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.scripts.copies import Copy
+from tests.scripts.copies import REPOSITORY, Copy
 
 pytestmark = pytest.mark.skipif(shutil.which("git") is None, reason="rename needs git, which the image lacks")
 
 LICENSE = "Copyright (c) 2026 The corner-kiosk authors\n"
 README = "# corner-kiosk\n\nA skeleton.\n\n![A page](docs/page.png) of corner_kiosk\n"
+TEMPLATE = "docs/templates/README.md"
 NAMED = {"app.json": '{"name": "corner-kiosk"}\n', "corner-kiosk.http": "corner_kiosk\n"}
 
 
@@ -31,6 +32,7 @@ def copy(tmp_path: Path) -> Copy:
     for script in ("docs", "with-tools"):
         copy.write(f"scripts/{script}", "#!/bin/sh\n").chmod(0o755)
     files = {"compose.yaml": "name: corner-kiosk\n", "LICENSE": LICENSE, "README.md": README}
+    files[TEMPLATE] = (REPOSITORY / TEMPLATE).read_text()
     for path, text in {**files, **NAMED, ".gitignore": "bin/\ncalls\n", "docs/page.png": ""}.items():
         copy.write(path, text)
     git(copy, "init", "--quiet")
@@ -57,6 +59,8 @@ def test_the_project_gets_a_readme_of_its_own_once(copy: Copy) -> None:
 
     assert text(copy, "README.md").startswith("# book-shop\n")
     assert "corner-kiosk skeleton" in text(copy, "README.md")
+    assert "_NAME" not in text(copy, "README.md")
+    assert not (copy.folder / TEMPLATE).exists()
     assert (
         text(copy, "docs/skeleton.md")
         == "# The skeleton\n\nA skeleton.\n\n![A page](page.png) of book_shop\n"
@@ -88,8 +92,8 @@ def test_it_says_what_to_do_about_history_remote_and_licence(copy: Copy) -> None
         ("", "scripts/rename book-shop"),
         ("Book Shop", "lower-case letters"),
         ("corner-kiosk", "already"),
-        ("pg-shop", "PostgreSQL reserves it"),
-        ("postgres", "PostgreSQL reserves it"),
+        ("pg-shop", "PostgreSQL reserves "),
+        ("postgres", "PostgreSQL reserves "),
     ],
 )
 def test_a_name_that_cannot_be_is_refused(copy: Copy, name: str, words: str) -> None:
