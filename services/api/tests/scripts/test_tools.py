@@ -198,7 +198,7 @@ def test_a_check_gets_the_tools_ready_and_runs_nothing(copy: Copy, tmp_path: Pat
     assert not (copy.folder / "ran").exists()
 
 
-NEEDS_DOCKER = ["backup", "deploy", "dev", "restore", "stack-deploy"]
+NEEDS_DOCKER = ["backup", "deploy", "dev", "restore"]
 
 
 @pytest.mark.parametrize("script", NEEDS_DOCKER)
