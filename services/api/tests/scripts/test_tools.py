@@ -144,7 +144,7 @@ def test_without_python_a_container_runs_the_command(copy: Copy) -> None:
     build, _, run = (call for call in copy.calls() if call.startswith(("build", "run")))
     assert "docker/dev.Dockerfile" in build
     assert f"source={copy.folder},target=/repository" in run
-    assert "--env THREADS " in run
+    assert "--env=THREADS " in run
     assert run.endswith("scripts/flask user list")
     assert not list((copy.folder / "services/api/instance").iterdir())
 
