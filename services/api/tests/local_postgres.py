@@ -37,7 +37,7 @@ def start(folder: Path) -> str:
     """Start an empty database in this folder. Return its URL."""
     if user := user_of_postgres():
         shutil.chown(folder, user)
-    # No password: nobody else can enter the folder.
+    # The connections need no password, because only their user can open the folder.
     run(folder, "initdb", "-D", "data", "-U", "flask_api", "--auth=trust", "--no-sync")
     options = f"-k {folder} -c listen_addresses='' -c fsync=off"
     run(folder, "pg_ctl", "start", "-D", "data", "-l", "log", "-w", "-s", "-o", options)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.scripts.copies import REPOSITORY, Copy
+from tests.scripts.copies import Copy
 
 pytestmark = pytest.mark.skipif(shutil.which("git") is None, reason="rename needs git, which the image lacks")
 
@@ -32,7 +32,7 @@ def copy(tmp_path: Path) -> Copy:
     for script in ("docs", "with-tools"):
         copy.write(f"scripts/{script}", "#!/bin/sh\n").chmod(0o755)
     files = {"compose.yaml": "name: corner-kiosk\n", "LICENSE": LICENSE, "README.md": README}
-    files[TEMPLATE] = (REPOSITORY / TEMPLATE).read_text()
+    files[TEMPLATE] = "# NEW_NAME\n\nMade from the OLD_NAME skeleton.\n"
     for path, text in {**files, **NAMED, ".gitignore": "bin/\ncalls\n", "docs/page.png": ""}.items():
         copy.write(path, text)
     git(copy, "init", "--quiet")
