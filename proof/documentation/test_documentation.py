@@ -16,7 +16,7 @@ FIRST = README["flask-api", 1]
 
 # Blocks that a test here doesn't run, and what runs the same commands.
 ELSEWHERE = {
-    ("README.md", "The map", 1): "a listing, held to the code by tests/unit/test_documents.py",
+    ("README.md", "The map", 1): "a listing, which test_lists.py compares with the code",
     ("README.md", "One server", 1): "proof/scripts/deploy-rehearsal",
     ("README.md", "Many servers", 1): "proof/scripts/swarm-drill",
     ("README.md", "PgBouncer", 1): "proof/scripts/pgbouncer-rehearsal",
