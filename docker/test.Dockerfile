@@ -28,5 +28,5 @@ ENV HOME=/tmp \
     PYTHONDONTWRITEBYTECODE=1 \
     COVERAGE_FILE=/tmp/.coverage \
     REPORT_FILE=/results/report
-WORKDIR /repository
-ENTRYPOINT ["bash", "scripts/suite"]
+WORKDIR /repository/services/api
+ENTRYPOINT ["python", "-m", "pytest"]

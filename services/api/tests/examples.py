@@ -1,6 +1,6 @@
 """How many examples a test of many makes up, by hypothesis or schemathesis.
 
-The seed is fixed, so that a run is like the one before. `make fuzz` takes longer, with a new seed each time.
+The seed is fixed, so that a run is like the one before. `make -C proof fuzz` has a new seed each time.
 """
 
 import os

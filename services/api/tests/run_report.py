@@ -1,6 +1,6 @@
 """Report a run of several parts: progress on one line, then the counts of each part, and the verdict last.
 
-scripts/suite loads this plugin. REPORT_FILE names a file that gets the closing lines instead of the
+scripts/test loads this plugin. REPORT_FILE names a file that gets the closing lines instead of the
 terminal, for a caller that prints more before them.
 """
 

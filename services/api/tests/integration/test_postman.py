@@ -1,4 +1,4 @@
-"""The Postman collection and the .http files, as `flask postman` writes them. tests/clients runs them."""
+"""The Postman collection and the .http files, as `flask postman` writes them. proof/clients runs them."""
 
 import json
 import re

@@ -1,8 +1,10 @@
-"""Runs a script of scripts/ in a copy of the repository with a pretended Docker."""
+"""Runs a script in a copy of the repository with a pretended Docker."""
 
+import io
 import os
 import shutil
 import subprocess
+import tarfile
 from pathlib import Path
 
 REPOSITORY = Path(__file__).parents[4]
@@ -15,8 +17,9 @@ class Copy:
         self.folder = folder
         self.docker = docker
         for script in scripts:
-            source = REPOSITORY / "scripts" / script
-            self.write(f"scripts/{script}", source.read_text()).chmod(source.stat().st_mode)
+            path = path_of(script)
+            source = REPOSITORY / path
+            self.write(path, source.read_text()).chmod(source.stat().st_mode)
 
     def write(self, path: str, text: str = "") -> Path:
         file = self.folder / path
@@ -35,9 +38,10 @@ class Copy:
             "\n".join(["#!/bin/sh", f'echo "$*" >>{self.folder}/calls', 'case "$*" in', *cases, "esac"]),
         )
         fake.chmod(0o755)
-        text = (self.folder / "scripts" / script).read_text()
+        path = path_of(script)
+        text = (self.folder / path).read_text()
         return subprocess.run(
-            ["bash", "-c", text, f"scripts/{script}", *arguments],
+            ["bash", "-c", text, path, *arguments],
             cwd=self.folder,
             env={"PATH": f"{fake.parent}:{os.environ['PATH']}", **environment},
             capture_output=True,
@@ -50,6 +54,20 @@ class Copy:
         """What Docker was asked."""
         file = self.folder / "calls"
         return file.read_text().splitlines() if file.exists() else []
+
+    def reporting(self, report: str) -> dict[str, str]:
+        """Return Docker's answer when a script copies the report of its tests."""
+        archive = self.folder / "report.tar"
+        with tarfile.open(archive, "w") as tar:
+            member = tarfile.TarInfo("report")
+            member.size = len(report)
+            tar.addfile(member, io.BytesIO(report.encode()))
+        return {"cp *:/results/report -": f"cat {archive}"}
+
+
+def path_of(script: str) -> str:
+    """Return a script's path in the repository: one without a folder is in scripts/."""
+    return script if "/" in script else f"scripts/{script}"
 
 
 def _quoted(pattern: str) -> str:

@@ -12,6 +12,7 @@ pytestmark = pytest.mark.skipif(shutil.which("git") is None, reason="rename need
 
 LICENSE = "Copyright (c) 2026 The corner-kiosk authors\n"
 README = "# corner-kiosk\n\nA skeleton.\n\n![A page](docs/page.png) of corner_kiosk\n"
+TEMPLATE = "docs/templates/README.md"
 NAMED = {"app.json": '{"name": "corner-kiosk"}\n', "corner-kiosk.http": "corner_kiosk\n"}
 
 
@@ -31,6 +32,7 @@ def copy(tmp_path: Path) -> Copy:
     for script in ("docs", "with-tools"):
         copy.write(f"scripts/{script}", "#!/bin/sh\n").chmod(0o755)
     files = {"compose.yaml": "name: corner-kiosk\n", "LICENSE": LICENSE, "README.md": README}
+    files[TEMPLATE] = "# NEW_NAME\n\nMade from the OLD_NAME skeleton.\n"
     for path, text in {**files, **NAMED, ".gitignore": "bin/\ncalls\n", "docs/page.png": ""}.items():
         copy.write(path, text)
     git(copy, "init", "--quiet")
@@ -57,6 +59,8 @@ def test_the_project_gets_a_readme_of_its_own_once(copy: Copy) -> None:
 
     assert text(copy, "README.md").startswith("# book-shop\n")
     assert "corner-kiosk skeleton" in text(copy, "README.md")
+    assert "_NAME" not in text(copy, "README.md")
+    assert not (copy.folder / TEMPLATE).exists()
     assert (
         text(copy, "docs/skeleton.md")
         == "# The skeleton\n\nA skeleton.\n\n![A page](page.png) of book_shop\n"
@@ -85,11 +89,11 @@ def test_it_says_what_to_do_about_history_remote_and_licence(copy: Copy) -> None
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("", "make rename NAME=book-shop"),
+        ("", "scripts/rename book-shop"),
         ("Book Shop", "lower-case letters"),
         ("corner-kiosk", "already"),
-        ("pg-shop", "PostgreSQL reserves it"),
-        ("postgres", "PostgreSQL reserves it"),
+        ("pg-shop", "PostgreSQL reserves "),
+        ("postgres", "PostgreSQL reserves "),
     ],
 )
 def test_a_name_that_cannot_be_is_refused(copy: Copy, name: str, words: str) -> None:
@@ -129,14 +133,3 @@ def test_a_folder_without_git_is_refused(copy: Copy) -> None:
     assert done.returncode == 1
     assert "must be a Git repository" in done.stderr
     assert text(copy, "app.json") == NAMED["app.json"]
-
-
-def test_the_session_with_curl_is_found_where_the_skeleton_text_is(tmp_path: Path) -> None:
-    copy = Copy(tmp_path, "curl-session", docker={})
-    copy.write("README.md", "# book-shop\n\n```sh\nexit 9\n```\n")
-    block = """api=http://localhost:5000\necho "$api" '"username": "ann"'\n"""
-    copy.write("docs/skeleton.md", f"## A session with curl\n\n```sh\n{block}```\n")
-
-    done = copy.run("curl-session", "http://localhost:1", "bob")
-
-    assert (done.returncode, done.stdout) == (0, 'http://localhost:1 "username": "bob"\n')

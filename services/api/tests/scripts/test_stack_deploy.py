@@ -1,11 +1,11 @@
-"""`make stack-deploy`, with a pretended swarm. scripts/swarm-drill has a real one."""
+"""`scripts/stack-deploy`, with a fake swarm. proof/scripts/swarm-drill uses a real one."""
 
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.scripts.copies import REPOSITORY, Copy
+from tests.scripts.copies import REPOSITORY, Copy, without_docker
 
 SWARM: dict[str, str] = {
     "stack config*": "true",
@@ -22,7 +22,7 @@ ASKED: Any = {"IMAGE": "flask-api:2", "SITE_NAME": "api.example.com", "SITE_TLS"
 
 @pytest.fixture
 def copy(tmp_path: Path) -> Copy:
-    copy = Copy(tmp_path, "need-docker", "stack-deploy", docker=SWARM)
+    copy = Copy(tmp_path, "stack-deploy", docker=SWARM)
     copy.write("docker/Caddyfile")
     copy.write("docker/proxy-start.sh")
     copy.write("stack.yaml", (REPOSITORY / "stack.yaml").read_text())
@@ -106,6 +106,15 @@ def test_what_is_missing_is_told_before_anything_is_done(copy: Copy) -> None:
     assert "IMAGE" in copy.run("stack-deploy").stderr
     assert copy.run("stack-deploy", docker={"stack config*": "exit 1"}, **ASKED).returncode == 1
     assert not has_begun(copy)
+
+
+def test_it_needs_docker_and_not_compose(copy: Copy, tmp_path: Path) -> None:
+    none = copy.run("stack-deploy", PATH=without_docker(tmp_path / "tools", "bash", "dirname"), **ASKED)
+    no_compose = copy.run("stack-deploy", docker={"compose*": "exit 1"}, **ASKED)
+
+    assert (none.returncode, none.stderr.count("\n")) == (1, 1)
+    assert none.stderr.startswith("stack-deploy: there is no docker on PATH")
+    assert no_compose.returncode == 0
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,5 @@
-"""scripts/test and scripts/test-clients, with a pretended Docker: what they print around the report."""
+"""scripts/test, with a fake Docker: what it prints around the report, and what it removes."""
 
-import io
-import tarfile
 from pathlib import Path
 
 import pytest
@@ -11,73 +9,49 @@ from tests.scripts.copies import Copy
 STACK = {
     "compose version": "true",
     "info": "true",
-    "*compose.test.yaml run *": "echo Running 3 tests: 100 %",
+    "logs --follow *": "echo Running 3 tests: 100 %",
+    "wait *": "echo 0",
     "*compose.test.yaml logs*": "echo api-1: a line of the log",
-    "cp --quiet *:/screenshots .": "true",
 }
 PASSED = "unit  2 passed\nend to end  1 passed\nPASSED in 3 s: 3 passed\n"
 UNIT_FAILED = (
     "FAILED tests/unit/test_a.py::test_it\nunit  1 failed\nend to end  1 xfailed\nFAILED in 3 s: ...\n"
 )
 E2E_FAILED = "FAILED tests/e2e/test_a.py::test_it\nunit  2 passed\nend to end  1 failed\nFAILED in 3 s: ...\n"
-CLIENTS_FAILED = "ERROR tests/clients/test_a.py::test_it\nclients  1 error, 2 passed\nFAILED in 3 s: ...\n"
 
 
 @pytest.fixture
 def copy(tmp_path: Path) -> Copy:
-    return Copy(tmp_path, "test", "test-clients", "throwaway-stack", docker=STACK)
-
-
-def reporting(copy: Copy, report: str) -> dict[str, str]:
-    """Return Docker's answer when it is asked for the runner's report."""
-    archive = copy.folder / "report.tar"
-    with tarfile.open(archive, "w") as tar:
-        member = tarfile.TarInfo("report")
-        member.size = len(report)
-        tar.addfile(member, io.BytesIO(report.encode()))
-    return {"cp *:/results/report -": f"cat {archive}"}
+    return Copy(tmp_path, "test", "throwaway-stack", docker=STACK)
 
 
 @pytest.mark.parametrize("report", [PASSED, UNIT_FAILED], ids=["nothing failed", "others failed"])
 def test_without_a_failed_end_to_end_test_no_logs_are_printed(copy: Copy, report: str) -> None:
-    done = copy.run("test", docker=reporting(copy, report))
+    done = copy.run("test", docker=copy.reporting(report))
 
     assert done.stdout.endswith(f"Running 3 tests: 100 %\n{report}")
     assert done.stderr == ""
 
 
-@pytest.mark.parametrize(
-    ("script", "report", "pictures"),
-    [
-        ("test", E2E_FAILED, ""),
-        ("test-clients", CLIENTS_FAILED, "Pictures of what failed in a browser: screenshots/\n"),
-    ],
-    ids=["test", "test-clients"],
-)
-def test_the_logs_of_the_stack_come_before_the_report(
-    copy: Copy, script: str, report: str, pictures: str
-) -> None:
-    failing = {"*compose.test.yaml run *": "echo Running 3 tests: F 100 %; exit 1"}
-    copy.write(f"scripts/{script}", "exec 2>&1\n" + (copy.folder / "scripts" / script).read_text())
+def test_the_logs_of_the_stack_come_before_the_report(copy: Copy) -> None:
+    failing = {"logs --follow *": "echo Running 3 tests: F 100 %", "wait *": "echo 1"}
+    copy.write("scripts/test", "exec 2>&1\n" + (copy.folder / "scripts/test").read_text())
 
-    done = copy.run(script, docker=reporting(copy, report) | failing)
+    done = copy.run("test", docker=copy.reporting(E2E_FAILED) | failing)
 
-    logs = "api-1: a line of the log\n"
-    assert done.stdout.endswith(f"Running 3 tests: F 100 %\n{pictures}{logs}{report}")
+    assert done.stdout.endswith(f"Running 3 tests: F 100 %\napi-1: a line of the log\n{E2E_FAILED}")
     assert done.returncode == 1
 
 
 def test_tests_that_end_without_a_report_have_failed(copy: Copy) -> None:
-    done = copy.run(
-        "test", docker={"*compose.test.yaml run *": "exit 137", "cp *:/results/report -": "exit 1"}
-    )
+    done = copy.run("test", docker={"wait *": "echo 137", "cp *:/results/report -": "exit 1"})
 
     assert done.stdout.splitlines()[-1].startswith("FAILED: ")
     assert done.returncode == 137
 
 
-def test_a_stack_that_does_not_start_is_told_with_its_logs(copy: Copy) -> None:
-    done = copy.run("test", "tests/e2e", docker={"*compose.test.yaml up *": "exit 1"})
+def test_the_logs_of_a_database_that_does_not_start_are_printed(copy: Copy) -> None:
+    done = copy.run("test", "tests/e2e", docker={"*compose.test.yaml up *test-db": "exit 1"})
 
     assert done.stderr.splitlines() == [
         "api-1: a line of the log",
@@ -87,9 +61,25 @@ def test_a_stack_that_does_not_start_is_told_with_its_logs(copy: Copy) -> None:
     assert done.returncode == 1
 
 
+def test_an_api_that_does_not_start_leaves_the_other_tests_running(copy: Copy) -> None:
+    done = copy.run("test", docker=copy.reporting(E2E_FAILED) | {"*up *api": "exit 1", "wait *": "echo 1"})
+
+    assert done.stdout.endswith(E2E_FAILED)
+    assert done.returncode == 1
+
+
+@pytest.mark.parametrize(
+    ("argument", "starts"), [("", True), ("-k health", True), ("tests/unit", False), ("tests/e2e", True)]
+)
+def test_the_stack_starts_for_end_to_end_tests_alone(copy: Copy, argument: str, starts: bool) -> None:
+    copy.run("test", *argument.split(), docker=copy.reporting(PASSED))
+
+    assert any(call.endswith(" up --detach --no-build api") for call in copy.calls()) is starts
+
+
 @pytest.mark.parametrize("argument", ["", "tests/unit", "tests/e2e"])
 def test_whatever_was_made_is_removed(copy: Copy, argument: str) -> None:
-    copy.run("test", *argument.split(), docker=reporting(copy, PASSED))
+    copy.run("test", *argument.split(), docker=copy.reporting(PASSED))
 
     *_, down, images = copy.calls()
     assert " down --volumes --remove-orphans " in down

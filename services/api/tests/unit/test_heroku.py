@@ -55,3 +55,15 @@ def test_the_manifest_has_all_it_needs_and_nothing_that_heroku_does_not_know() -
     known = {"name", "description", "success_url", "stack", "addons", "env", "formation"}
     assert set(APP) <= known
     assert set(APP["formation"]) == set(MANIFEST["run"])
+
+
+def test_the_release_image_differs_in_curl_and_its_command_alone() -> None:
+    def lines(name: str) -> list[str]:
+        text = (REPOSITORY / "docker" / name).read_text(encoding="utf-8")
+        return [line for line in text.splitlines() if line and not line.startswith("#")]
+
+    *web, serve = lines("Dockerfile.web")
+    *release, migrate = [line for line in lines("Dockerfile.release") if " curl " not in line]
+
+    assert release == web, "Make each change of docker/Dockerfile.web in docker/Dockerfile.release too."
+    assert (serve, migrate) == ('CMD ["flask", "serve"]', 'CMD ["flask", "db", "upgrade"]')

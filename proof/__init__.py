@@ -1,0 +1,1 @@
+"""What maintainers run to prove what the documentation promises. README.md lists it."""

@@ -1,0 +1,160 @@
+"""The API beside the floor, in interleaved rounds, and the goals, met or missed."""
+
+import json
+import os
+import sys
+from base64 import b64decode
+from statistics import median
+
+from proof.bench import statements
+from proof.bench.report import RESULTS, Goal, goals_table, table, write
+from proof.bench.rounds import Round, Subject, interleave
+from proof.bench.stack import DATABASE, Pair, Stack, lines
+
+USERS = 1000
+ROUNDS, SECONDS = 5, 2
+REFRESHES = 100  # sessions for each round: a spent token is not sent again
+STARTS = 3
+
+FLOOR, BARE = "floor: GET /account", "floor: a bare view"
+ACCOUNT, LIVE = "waitress: GET /account", "waitress: GET /health/live"
+REFRESH, LIST, LOGIN = (
+    "waitress: POST /auth/refresh",
+    "waitress: GET /auth/token",
+    "waitress: POST /auth/login",
+)
+ONE, TWO = "gunicorn, 1 process: GET /account", "gunicorn, 2 processes: GET /account"
+SUBJECTS = [
+    Subject(FLOOR, "floor", "/account", "token", "tokens"),
+    Subject(BARE, "floor", "/bare"),
+    Subject(ACCOUNT, "api", "/account", "token", "tokens"),
+    Subject(LIVE, "api", "/health/live"),
+    Subject(LIST, "api", "/auth/token", "token", "tokens"),
+    Subject(REFRESH, "api", "/auth/refresh", "refresh", "refresh"),
+    Subject(LOGIN, "api", "/auth/login", "login", "login", connections=1),
+    Subject(ONE, "gunicorn-1", "/account", "token", "tokens"),
+    Subject(TWO, "gunicorn-2", "/account", "token", "tokens"),
+]
+COMPARED = {BARE: BARE, LIVE: BARE} | dict.fromkeys((FLOOR, ACCOUNT, LIST, REFRESH, LOGIN, ONE, TWO), FLOOR)
+
+
+def main(project: str) -> None:
+    stack = Stack(project)
+    stack.up("floor", "api", "gunicorn-1", "gunicorn-2", "wire", "wired", "load")
+    stack.fill(DATABASE, USERS)
+    pairs = stack.pairs("api", USERS, USERS)
+    _refuse_other_answers(stack, pairs[0])
+    results = _drive(stack, pairs)
+    heard = statements.listen(stack)
+    memory = {"api": stack.resident("api"), "floor": stack.resident("floor")}
+    imports = {
+        "api": stack.import_seconds("api", "import app"),
+        "floor": stack.import_seconds("floor", "import flask, jwt, psycopg2, waitress"),
+    }
+    starts = _starts(stack)
+    size = stack.image_size()
+
+    goals = _goals(results, heard, starts, size)
+    more = [
+        f"Import: app {imports['api']:.2f} s, what the floor needs {imports['floor']:.2f} s.",
+        f"From a container's start to the first 200: API {starts['live']:.2f} s alive and "
+        f"{starts['ready']:.2f} s ready, floor {starts['floor']:.2f} s.",
+        f"Resident after the load: API {memory['api']:.0f} MB, floor {memory['floor']:.0f} MB.",
+    ]
+    sections = [
+        f"# make -C proof bench: medians of {ROUNDS} rounds of {SECONDS} s, on {os.cpu_count()} CPUs\n",
+        table(results, COMPARED),
+        "\nCPU is the container's, of the API alone, for one request; its ratio is to the floor, "
+        "that of /health/live to a bare view.\n",
+        statements.table(heard),
+        "",
+        *(f"- {line}" for line in more),
+        "",
+        goals_table(goals),
+    ]
+    data = {
+        "results": {name: round._asdict() for name, round in results.items()},
+        "compared": COMPARED,
+        "sql": {name: it.sql for name, it in heard.items()},
+        "memory_mb": memory,
+        "import_seconds": imports,
+        "start_seconds": starts,
+        "image_mb": size,
+        "goals": [goal.told() for goal in goals],
+    }
+    write("bench", "\n".join(sections), data)
+    _plot(stack)
+
+
+def _refuse_other_answers(stack: Stack, pair: Pair) -> None:
+    """The floor is one only if it says what the API says."""
+    floor, api = (stack.ask(service, "GET", "/account", pair[0]) for service in ("floor", "api"))
+    if floor != api:
+        raise SystemExit(f"The floor answers {floor}, and the API {api}: what differs is no comparison.")
+
+
+def _drive(stack: Stack, pairs: list[Pair]) -> dict[str, Round]:
+    carol = statements.ANN | {"username": "carol"}
+    stack.ask("api", "POST", "/auth/register", body=carol)
+    stack.keep("login", json.dumps(carol))
+    stack.keep("tokens", lines(pairs))
+
+    def drive(subject: Subject, number: int) -> Round:
+        if subject.kind == "refresh":
+            stack.keep("refresh", lines(pairs[number * REFRESHES :][:REFRESHES]))
+        return stack.drive(subject, SECONDS)
+
+    for subject in SUBJECTS:
+        if subject.kind != "refresh":
+            stack.drive(subject, 1)  # each thread connects, each cache fills
+    return interleave(SUBJECTS, ROUNDS, drive)
+
+
+def _starts(stack: Stack) -> dict[str, float]:
+    seen: dict[str, list[float]] = {"floor": [], "live": [], "ready": []}
+    for _ in range(STARTS):
+        seen["floor"].append(stack.seconds_until("floor", "/bare"))
+        seen["live"].append(stack.seconds_until("api", "/health/live"))
+        seen["ready"].append(stack.seconds_until("api", "/health/ready"))
+    return {name: median(seconds) for name, seconds in seen.items()}
+
+
+def _goals(
+    results: dict[str, Round], heard: dict[str, statements.Heard], starts: dict[str, float], size: float
+) -> list[Goal]:
+    account, refresh, login = (
+        heard[f"{it}"] for it in ("GET /account", "POST /auth/refresh", "POST /auth/login")
+    )
+    return [
+        Goal("CPU of GET /account to the floor's", results[ACCOUNT].cpu / results[FLOOR].cpu, 1.7, "x"),
+        Goal("CPU of GET /health/live to a bare view's", results[LIVE].cpu / results[BARE].cpu, 1.3, "x"),
+        Goal("GET /account: statements", account.statements, 1),
+        Goal("GET /account: round trips", account.round_trips, 1),
+        Goal("POST /auth/refresh: statements", refresh.statements, 4),
+        Goal("POST /auth/refresh: transactions", refresh.transactions, 1),
+        Goal("POST /auth/login: statements", login.statements, 6),
+        Goal("POST /auth/login: transactions", login.transactions, 2),
+        Goal("POST /auth/login: transactions open during the hash", login.is_open_at_longest_gap, 0),
+        Goal("Ready after the start, to bare Flask", starts["ready"] / starts["floor"], 1.5, "x"),
+        Goal("Image over its base image", size, 85, " MB"),
+        # The load generator and the database need cores of their own.
+        Goal(
+            "Two gunicorn processes to one, in requests a second",
+            results[TWO].rate / results[ONE].rate,
+            1.7,
+            "x",
+            at_least=True,
+            judged=(os.cpu_count() or 1) >= 4,
+        ),
+    ]
+
+
+def _plot(stack: Stack) -> None:
+    """Draw the result where matplotlib is."""
+    given = (RESULTS / "bench.json").read_text(encoding="utf-8")
+    drawn = stack.execute("load", "sh", "-c", "python /bench/plot.py | base64", given=given)
+    (RESULTS / "bench.png").write_bytes(b64decode(drawn))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

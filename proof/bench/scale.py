@@ -1,0 +1,89 @@
+"""What a request takes with 1,000,000 users, compared with 1,000, in interleaved rounds."""
+
+import sys
+from collections.abc import Callable
+
+from proof.bench.report import Goal, goals_table, write
+from proof.bench.rounds import Round, Subject, interleave
+from proof.bench.stack import DATABASE, LARGE_DATABASE, Stack, lines
+
+USERS = {"api": 1000, "large": 1_000_000}
+DATABASES = {"api": DATABASE, "large": LARGE_DATABASE}
+TOKENS_A_USER = 5
+ROUNDS, SECONDS = 5, 3
+REFRESHES = 20  # sessions for each round
+GOAL = 1.2
+REQUESTS = {
+    "GET /account": ("/account", "token", "tokens"),
+    "GET /auth/token": ("/auth/token", "token", "tokens"),
+    "POST /auth/refresh": ("/auth/refresh", "refresh", "refresh"),
+}
+
+
+def main(project: str) -> None:
+    stack = Stack(project)
+    stack.up("db", "load")
+    stack.compose("run", "--rm", "migrate")
+    stack.sql("postgres", f"CREATE DATABASE {LARGE_DATABASE} TEMPLATE {DATABASE}")
+    filled = {service: stack.fill(DATABASES[service], users) for service, users in USERS.items()}
+    stack.up("api", "large")
+    # One connection: what is compared is the time of a request, not how many wait for each other.
+    subjects = [
+        Subject(f"{name}, {users} users", service, *request, connections=1)
+        for name, request in REQUESTS.items()
+        for service, users in USERS.items()
+    ]
+    drive = _driver(stack)
+    for subject in subjects:
+        drive(subject, ROUNDS)  # caches fill
+    results = interleave(subjects, ROUNDS, drive)
+    goals = [_growth(results, name) for name in REQUESTS]
+    rows = [
+        "| | p50 ms | p99 ms | requests/s | CPU ms |",
+        "|---|---:|---:|---:|---:|",
+        *(
+            f"| {name} | {it.p50:.2f} | {it.p99:.2f} | {it.rate:.0f} | {it.cpu:.2f} |"
+            for name, it in results.items()
+        ),
+    ]
+    sections = [
+        f"# make -C proof bench-scale: medians of {ROUNDS} rounds of {SECONDS} s\n",
+        *rows,
+        f"\n{USERS['large']} users with {USERS['large'] * TOKENS_A_USER} tokens were filled in "
+        f"{filled['large']:.0f} s.\n",
+        goals_table(goals),
+    ]
+    data = {
+        "results": {name: round._asdict() for name, round in results.items()},
+        "fill_seconds": filled,
+        "goals": [goal.told() for goal in goals],
+    }
+    write("scale", "\n".join(sections), data)
+
+
+def _driver(stack: Stack) -> Callable[[Subject, int], Round]:
+    """Drive a subject with tokens of random users of its own database, a refresh with others each time."""
+    pairs = {service: stack.pairs(service, users, 1000) for service, users in USERS.items()}
+
+    def drive(subject: Subject, number: int) -> Round:
+        chosen = pairs[subject.service]
+        if subject.kind == "refresh":
+            chosen = chosen[number * REFRESHES :][:REFRESHES]
+        stack.keep(subject.file, lines(chosen))
+        return stack.drive(subject, SECONDS)
+
+    return drive
+
+
+def _growth(results: dict[str, Round], name: str) -> Goal:
+    small, large = (results[f"{name}, {users} users"] for users in USERS.values())
+    return Goal(
+        f"{name}: time with {USERS['large']} users to that with {USERS['api']}",
+        large.p50 / small.p50,
+        GOAL,
+        "x",
+    )
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

@@ -1,0 +1,74 @@
+"""What one request of each kind says to PostgreSQL, heard on the wire."""
+
+import json
+import time
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+from proof.bench.stack import Stack
+
+ANN = {"username": "ann", "password": "correct horse battery staple"}
+BRACKETS = ("BEGIN", "COMMIT", "ROLLBACK")
+
+
+class Heard(NamedTuple):
+    """What went over the wire for one request: each round trip's time in seconds, and its SQL."""
+
+    times: list[float]
+    sql: list[str]
+
+    @property
+    def round_trips(self) -> int:
+        return len(self.sql)
+
+    @property
+    def statements(self) -> int:
+        return sum(not sql.startswith(BRACKETS) for sql in self.sql)
+
+    @property
+    def transactions(self) -> int:
+        return sum(sql.startswith("BEGIN") for sql in self.sql)
+
+    @property
+    def is_open_at_longest_gap(self) -> bool:
+        """Whether a transaction is open while the request is busy with something else for longest."""
+        gaps = [later - earlier for earlier, later in pairwise(self.times)]
+        before = self.sql[: gaps.index(max(gaps)) + 1]
+        return not before[-1].startswith(("COMMIT", "ROLLBACK"))
+
+
+def listen(stack: Stack) -> dict[str, Heard]:
+    """Send a request of each kind, the second of its kind, for the first one opens connections."""
+
+    def ask(method: str, path: str, token: str = "", body: object = None) -> Any:
+        before = _lines(stack)
+        answer = stack.ask("wired", method, path, token, body)
+        times, sql = zip(*(_lines(stack)[len(before) :] or [(0.0, "")]), strict=True)
+        heard[f"{method} {path}"] = Heard(list(times), [text for text in sql if text])
+        return answer
+
+    heard: dict[str, Heard] = {}
+    ask("POST", "/auth/register", body=ANN | {"username": "bob"})
+    ask("POST", "/auth/register", body=ANN)
+    for _ in range(2):
+        pair = ask("POST", "/auth/login", body=ANN)
+        ask("GET", "/account", pair["access_token"])
+        ask("GET", "/auth/token", pair["access_token"])
+        pair = ask("POST", "/auth/refresh", pair["refresh_token"])
+        ask("GET", "/health/ready")
+        ask("GET", "/health/live")
+        ask("POST", "/auth/logout", pair["access_token"])
+    return heard
+
+
+def _lines(stack: Stack) -> list[tuple[float, str]]:
+    time.sleep(0.3)  # what ends a transaction may follow the answer
+    return [json.loads(line) for line in stack.printed("wire")]
+
+
+def table(heard: dict[str, Heard]) -> str:
+    lines = ["| one request | statements | transactions | round trips |", "|---|---:|---:|---:|"]
+    lines += [
+        f"| {name} | {it.statements} | {it.transactions} | {it.round_trips} |" for name, it in heard.items()
+    ]
+    return "\n".join(lines)

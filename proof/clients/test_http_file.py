@@ -1,0 +1,100 @@
+"""The .http files, each read as its editor reads it and sent to the running stack."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import pytest
+
+POSTMAN = Path(__file__).parents[2] / "postman"
+DYNAMIC: dict[str, Callable[[], str]] = {
+    "$guid": lambda: str(uuid4()),
+    "$random.uuid": lambda: str(uuid4()),
+}
+SCRIPT = re.compile(r"\n> {%\n(.*?)%}", re.DOTALL)
+SET = re.compile(r'client\.global\.set\("(\w+)", response\.(.+)\);')
+
+
+@dataclass(frozen=True)
+class HttpRequest:
+    """One request of a file, its variables still unresolved."""
+
+    name: str
+    expected: list[int]
+    line: str
+    headers: list[str]
+    body: str
+    script: str
+
+
+def parse(text: str) -> tuple[dict[str, str], list[HttpRequest]]:
+    """Return the file's own variables and its requests."""
+    top, *blocks = re.split(r"^###.*\n", text, flags=re.MULTILINE)
+    variables = dict(re.findall(r"^@(\w+) = (.*)$", top, flags=re.MULTILINE))
+    return variables, [parse_request(block) for block in blocks]
+
+
+def parse_request(block: str) -> HttpRequest:
+    script = SCRIPT.search(block)
+    head, _, body = SCRIPT.sub("", block).partition("\n\n")
+    lines = head.strip().split("\n")
+    comments = dict(re.findall(r"^# @?(name|expect) (.*)$", head, flags=re.MULTILINE))
+    line, *headers = [line for line in lines if not line.startswith("#")]
+    expected = [int(status) for status in comments["expect"].split()]
+    return HttpRequest(comments["name"], expected, line, headers, body.strip(), script[1] if script else "")
+
+
+def value_at(place: str, response: httpx.Response) -> str:
+    """Find what a reference means: body.items[0].id, headers.ETag, headers.valueOf("ETag")."""
+    part, _, rest = place.partition(".")
+    if part == "headers":
+        return response.headers[re.sub(r'valueOf\("(.+)"\)', r"\1", rest)]
+    value: Any = response.json()
+    for step in re.findall(r"\w+", rest):
+        value = value[int(step) if step.isdigit() else step]
+    return str(value)
+
+
+def run(text: str, http: httpx.Client, base_url: str) -> list[str]:
+    """Send all requests of a file in order. Return what was answered otherwise than expected."""
+    variables, requests = parse(text)
+    variables["baseUrl"] = base_url
+    answers: dict[str, httpx.Response] = {}
+    surprises = []
+
+    def resolve(match: re.Match[str]) -> str:
+        if match[1] in DYNAMIC:
+            return DYNAMIC[match[1]]()
+        name, _, place = match[1].partition(".response.")
+        return value_at(place, answers[name]) if place else variables[name]
+
+    for request in requests:
+        method, url = re.sub(r"{{(.+?)}}", resolve, request.line).split(" ")
+        headers = [re.sub(r"{{(.+?)}}", resolve, header).split(": ", 1) for header in request.headers]
+        body = re.sub(r"{{(.+?)}}", resolve, request.body)
+        response = http.request(method, url, headers=dict(headers), content=body.encode())
+        answers[request.name] = response
+        variables |= {name: value_at(place, response) for name, place in SET.findall(request.script)}
+        if response.status_code not in request.expected:
+            surprises.append(f"{request.name}: {response.status_code} {response.text}")
+    return surprises
+
+
+@pytest.mark.parametrize("name", ["flask-api.http", "flask-api.jetbrains.http"])
+def test_the_file_runs_from_top_to_bottom(name: str, http: httpx.Client, base_url: str) -> None:
+    text = (POSTMAN / name).read_text(encoding="utf-8")
+
+    assert run(text, http, base_url) == []
+    assert len(parse(text)[1]) > 40
+
+
+def test_a_wrong_expectation_is_noticed(http: httpx.Client, base_url: str) -> None:
+    text = (POSTMAN / "flask-api.http").read_text(encoding="utf-8")
+
+    surprises = run(text.split("### Register")[0].replace("expect 200", "expect 299"), http, base_url)
+
+    assert len(surprises) == 4

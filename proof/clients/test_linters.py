@@ -1,0 +1,28 @@
+"""What the linters of the field say of the document: nothing."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+DOCUMENT = Path(__file__).parents[2] / "postman" / "openapi.json"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["redocly", "lint", "--max-problems", "1000"],
+        ["spectral", "lint", "--fail-severity", "hint", "--ruleset", "spectral.yaml"],
+    ],
+    ids=lambda command: str(command[0]),
+)
+def test_the_document_has_no_warning(command: list[str], tmp_path: Path) -> None:
+    (tmp_path / "spectral.yaml").write_text('extends: ["spectral:oas"]\n')
+
+    result = subprocess.run(
+        [*command, str(DOCUMENT)], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=100
+    )
+
+    said = result.stdout + result.stderr
+    assert result.returncode == 0, said
+    assert "Warning was generated" not in said, said

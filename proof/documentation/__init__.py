@@ -1,0 +1,1 @@
+"""Run what the documentation tells users to type, in a copy of the project."""

@@ -1,0 +1,50 @@
+"""A stack for each server, made as each drill wants it, and a table of what was measured."""
+
+import os
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from proof.drills.stack import Stack
+
+SERVERS = ("waitress", "gunicorn")
+MEASURED = pytest.StashKey[list[str]]()
+
+
+@pytest.fixture(scope="session", params=SERVERS)
+def server_stack(request: pytest.FixtureRequest) -> Iterator[Stack]:
+    stack = Stack(os.environ["COMPOSE_PROJECT_NAME"], request.param)
+    yield stack
+    stack.down()
+
+
+@pytest.fixture
+def stack(server_stack: Stack) -> Stack:
+    """The usual stack, healthy."""
+    server_stack.up()
+    return server_stack
+
+
+@pytest.fixture(autouse=True)
+def _throw_away_what_is_broken(server_stack: Stack) -> Iterator[None]:
+    yield
+    if not server_stack.is_ready():
+        server_stack.down()
+
+
+@pytest.fixture
+def measured(request: pytest.FixtureRequest) -> Iterator[Callable[[str], None]]:
+    """Write a line into the table at the end."""
+    lines: list[str] = []
+    begun = time.monotonic()
+    yield lines.append
+    table = request.config.stash.setdefault(MEASURED, [])
+    table.append(f"{request.node.name} ({time.monotonic() - begun:.0f} s): {'; '.join(lines)}")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if table := terminalreporter.config.stash.get(MEASURED, []):
+        terminalreporter.section("measured")
+        for line in table:
+            terminalreporter.line(line)

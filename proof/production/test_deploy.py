@@ -1,0 +1,236 @@
+"""`make deploy` while clients are at work: none may notice, whether the new version is any good or not."""
+
+import json
+import os
+import re
+import shlex
+import ssl
+import subprocess
+import time
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from threading import Event
+
+import httpx
+import pytest
+
+from proof.production.conftest import REPOSITORY, SITE
+
+PROJECT = os.environ.get("COMPOSE_PROJECT_NAME", "")
+PREVIOUS = f"{PROJECT}:previous"
+UNDER_WAY = "another deploy is under way"
+# Listens, and has an answer to everything: the worst that can be deployed.
+NEVER_HEALTHY = """
+from http.server import BaseHTTPRequestHandler, HTTPServer
+class Broken(BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_error(500)
+    do_POST = do_GET
+HTTPServer(("", 5000), Broken).serve_forever()
+"""
+NEW_VERSION = "RUN sed -i 's/^VERSION = .*/VERSION = \"0.0.0-changed\"/' app/config.py"
+
+
+def added_migration() -> str:
+    """Return the command that adds a migration, one of the kind that the running version can live with."""
+    files = (REPOSITORY / "services/api/migrations/versions").glob("*.py")
+    head = max(re.findall(r'^revision = "(\w+)"', "".join(file.read_text() for file in files), re.MULTILINE))
+    lines = [
+        "from alembic import op",
+        f'revision, down_revision = "added", "{head}"',
+        "def upgrade():",
+        '    op.execute("CREATE TABLE added (id integer)")',
+    ]
+    return f"printf '%s\\n' {shlex.join(lines)} > migrations/versions/added.py"
+
+
+def run(*command: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command,
+        cwd=REPOSITORY,
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+
+
+def image(name: str, *lines: str) -> str:
+    """Build an image on top of the running one; return its name."""
+    dockerfile = "\n".join((f"FROM {PROJECT}", *lines))
+    tag = f"{PROJECT}:{name}"
+    subprocess.run(["docker", "build", "--quiet", "--tag", tag, "-"], input=dockerfile.encode(), check=True)
+    return tag
+
+
+def api_containers() -> dict[str, str]:
+    """Name and image of each container of the API that there is."""
+    listed = run("docker", "compose", "ps", "--all", "--format", "json", "api").stdout
+    return {item["ID"]: item["Image"] for item in map(json.loads, listed.splitlines())}
+
+
+@contextmanager
+def load(authority: ssl.SSLContext, bearer: dict[str, str]) -> Iterator[Counter[int | str]]:
+    """Ask and write all the time, each worker up to 50 times a second, on old connections and on new ones."""
+    answers: Counter[int | str] = Counter()
+    done = Event()
+
+    def work(number: int) -> None:
+        client = httpx.Client(base_url=SITE, verify=authority, headers=bearer, timeout=30)
+        while not done.wait(0.02):
+            if number % 2:
+                client.close()
+                client = httpx.Client(base_url=SITE, verify=authority, headers=bearer, timeout=30)
+            try:
+                if number < 4:
+                    answer = client.get("/account")
+                else:
+                    answer = client.post("/auth/logout", json={"scope": "others"})
+                answers[answer.status_code if answer.is_success else answer.text] += 1
+            except httpx.HTTPError as error:
+                answers[repr(error)] += 1
+        client.close()
+
+    with ThreadPoolExecutor(8) as pool:
+        workers = [pool.submit(work, number) for number in range(8)]
+        try:
+            yield answers
+            time.sleep(2)
+        finally:
+            done.set()
+    for worker in workers:
+        worker.result()
+
+
+def test_a_deploy_loses_no_request(
+    http: httpx.Client, authority: ssl.SSLContext, bearer: dict[str, str]
+) -> None:
+    changed = image("changed", "USER 0", NEW_VERSION, f"RUN {added_migration()}", "USER 10001:10001")
+    before = api_containers()
+
+    with load(authority, bearer) as answers:
+        deployed = run("scripts/deploy", IMAGE=changed)
+
+    assert deployed.returncode == 0, deployed.stderr
+    assert set(answers) == {200, 204}, answers
+    assert answers.total() > 100
+    assert {http.get("/").json()["version"] for _ in range(10)} == {"0.0.0-changed"}
+    assert len(api_containers()) == len(before)
+    assert not set(api_containers()) & set(before)
+
+
+def test_a_later_up_changes_nothing() -> None:
+    before = api_containers()
+
+    up = run("docker", "compose", "up", "--detach", "--wait", "--no-build")
+
+    assert up.returncode == 0, up.stderr
+    assert api_containers() == before
+
+
+@pytest.mark.parametrize(
+    ("kind", "line"),
+    [("broken", f"CMD {json.dumps(['python', '-c', NEVER_HEALTHY])}"), ("ending", 'CMD ["false"]')],
+)
+def test_what_does_not_become_healthy_is_taken_back(
+    authority: ssl.SSLContext, bearer: dict[str, str], kind: str, line: str
+) -> None:
+    broken = image(kind, line)
+    before = api_containers()
+
+    with load(authority, bearer) as answers:
+        deployed = run("scripts/deploy", IMAGE=broken, DEPLOY_SECONDS="10")
+
+    assert deployed.returncode == 1
+    assert "healthy" in deployed.stderr
+    assert "goes on serving" in deployed.stderr
+    assert set(answers) == {200, 204}, answers
+    assert api_containers() == before
+    test_a_later_up_changes_nothing()
+
+
+def test_a_failed_migration_changes_nothing() -> None:
+    broken = image("unmigratable", "USER 0", "RUN echo '1 / 0' > migrations/env.py", "USER 10001:10001")
+    before = api_containers()
+
+    deployed = run("scripts/deploy", IMAGE=broken)
+
+    assert deployed.returncode == 1
+    assert "the migration failed" in deployed.stderr
+    assert api_containers() == before
+
+
+def test_the_same_image_again_keeps_the_way_back_and_leaves_the_database_alone() -> None:
+    database = run("docker", "compose", "ps", "--quiet", "db").stdout
+    previous = run("docker", "image", "inspect", "--format", "{{.Id}}", PREVIOUS).stdout
+    before = api_containers()
+
+    # Of the database, too, this is a setting.
+    deployed = run("scripts/deploy", IMAGE=PROJECT, POSTGRES_PASSWORD="another one, for later")
+
+    assert deployed.returncode == 0, deployed.stderr
+    assert not set(api_containers()) & set(before)
+    assert run("docker", "image", "inspect", "--format", "{{.Id}}", PREVIOUS).stdout == previous
+    assert run("docker", "compose", "ps", "--quiet", "--status", "running", "db").stdout == database
+
+
+def test_of_two_deploys_one_is_refused_and_what_was_killed_can_be_repeated(http: httpx.Client) -> None:
+    before = len(api_containers())
+    first = subprocess.Popen(["scripts/deploy"], cwd=REPOSITORY, env=os.environ | {"IMAGE": PREVIOUS})
+    try:
+        while len(api_containers()) == before and first.poll() is None:
+            time.sleep(0.1)
+        second = run("scripts/deploy", IMAGE=PREVIOUS)
+    finally:
+        first.kill()
+        first.wait()
+    assert second.returncode == 1
+    assert UNDER_WAY in second.stderr
+
+    again = run("scripts/deploy", IMAGE=PREVIOUS)
+    while UNDER_WAY in again.stderr:  # what it had begun ends first
+        time.sleep(0.5)
+        again = run("scripts/deploy", IMAGE=PREVIOUS)
+
+    assert again.returncode == 0, again.stderr
+    assert "a newer release has migrated" in again.stderr
+    assert len(api_containers()) == before
+    assert http.get("/").json()["version"] != "0.0.0-changed"
+
+
+def test_only_the_proxy_is_published() -> None:
+    listed = run("docker", "compose", "ps", "--format", "json").stdout
+    published = {
+        (item["Service"], port["TargetPort"])
+        for item in map(json.loads, listed.splitlines())
+        for port in item["Publishers"] or ()
+        if port["PublishedPort"]
+    }
+
+    assert published == {("proxy", 80), ("proxy", 443)}
+
+
+def test_the_inside_has_metrics() -> None:
+    ask = (
+        "from urllib.request import Request, urlopen\n"
+        "request = Request('http://127.0.0.1:5000/metrics', headers={'Host': 'localhost'})\n"
+        "print(urlopen(request).status)"
+    )
+
+    assert run("docker", "compose", "exec", "-T", "api", "python", "-c", ask).stdout == "200\n"
+
+
+def test_no_container_has_more_rights_than_it_needs() -> None:
+    for container in run("docker", "compose", "ps", "--quiet").stdout.split():
+        host = json.loads(run("docker", "inspect", container).stdout)[0]
+        name = host["Config"]["Labels"]["com.docker.compose.service"]
+        assert host["HostConfig"]["ReadonlyRootfs"], name
+        assert host["HostConfig"]["CapDrop"] == ["ALL"], name
+        assert "no-new-privileges:true" in host["HostConfig"]["SecurityOpt"], name
+        assert host["HostConfig"]["Memory"], name
+        if name in ("api", "proxy"):
+            assert host["Config"]["User"].split(":")[0].isdigit(), name
+            assert host["Config"]["User"] != "0:0", name

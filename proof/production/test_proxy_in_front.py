@@ -1,0 +1,80 @@
+"""The proxy with other settings: wrong ones, and those for another proxy in front, which asks by plain HTTP.
+
+Runs last: the proxy starts anew, on another port, and in the end there is no API.
+"""
+
+import os
+import subprocess
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from proof.production.conftest import PASSWORD, REPOSITORY
+
+
+def proxy(**environment: str) -> Iterator[httpx.Client]:
+    """Start the proxy with these settings; give a client of its port for plain HTTP."""
+    up = ["docker", "compose", "--progress", "quiet", "up", "--detach", "--wait", "--no-deps", "proxy"]
+    where = ["docker", "compose", "port", "proxy", "80"]
+    subprocess.run(up, cwd=REPOSITORY, env=os.environ | environment, check=True)
+    address = subprocess.run(where, cwd=REPOSITORY, capture_output=True, text=True, check=True).stdout.strip()
+    with httpx.Client(base_url=f"http://{address}", headers={"Host": "localhost"}) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def behind_another() -> Iterator[httpx.Client]:
+    """What this machine sends comes from the first address of the network between proxy and API."""
+    yield from proxy(SITE_TLS="off", TRUSTED_PROXIES=f"192.0.2.1,{os.environ['PROXY_SUBNET']}")
+
+
+def test_what_a_trusted_proxy_tells_is_believed(behind_another: httpx.Client) -> None:
+    told = {"X-Forwarded-For": "198.51.100.7, 203.0.113.9", "X-Forwarded-Proto": "https"}
+    dora = {"username": "dora", "password": PASSWORD}
+
+    assert behind_another.post("/auth/register", json=dora, headers=told).status_code == 201
+    login = behind_another.post("/auth/login", json=dora, headers=told)
+    bearer = {"Authorization": f"Bearer {login.json()['access_token']}"}
+    listed = behind_another.get("/auth/token", headers=bearer).json()
+
+    assert "Strict-Transport-Security" in login.headers
+    assert {item["ip"] for item in listed["items"]} == {"203.0.113.9"}
+
+
+def test_without_its_word_the_request_came_in_clear(behind_another: httpx.Client) -> None:
+    answer = behind_another.get("/")
+
+    assert answer.status_code == 200
+    assert "Strict-Transport-Security" not in answer.headers
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("SITE_NAME", ""), ("SITE_NAME", "https://localhost"), ("SITE_TLS", "publik")],
+)
+def test_a_wrong_setting_is_named(name: str, value: str) -> None:
+    started = subprocess.run(
+        ["docker", "compose", "run", "--rm", "--no-deps", "-T", "proxy"],
+        cwd=REPOSITORY,
+        env=os.environ | {name: value},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert started.returncode != 0
+    assert name in started.stderr
+    assert ".env.example" in started.stderr
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_without_an_api_there_is_a_problem(behind_another: httpx.Client, method: str) -> None:
+    subprocess.run(["docker", "compose", "--progress", "quiet", "stop", "api"], cwd=REPOSITORY, check=True)
+
+    answer = behind_another.request(method, "/auth/login", json={}, timeout=30)
+
+    assert (answer.status_code, answer.json()["code"]) == (503, "not_ready")
+    assert "Nothing was done" in answer.json()["detail"]
+    assert answer.headers["Retry-After"] == "1"

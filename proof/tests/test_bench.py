@@ -1,0 +1,131 @@
+"""The bench: what it reads from wrk, the table of ratios, the goals, and what it hears on the wire."""
+
+import io
+import json
+from struct import pack
+from typing import Any
+
+import pytest
+
+from proof.bench import report, wire
+from proof.bench.report import Goal
+from proof.bench.rounds import RequestsFailed, Round, Subject, interleave, middle, read
+from proof.bench.statements import Heard
+
+WRK = """usage_usec 1000000
+Running 3s test @ http://api:5000/account
+  1 threads and 8 connections
+  Thread Stats   Avg      Stdev     Max   +/- Stdev
+    Latency    14.59ms    3.04ms  46.33ms   85.61%
+  1500 requests in 3.00s, 0.95MB read
+{"requests": 1500, "microseconds": 3000000, "p50": 14100, "p99": 31900, "failed": 0}
+usage_usec 4000000
+"""
+
+
+def test_a_round_is_read_from_wrk_and_the_cgroup() -> None:
+    assert read(WRK) == Round(rate=500, cpu=2, p50=14.1, p99=31.9)
+
+
+@pytest.mark.parametrize("wrong", ['"failed": 1', '"requests": 0'])
+def test_a_round_with_failed_or_no_requests_is_no_measurement(wrong: str) -> None:
+    name = wrong.partition(":")[0]
+    right = next(part for part in ('"failed": 0', '"requests": 1500') if part.startswith(name))
+
+    with pytest.raises(RequestsFailed):
+        read(WRK.replace(right, wrong))
+
+
+def test_the_median_of_each_column_is_taken() -> None:
+    rounds = [Round(1, 30, 5, 7), Round(2, 10, 6, 9), Round(9, 20, 4, 8)]
+
+    assert middle(rounds) == Round(2, 20, 5, 8)
+
+
+def test_the_subjects_take_turns() -> None:
+    driven = []
+
+    def drive(subject: Subject, number: int) -> Round:
+        driven.append((subject.name, number))
+        return Round(number, 1, 1, 1)
+
+    results = interleave([Subject("a", "api", "/"), Subject("b", "api", "/")], 3, drive)
+
+    assert driven == [("a", 0), ("b", 0), ("a", 1), ("b", 1), ("a", 2), ("b", 2)]
+    assert results["a"].rate == 1
+
+
+def test_the_table_compares_the_cpu_of_each_with_its_own_floor() -> None:
+    results = {"floor": Round(100, 2, 1, 1), "bare": Round(100, 1, 1, 1), "api": Round(100, 3, 1, 1)}
+
+    by_floor = report.table(results, {"api": "floor"})
+    by_bare = report.table(results, {"api": "bare"})
+
+    assert "| api | 3.00 | 1.50x |" in by_floor
+    assert "| api | 3.00 | 3.00x |" in by_bare
+
+
+@pytest.mark.parametrize(
+    ("goal", "verdict"),
+    [
+        (Goal("cpu", 1.7, 1.7, "x"), "met"),
+        (Goal("cpu", 1.71, 1.7, "x"), "MISSED"),
+        (Goal("rate", 1.7, 1.7, "x", at_least=True), "met"),
+        (Goal("rate", 1.6, 1.7, "x", at_least=True), "MISSED"),
+        (Goal("rate", 1.6, 1.7, "x", at_least=True, judged=False), "cannot be told here"),
+    ],
+)
+def test_a_goal_is_met_at_its_bound_and_missed_beyond(goal: Goal, verdict: str) -> None:
+    assert goal.verdict == verdict
+    assert report.goals_table([goal]).splitlines()[-1].endswith(f"| {verdict} |")
+
+
+def test_transactions_are_no_statements_and_round_trips_are_all() -> None:
+    heard = Heard([0, 0, 0, 0], ["BEGIN", "SELECT 1", "UPDATE users", "COMMIT"])
+
+    assert (heard.statements, heard.transactions, heard.round_trips) == (2, 1, 4)
+
+
+@pytest.mark.parametrize(
+    ("times", "is_open"),
+    [([0, 1, 2, 30, 31, 32], False), ([0, 1, 2, 3, 30, 31], True), ([0, 1, 2, 3, 4, 30], True)],
+)
+def test_a_transaction_that_is_open_while_something_else_takes_long_is_noticed(
+    times: list[float], is_open: bool
+) -> None:
+    heard = Heard(times, ["BEGIN", "SELECT 1", "COMMIT", "BEGIN", "SELECT 2", "COMMIT"])
+
+    assert heard.is_open_at_longest_gap is is_open
+
+
+def message(kind: bytes, body: bytes) -> bytes:
+    return kind + pack("!I", len(body) + 4) + body
+
+
+def test_the_wire_tells_each_round_trip_and_changes_nothing(capsys: pytest.CaptureFixture[Any]) -> None:
+    said = (
+        pack("!II", 8, wire.SSL_REQUEST)
+        + pack("!II", 15, 196608)
+        + b"user\0a\0"
+        + message(b"Q", b"BEGIN\0")
+        + message(b"P", b"\0SELECT 1\0\0\0")
+        + message(b"B", b"portal\0")
+        + message(b"S", b"")
+        + message(b"X", b"")
+    )
+    server = Server()
+
+    wire.listen_in(io.BytesIO(said), server)
+
+    assert server.heard == said
+    assert [json.loads(line)[1] for line in capsys.readouterr().out.splitlines()] == ["BEGIN", "SELECT 1"]
+
+
+class Server(io.BytesIO):
+    """What is written to it, after its end too."""
+
+    heard = b""
+
+    def close(self) -> None:
+        self.heard = self.getvalue()
+        super().close()

@@ -1,1 +1,0 @@
-"""Types what the documentation tells users to type, in a copy of the project: `scripts/documentation`."""
