@@ -12,8 +12,8 @@ from uuid import UUID
 from sqlalchemy import select
 
 from app import create_app
-from app.database import db
 from app.authentication import encode
+from app.database import db
 from app.model.models import Token
 
 users, count = map(int, sys.argv[1:])
