@@ -120,17 +120,17 @@ class Overloaded(DomainError):
 
 class MissingToken(DomainError):
     message = "This request needs a token. Send the header `Authorization: Bearer <token>`."
-    advice = "Log in with POST /auth/login and send `Authorization: Bearer <access_token>`."
+    advice = "Log in, and send the access token as `Authorization: Bearer <access_token>`."
 
 
 class InvalidToken(DomainError):
     message = "The token is malformed, forged or of the wrong type."
-    advice = "Send the token unchanged: the access token, or the refresh token for POST /auth/refresh."
+    advice = "Send the token unchanged. The documentation says which type this path takes."
 
 
 class TokenExpired(DomainError):
     message = "The token has expired. Refresh the session, or log in again."
-    advice = "Get a new pair with POST /auth/refresh, or log in again."
+    advice = "Get a new pair with the refresh token, or log in again."
 
 
 class TokenRevoked(DomainError):

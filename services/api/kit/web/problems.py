@@ -30,6 +30,7 @@ logger = logging.getLogger("app.error")
 MEDIA_TYPE = "application/problem+json"
 BEARER = {"WWW-Authenticate": "Bearer"}
 INVALID_TOKEN = {"WWW-Authenticate": 'Bearer error="invalid_token"'}
+WORD_BOUNDARY = re.compile("(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 RETRY_AFTER_1S = {"Retry-After": "1"}
 
 
@@ -65,9 +66,14 @@ def problem_type(
     Code and title come from the exception's name: UsernameTaken is `username_taken`, "Username taken".
     Meaning and advice are its `message` and `advice`. `also` are other exceptions with the same answer.
     """
-    code = re.sub(r"(?<!^)(?=[A-Z])", "_", name or error.__name__).lower()
+    code = WORD_BOUNDARY.sub("_", name or error.__name__).lower()
     title = title or code.replace("_", " ").capitalize()
-    meaning = meaning or str(error())
+    try:
+        meaning = meaning or str(error())
+    except TypeError as missing:
+        raise TypeError(
+            f"problem_type({error.__name__}, ...): the error needs arguments. Describe it with meaning=..."
+        ) from missing
     advice = advice or getattr(error, "advice", "")
     return ProblemType((error, *also), status, code, title, meaning, advice, headers or {})
 
