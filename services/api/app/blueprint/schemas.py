@@ -9,7 +9,8 @@ from pydantic_core import PydanticCustomError
 from app.model import models
 from app.model.passwords import MAX_LENGTH
 from app.model.user_repository import USERNAME
-from kit.web.pagination import PageQuery, sortable
+from kit.web import pagination
+from kit.web.pagination import PageSize, sortable
 from kit.web.schemas import NO_NUL, UNSET, Flag, Id, RequestBody, ResponseBody, Text, Time, example, value_of
 
 JWT = r"^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$"
@@ -40,6 +41,12 @@ Seconds = Annotated[int, WithJsonSchema({"type": "integer", "minimum": 0, "maxim
 Role = Annotated[str, *value_of(models.Role)]
 TokenType = Annotated[str, *value_of(models.TokenType)]
 Reason = Annotated[str, *value_of(models.Reason)]
+
+
+class PageQuery(pagination.PageQuery):
+    """The query of every list. Change the default page size here."""
+
+    limit: PageSize = Field(20, description="The page size.", examples=[20])
 
 
 class NewAccount(RequestBody):

@@ -145,7 +145,7 @@ KIT_PROBLEMS = (
     problem_type(
         http.NotImplemented,
         501,
-        advice="Use no transfer coding but chunked.",
+        advice="Use `Transfer-Encoding: chunked`, or none.",
         meaning="The request uses a part of HTTP that this API doesn't implement.",
     ),
     problem_type(
@@ -199,7 +199,7 @@ def body(
         type=problem.uri,
         title=problem.title,
         status=problem.status,
-        detail=detail or problem.meaning,
+        detail=f"{detail or problem.meaning} {problem.advice}",
         code=problem.code,
         request_id=request_id,
         errors=[ProblemField(**field._asdict()) for field in fields] or None,
