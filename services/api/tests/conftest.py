@@ -9,21 +9,21 @@ from sqlalchemy import URL, create_engine, make_url, text
 
 from app.config import Settings
 
-MIGRATIONS = Settings.folder / "migrations"
 # For an app that only describes itself.
 NEVER_OPENED = "postgresql+psycopg2://nobody@127.0.0.1:1/never_opened_test"
 SECRET_KEY = token_hex(32)  # another one each time: no key stands in the repository
 # They start processes, or wait.
 LONG = {
-    "test_drift.py",
-    "test_fuzz.py",
-    "test_idempotency.py",
-    "test_metrics.py",
-    "test_migrations.py",
-    "test_scaffold.py",
-    "test_server.py",
-    "test_streaming.py",
+    "integration/test_fuzz.py",
+    "kit/data/migrations/test_drift.py",
+    "kit/data/migrations/test_migrations.py",
+    "kit/serving/test_metrics.py",
+    "kit/serving/test_servers.py",
+    "kit/web/test_idempotency.py",
+    "kit/web/test_streaming.py",
+    "tools/scaffold/test_commands.py",
 }
+pytest_plugins = ["tests.support.fixtures"]
 
 
 def refuse_unmarked(url: URL) -> URL:
@@ -66,7 +66,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     def place(item: pytest.Item) -> int:
         if item.nodeid.startswith("tests/e2e/"):
             return 1
-        return 0 if item.path.name in LONG else 2
+        return 0 if item.path.relative_to(Path(__file__).parent).as_posix() in LONG else 2
 
     items.sort(key=place)
 

@@ -4,16 +4,15 @@ import os
 import subprocess
 from collections.abc import Iterator
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import httpx
 import pytest
 
-from tests.waiting import wait_until
+from tests.support.paths import REPOSITORY
+from tests.support.waiting import wait_until
 
-REPOSITORY = Path(__file__).parents[4]
 PASSWORD = "correct horse battery staple"
 
 

@@ -15,7 +15,7 @@ from app.database import db
 from app.model.models import Role, Session, Token, User
 from kit.clock import now
 from kit.security.hashers import Argon2id
-from tests.integration.conftest import PASSWORD, People, Person, bearer, errors, problem
+from tests.support.fixtures import PASSWORD, People, Person, bearer, errors, problem
 
 NEW = "a whole new passphrase"
 

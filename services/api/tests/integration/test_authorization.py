@@ -12,8 +12,8 @@ from flask import Flask
 from app.database import db
 from app.model.models import Role, User
 from kit.clock import now
-from tests.integration.conftest import People, bearer
-from tests.integration.world import World, authorizations, routes
+from tests.support.fixtures import People, bearer
+from tests.support.world import World, authorizations, routes
 
 pytestmark = pytest.mark.any_database
 

@@ -15,9 +15,8 @@ from app.database import db
 from app.model.models import Role, Session, Token, User
 from kit.clock import now
 from tests.conftest import NEVER_OPENED, SECRET_KEY
-from tests.integration.conftest import PASSWORD, People, problem
-
-API = Path(__file__).parent.parent.parent
+from tests.support.fixtures import PASSWORD, People, problem
+from tests.support.paths import API
 
 
 def create(runner: FlaskCliRunner, name: str, *options: str, password: str = PASSWORD):  # type: ignore[no-untyped-def]

@@ -1,4 +1,4 @@
-"""Requests that nobody thought of, inside the process; see tests/fuzzing.py."""
+"""Requests that nobody thought of, inside the process; see tests/support/fuzzing.py."""
 
 from collections.abc import Iterator
 from itertools import count
@@ -14,9 +14,9 @@ from schemathesis.pytest.lazy import get_all_tests
 
 from app.model.models import Role
 from app.model.passwords import Passwords
-from tests import fuzzing
-from tests.examples import FEWEST, examples
-from tests.integration.conftest import PASSWORD, People, documented_paths
+from tests.support import fuzzing
+from tests.support.examples import FEWEST, examples
+from tests.support.fixtures import PASSWORD, People, documented_paths
 
 pytestmark = pytest.mark.any_database
 OPERATIONS = [

@@ -12,8 +12,9 @@ from sqlalchemy import URL, make_url, text
 from app import create_app
 from app.database import db
 from kit.data import readiness
-from tests.conftest import MIGRATIONS, settings_for
-from tests.integration.conftest import PASSWORD, problem
+from tests.conftest import settings_for
+from tests.support.fixtures import PASSWORD, problem
+from tests.support.paths import MIGRATIONS
 
 OK = {"status": "ok", "checks": {"database": "ok", "migrations": "ok"}}
 

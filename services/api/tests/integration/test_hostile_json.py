@@ -11,9 +11,9 @@ from app import create_app
 from app.database import db
 from kit.data.base import Base
 from tests.conftest import NEVER_OPENED, settings_for
-from tests.hostile_json import Hostile, Taken, corpus
-from tests.integration.conftest import PASSWORD, People, Person, problem
-from tests.integration.world import World, documented_schema, operation_of, routes
+from tests.support.fixtures import PASSWORD, People, Person, problem
+from tests.support.hostile_json import Hostile, Taken, corpus
+from tests.support.world import World, documented_schema, operation_of, routes
 
 pytestmark = pytest.mark.any_database
 NO_NAMES = ["", "ab", "a" * 65, "-ann", ".ann", "_ann", "an n", "ann ", " ann", "ann\n", "a\0n", "ann\x7f",

@@ -16,7 +16,7 @@ from app.model.models import Session, Token, User
 from kit.clock import now
 from kit.security.hashers import Argon2id, Scrypt
 from tests.conftest import SECRET_KEY
-from tests.integration.conftest import PASSWORD, People, bearer, errors, problem
+from tests.support.fixtures import PASSWORD, People, bearer, errors, problem
 
 
 def log_in(client: FlaskClient, username: str = "ann", password: str = PASSWORD) -> TestResponse:

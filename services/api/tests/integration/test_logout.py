@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.integration.conftest import People, Person, bearer, errors, problem
+from tests.support.fixtures import People, Person, bearer, errors, problem
 
 
 def is_alive(person: Person) -> tuple[bool, bool]:

@@ -18,8 +18,8 @@ from app import create_app
 from app.model.models import Role
 from kit.web import openapi
 from tests.conftest import NEVER_OPENED, settings_for
-from tests.integration.conftest import PASSWORD, People, Person, bearer
-from tests.integration.test_server import Live, exchange
+from tests.kit.serving.test_servers import Live, exchange
+from tests.support.fixtures import PASSWORD, People, Person, bearer
 from tools.client_files.steps import SCENARIO, UNKNOWN_ID
 
 pytestmark = pytest.mark.any_database

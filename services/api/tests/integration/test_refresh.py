@@ -13,7 +13,7 @@ from werkzeug.test import TestResponse
 from app.database import db
 from app.model.models import Session, Token
 from kit.clock import now
-from tests.integration.conftest import People, Person, bearer, problem
+from tests.support.fixtures import People, Person, bearer, problem
 
 
 def refresh(client: FlaskClient, token: str) -> TestResponse:

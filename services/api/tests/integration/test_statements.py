@@ -2,9 +2,9 @@
 
 import pytest
 
-from tests.integration.conftest import PASSWORD, People
-from tests.integration.world import World, authorizations, operation_of
-from tests.statements import assert_statements
+from tests.support.fixtures import PASSWORD, People
+from tests.support.statements import assert_statements
+from tests.support.world import World, authorizations, operation_of
 
 pytestmark = pytest.mark.any_database
 

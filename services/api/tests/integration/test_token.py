@@ -7,7 +7,7 @@ import pytest
 import time_machine
 
 from kit.clock import now
-from tests.integration.conftest import People, Person, bearer, errors, problem
+from tests.support.fixtures import People, Person, bearer, errors, problem
 
 
 def tokens(person: Person, query: str = "") -> list[dict[str, object]]:
