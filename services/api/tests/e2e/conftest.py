@@ -13,8 +13,6 @@ import pytest
 from tests.support.paths import REPOSITORY
 from tests.support.waiting import wait_until
 
-PASSWORD = "correct horse battery staple"
-
 
 @pytest.fixture(scope="session")
 def docker_compose_file() -> str:
@@ -75,7 +73,3 @@ def http(base_url: str) -> Iterator[httpx.Client]:
 def username() -> str:
     """A name that nobody else has: this database is not emptied between tests."""
     return f"ann-{uuid4().hex[:12]}"
-
-
-def bearer(token: str) -> dict[str, str]:
-    return {"Authorization": f"Bearer {token}"}

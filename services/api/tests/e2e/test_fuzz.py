@@ -6,8 +6,8 @@ import httpx
 import hypothesis
 import schemathesis
 
-from tests.e2e.conftest import PASSWORD
 from tests.support import fuzzing
+from tests.support.credentials import PASSWORD
 from tests.support.examples import FEWEST, examples
 
 

@@ -12,7 +12,8 @@ from flask import Flask
 from app.database import db
 from app.model.models import Role, User
 from kit.clock import now
-from tests.support.fixtures import People, bearer
+from tests.support.credentials import bearer
+from tests.support.people import People
 from tests.support.world import World, authorizations, routes
 
 pytestmark = pytest.mark.any_database

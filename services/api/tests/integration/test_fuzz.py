@@ -15,10 +15,12 @@ from schemathesis.pytest.lazy import get_all_tests
 from app.model.models import Role
 from app.model.passwords import Passwords
 from tests.support import fuzzing
+from tests.support.credentials import PASSWORD
+from tests.support.documented import documented_paths
 from tests.support.examples import FEWEST, examples
-from tests.support.fixtures import PASSWORD, People, documented_paths
+from tests.support.people import People
 
-pytestmark = pytest.mark.any_database
+pytestmark = [pytest.mark.any_database, pytest.mark.long]
 OPERATIONS = [
     f"{method.upper()} {path}"
     for path, methods in documented_paths().items()

@@ -25,10 +25,13 @@ from kit.clock import now
 from kit.data.attempts import ENTRY_LENGTH, TIME_LENGTH, AttemptRepository, Attempts, Count, key
 from kit.errors import Overloaded
 from kit.security.hashers import Argon2id
-from tests.conftest import NEVER_OPENED, settings_for
-from tests.integration.test_races import Live, at_once
 from tests.support import plain_http
-from tests.support.fixtures import PASSWORD, People, Person, bearer, problem
+from tests.support.concurrency import at_once
+from tests.support.credentials import PASSWORD, bearer
+from tests.support.people import People, Person
+from tests.support.problems import problem
+from tests.support.servers import Live
+from tests.support.settings import NEVER_OPENED, settings_for
 
 WRONG = "wrong horse battery staple"
 LIMITED = (429, "too_many_attempts")

@@ -16,8 +16,10 @@ from app.database import db
 from app.exceptions import UsernameRefused, UsernameTaken
 from app.model.user_repository import UserRepository
 from kit.security.hashers import PasswordHash
+from tests.support.documented import documented_paths
 from tests.support.examples import examples
-from tests.support.fixtures import Person, documented_paths, problem
+from tests.support.people import Person
+from tests.support.problems import problem
 from tools.client_files.steps import UNKNOWN_ID
 
 pytestmark = pytest.mark.any_database

@@ -4,7 +4,6 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from threading import Barrier
 from typing import cast
 from uuid import UUID
 
@@ -19,22 +18,12 @@ from app.model.models import Role, Session, Token, User
 from app.model.user_repository import UserRepository
 from kit.security.hashers import PasswordHash
 from tests.support import plain_http
-from tests.support.fixtures import PASSWORD, People, Person, bearer
+from tests.support.concurrency import at_once
+from tests.support.credentials import PASSWORD, bearer
+from tests.support.people import People, Person
+from tests.support.servers import Live
 
-Live = tuple[str, People]
 NEW = "a whole new passphrase"
-
-
-def at_once(*requests: Callable[[], httpx.Response]) -> list[httpx.Response]:
-    """Send all the requests at the same moment and return their answers."""
-    barrier = Barrier(len(requests))
-
-    def send(request: Callable[[], httpx.Response]) -> httpx.Response:
-        barrier.wait(timeout=60)
-        return request()
-
-    with ThreadPoolExecutor(len(requests)) as pool:
-        return list(pool.map(send, requests))
 
 
 def refreshing(url: str, token: str) -> Callable[[], httpx.Response]:

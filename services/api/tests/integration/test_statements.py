@@ -2,7 +2,8 @@
 
 import pytest
 
-from tests.support.fixtures import PASSWORD, People
+from tests.support.credentials import PASSWORD
+from tests.support.people import People
 from tests.support.statements import assert_statements
 from tests.support.world import World, authorizations, operation_of
 

@@ -18,7 +18,7 @@ from kit.web import openapi
 from kit.web.endpoint import AuthRequirement, BearerScheme, endpoint
 from kit.web.pagination import PageQuery, sortable
 from kit.web.schemas import UNSET
-from tests.conftest import NEVER_OPENED, settings_for
+from tests.support.settings import NEVER_OPENED, settings_for
 
 
 class OutOfStock(DomainError):

@@ -5,8 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.conftest import SECRET_KEY
 from tests.support.paths import API
+from tests.support.settings import SECRET_KEY
 
 CODE = """
 import json, sys

@@ -11,8 +11,8 @@ from kit import errors
 from kit.errors import DomainError
 from kit.web import errors as web_errors
 from kit.web.problems import KIT_PROBLEMS, ProblemType, find_problem
-from tests.conftest import NEVER_OPENED, SECRET_KEY
 from tests.support.paths import REPOSITORY
+from tests.support.settings import NEVER_OPENED, SECRET_KEY
 
 PROBLEMS = (*KIT_PROBLEMS, *handlers.PROBLEMS)
 

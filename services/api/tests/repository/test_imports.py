@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import NEVER_OPENED, SECRET_KEY
 from tests.support.paths import API
+from tests.support.settings import NEVER_OPENED, SECRET_KEY
 
 # From the outside in. A module may import its own layer and those below. Modules of yours needn't be listed.
 LAYERS = [

@@ -1,150 +1,33 @@
-"""An app on a migrated database, a client, and people who use it. Each test's changes are thrown away."""
+"""Fixtures: an app on a migrated database, a client and test users. Each test's changes are rolled back."""
 
 import logging
-import re
 import threading
 from collections.abc import Iterator
 from contextlib import nullcontext
-from dataclasses import dataclass
-from functools import cache, cached_property
 from io import StringIO
 from typing import Any
 from unittest.mock import patch
 
 import flask_migrate
 import pytest
-from flask import Flask, Response, request
+from flask import Flask
 from flask.testing import FlaskClient, FlaskCliRunner
 from sqlalchemy import URL
-from werkzeug.test import TestResponse
 
 from app import create_app
-from app.authentication import encode, lifetimes, passwords
+from app.authentication import passwords
 from app.config import APP_NAME
 from app.database import db
-from app.model.models import Role, User
 from app.model.passwords import Passwords
-from app.model.session_repository import ClientInfo, SessionRepository
-from app.model.user_repository import UserRepository
 from kit.data.base import Base
 from kit.data.migrations import commands as migrations
 from kit.security.hashers import Argon2id, PasswordHash
 from kit.serving import logs, servers
 from kit.serving import waitress_server as server
-from kit.web import openapi
-from tests.conftest import NEVER_OPENED, settings_for
-
-PASSWORD = "correct horse battery staple"
-
-
-@dataclass(frozen=True)
-class Person:
-    """Somebody with an account, logged in."""
-
-    client: FlaskClient
-    name: str
-    id: str
-    access: str
-    refresh: str
-    session_id: str
-
-    @cached_property
-    def headers(self) -> dict[str, str]:
-        return bearer(self.access)
-
-    def get(self, path: str, **more: Any) -> TestResponse:
-        return self.client.get(path, headers=self.headers | more.pop("headers", {}), **more)
-
-    def post(self, path: str, json: Any = None, **more: Any) -> TestResponse:
-        return self.client.post(path, json=json, headers=self.headers | more.pop("headers", {}), **more)
-
-    def put(self, path: str, json: Any = None, **more: Any) -> TestResponse:
-        return self.client.put(path, json=json, headers=self.headers | more.pop("headers", {}), **more)
-
-    def patch(self, path: str, json: Any = None, **more: Any) -> TestResponse:
-        return self.client.patch(path, json=json, headers=self.headers | more.pop("headers", {}), **more)
-
-    def delete(self, path: str, **more: Any) -> TestResponse:
-        return self.client.delete(path, headers=self.headers | more.pop("headers", {}), **more)
-
-
-class People:
-    """Makes people. Their passwords are all the same and hashed once, for hashing is slow on purpose."""
-
-    def __init__(self, app: Flask, password_hash: PasswordHash) -> None:
-        self.app = app
-        self.password_hash = password_hash
-
-    def register(self, name: str, role: Role = Role.USER) -> None:
-        with self.app.app_context():
-            self._register(name, role)
-            db.session.commit()
-
-    def log_in(self, name: str) -> Person:
-        with self.app.app_context():
-            user = UserRepository(db.session).find_by_username(name)
-            assert user is not None
-            return self._log_in(user)
-
-    def __call__(self, name: str, role: Role = Role.USER) -> Person:
-        with self.app.app_context():
-            return self._log_in(self._register(name, role))
-
-    def _register(self, name: str, role: Role) -> User:
-        return UserRepository(db.session).register(name, self.password_hash, role)
-
-    def _log_in(self, user: User) -> Person:
-        name, id_ = user.username, user.id
-        pair = SessionRepository(db.session).open(
-            id_, ClientInfo("192.0.2.1", "192.0.2.1", "tests"), lifetimes()
-        )
-        db.session.commit()
-        access, refresh = encode(pair.access), encode(pair.refresh)
-        return Person(self.app.test_client(), name, str(id_), access, refresh, str(pair.access.session_id))
-
-
-def bearer(token: str) -> dict[str, str]:
-    return {"Authorization": f"Bearer {token}"}
-
-
-def problem(response: TestResponse) -> tuple[int, str]:
-    """Return status and code of a problem, which must have exactly the contract's members."""
-    body = response.get_json(force=True)
-    members = {"type", "title", "status", "detail", "code", "request_id"}
-    assert response.content_type == "application/problem+json"
-    assert set(body) - {"errors"} == members
-    assert body["status"] == response.status_code
-    assert body["type"] == f"/problems/{body['code'].replace('_', '-')}"
-    assert body["request_id"] == response.headers["X-Request-ID"]
-    return response.status_code, body["code"]
-
-
-def errors(response: TestResponse) -> set[tuple[str, str]]:
-    """Return where and why a 422 refused the request."""
-    assert problem(response) == (422, "validation_failed")
-    return {
-        (error.get("pointer", error.get("parameter")), error["code"]) for error in response.json["errors"]
-    }
-
-
-@cache
-def documented() -> dict[str, Any]:
-    """Return the OpenAPI document."""
-    return openapi.build(create_app(settings_for(NEVER_OPENED)))
-
-
-def documented_paths() -> dict[str, Any]:
-    return dict(documented()["paths"])
-
-
-def refuse_undocumented(response: Response) -> Response:
-    """Fail the test, whichever it is, that is answered a status which the document does not name."""
-    path = re.sub(r"<(?:uuid:)?(\w+)>", r"{\1}", str(request.url_rule))
-    operation = documented_paths().get(path, {}).get(request.method.lower())
-    # Not the operation's own: a defect of ours, which one test makes, and a second spelling of its path.
-    if operation and response.status_code != 500 and b'"not_found"' not in response.data:
-        assert str(response.status_code) in operation["responses"], f"{request.method} {path}"
-    return response
+from tests.support.credentials import PASSWORD
+from tests.support.documented import refuse_undocumented
+from tests.support.people import People, Person
+from tests.support.settings import settings_for
 
 
 @pytest.fixture(scope="session")

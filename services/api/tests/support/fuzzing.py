@@ -7,7 +7,7 @@ from schemathesis.config import SchemathesisConfig
 
 from app import create_app
 from kit.web import openapi
-from tests.conftest import NEVER_OPENED, settings_for
+from tests.support.settings import NEVER_OPENED, settings_for
 
 # A schema cannot say that a cursor is not one of ours, that a version is an old one, or that a key was used.
 MORE_THAN_A_SCHEMA_SAYS = {"cursor", "If-Match", "Idempotency-Key"}

@@ -13,8 +13,9 @@ from typing import Any
 from flask import Flask
 
 from app.model.models import Role
-from tests.support.fixtures import People, Person, documented
+from tests.support.documented import documented
 from tests.support.paths import API
+from tests.support.people import People, Person
 
 VARIABLE = re.compile(r"<(?:\w+:)?(\w+)>")
 NAMES = {"/docs/": "swagger-ui.css", "/problems/": "not-found"}

@@ -13,8 +13,8 @@ from app.authentication import ACCESS_TOKEN, Caller
 from kit.web import openapi
 from kit.web.endpoint import endpoint
 from kit.web.schemas import RequestBody, ResponseBody, example
-from tests.conftest import NEVER_OPENED, settings_for
 from tests.support.paths import REPOSITORY
+from tests.support.settings import NEVER_OPENED, settings_for
 from tools.client_files import http_file, postman
 from tools.client_files.steps import SCENARIO
 from tools.flask_app import create_app

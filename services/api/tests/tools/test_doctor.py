@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from app import create_app
-from tests.conftest import NEVER_OPENED, settings_for
 from tests.support.paths import API
+from tests.support.settings import NEVER_OPENED, settings_for
 from tools.doctor.checkout import Checkout, Finding, problem, read_assignments, read_migrations
 from tools.doctor.diagnosis import diagnose, report
 from tools.doctor.engine import check_clock, check_disk, check_versions

@@ -17,8 +17,9 @@ from app.database import db
 from kit.data import postgresql
 from kit.data.database import READ
 from kit.web.endpoint import endpoint
-from tests.conftest import settings_for
-from tests.support.fixtures import PASSWORD, problem
+from tests.support.credentials import PASSWORD
+from tests.support.problems import problem
+from tests.support.settings import settings_for
 
 
 def test_an_answer_that_is_ready_survives_the_end_of_its_connection(committed_app: Flask) -> None:

@@ -24,8 +24,9 @@ from kit.web.conditional import check_if_match
 from kit.web.endpoint import endpoint
 from kit.web.pagination import PageQuery, decode_cursor, page_response, sortable
 from kit.web.schemas import Id, RequestBody, ResponseBody, Text
-from tests.conftest import settings_for
-from tests.support.fixtures import People, Person, problem
+from tests.support.people import People, Person
+from tests.support.problems import problem
+from tests.support.settings import settings_for
 
 NOT_FOUND = (404, "not_found")
 blueprint = Blueprint("letters", __name__, url_prefix="/letters")

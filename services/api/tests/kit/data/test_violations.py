@@ -18,7 +18,8 @@ from app.model.models import Role, User
 from kit.data.base import NAMING
 from kit.data.violations import domain_error
 from kit.errors import AlreadyExists, CallerGone, StillReferenced, UnknownReference, ValueRefused
-from tests.support.fixtures import People, Person, errors, problem
+from tests.support.people import People, Person
+from tests.support.problems import errors, problem
 
 
 class Yard(DeclarativeBase):

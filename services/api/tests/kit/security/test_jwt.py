@@ -29,8 +29,10 @@ from app.authentication import ACCESS_TOKEN, Caller
 from app.database import db
 from kit.clock import now
 from kit.web.endpoint import endpoint
-from tests.conftest import SECRET_KEY
-from tests.support.fixtures import Person, bearer, problem
+from tests.support.credentials import bearer
+from tests.support.people import Person
+from tests.support.problems import problem
+from tests.support.settings import SECRET_KEY
 
 HEADER = {"alg": "HS256", "typ": "at+jwt"}
 INVALID = 'Bearer error="invalid_token"'

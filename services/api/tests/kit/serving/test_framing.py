@@ -14,13 +14,10 @@ from unittest.mock import patch
 import httpx
 import pytest
 
-from tests.integration.test_hostile_json import OPERATIONS
-from tests.kit.serving.test_servers import HEAD, Live, Process, exchange, process, start
-from tests.support import plain_http
-from tests.support.fixtures import PASSWORD, Person
-from tests.support.hostile_json import corpus
+from tests.support.credentials import PASSWORD
+from tests.support.people import Person
+from tests.support.servers import HEAD, Live, Process, exchange
 
-__all__ = ["process", "start"]  # fixtures
 pytestmark = pytest.mark.any_database
 GET = b"GET /health/live HTTP/1.1\r\nHost: a\r\n"
 LOGIN = b"POST /auth/login HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
@@ -277,15 +274,3 @@ def test_no_body_goes_into_a_file(live: Live) -> None:
                 assert status_of(url, raw) == (400 if size < 65_536 else 413)
 
     file.assert_not_called()
-
-
-def test_after_any_hostile_body_the_next_request_is_answered(live: Live) -> None:
-    url, _ = live
-
-    with plain_http.Client(base_url=url) as client:
-        for hostile in corpus(OPERATIONS["register"].taken)[::16]:
-            refused = client.post(
-                "/auth/register", content=hostile.raw, headers={"Content-Type": "application/json"}
-            )
-            assert refused.status_code == hostile.status, hostile.name
-            assert client.get("/health/live").status_code == 200

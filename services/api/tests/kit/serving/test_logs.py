@@ -17,9 +17,10 @@ from app import create_app
 from app.database import db
 from kit.security.hashers import Argon2id, PasswordHash
 from kit.serving import logs
-from tests.conftest import settings_for
 from tests.support import plain_http
-from tests.support.fixtures import PASSWORD, People, Person, bearer
+from tests.support.credentials import PASSWORD, bearer
+from tests.support.people import People, Person
+from tests.support.settings import settings_for
 
 pytestmark = pytest.mark.any_database
 

@@ -18,13 +18,13 @@ from kit.serving import servers
 from kit.serving import waitress_server as server
 from kit.serving.lifecycle import measure_queue, queue_length
 from kit.web import openapi
-from tests.conftest import NEVER_OPENED, settings_for
-from tests.kit.serving.test_servers import BY, Process, start
 from tests.support import plain_http
-from tests.support.fixtures import PASSWORD, errors, problem
+from tests.support.credentials import PASSWORD
+from tests.support.problems import errors, problem
+from tests.support.servers import BY, Process
+from tests.support.settings import NEVER_OPENED, settings_for
 
-__all__ = ["start"]  # a fixture
-pytestmark = pytest.mark.any_database
+pytestmark = [pytest.mark.any_database, pytest.mark.long]
 
 
 @pytest.fixture

@@ -7,8 +7,9 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from app import create_app
-from tests.conftest import settings_for
-from tests.support.fixtures import Person, problem
+from tests.support.people import Person
+from tests.support.problems import problem
+from tests.support.settings import settings_for
 
 pytestmark = pytest.mark.any_database
 

@@ -28,9 +28,11 @@ from kit.security.hashers import PasswordHash
 from kit.web.endpoint import endpoint
 from kit.web.idempotency import IDEMPOTENCY_ERRORS, Created, run_idempotently
 from kit.web.schemas import RequestBody, ResponseBody
-from tests.conftest import settings_for
-from tests.support.fixtures import People, Person, errors, problem
+from tests.support.people import People, Person
+from tests.support.problems import errors, problem
+from tests.support.settings import settings_for
 
+pytestmark = pytest.mark.long
 KEY = "5f8ab1e0-8b3e-4c2b-9a57-0d8c8f0d6f5a"
 REUSED = (422, "idempotency_key_reused")
 IN_USE = (409, "idempotency_key_in_use")

@@ -9,7 +9,7 @@ from flask.views import MethodView, View
 
 from app import create_app
 from kit.web.endpoint import endpoint
-from tests.conftest import NEVER_OPENED, settings_for
+from tests.support.settings import NEVER_OPENED, settings_for
 
 PLAIN_DEF = "Write a plain `def`"
 

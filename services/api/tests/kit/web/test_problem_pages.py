@@ -4,7 +4,7 @@ from flask.testing import FlaskClient
 
 from app.blueprint.handlers import PROBLEMS
 from kit.web.problems import KIT_PROBLEMS
-from tests.support.fixtures import problem
+from tests.support.problems import problem
 
 
 def test_every_problem_has_its_page(client: FlaskClient) -> None:

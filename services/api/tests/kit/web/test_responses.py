@@ -12,8 +12,10 @@ from werkzeug.exceptions import HTTPException
 
 from app import create_app
 from app.database import db
-from tests.conftest import NEVER_OPENED, settings_for
-from tests.support.fixtures import Person, bearer, problem
+from tests.support.credentials import bearer
+from tests.support.people import Person
+from tests.support.problems import problem
+from tests.support.settings import NEVER_OPENED, settings_for
 
 ALWAYS = {
     "X-Content-Type-Options": "nosniff",

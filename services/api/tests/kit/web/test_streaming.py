@@ -18,10 +18,11 @@ from sqlalchemy import URL, text
 
 from app.database import db
 from kit.data.bulk_copy import bulk_copy
-from tests.kit.serving.test_servers import GUNICORN, Process
 from tests.support import plain_http
+from tests.support.servers import GUNICORN, Process
 from tests.support.waiting import wait_until
 
+pytestmark = pytest.mark.long
 COMMANDS = {
     "waitress": ("flask", "--app", "tests.support.streaming_app", "serve"),
     "gunicorn": (*GUNICORN, "tests.support.streaming_app:create_app()"),

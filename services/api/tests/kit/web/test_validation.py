@@ -7,7 +7,9 @@ import pytest
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from tests.support.fixtures import PASSWORD, Person, errors, problem
+from tests.support.credentials import PASSWORD
+from tests.support.people import Person
+from tests.support.problems import errors, problem
 
 pytestmark = pytest.mark.any_database
 GOOD = json.dumps({"username": "ann", "password": PASSWORD})

@@ -11,11 +11,12 @@ from unittest.mock import Mock, patch
 import pytest
 
 from app.database import db
-from tests.conftest import SECRET_KEY, settings_for
 from tests.support.paths import REPOSITORY
+from tests.support.settings import SECRET_KEY, settings_for
 from tools.flask_app import create_app
 from tools.scaffold.tree import Tree
 
+pytestmark = pytest.mark.long
 FOLDERS = ["app", "kit", "migrations", "tools", "tests"]
 IGNORED = shutil.ignore_patterns("node_modules")
 # Names that nobody gives a resource: the tests run beside those of resources that have been added.

@@ -35,10 +35,10 @@ from app.database import db
 from app.model import models
 from kit.data.base import Base, one_of
 from kit.data.migrations import commands as migrations
-from tests.conftest import settings_for
-from tests.kit.data.migrations.test_migrations import empty_url  # noqa: F401
 from tests.support.paths import MIGRATIONS
+from tests.support.settings import settings_for
 
+pytestmark = pytest.mark.long
 Change = Callable[[Table], object]
 
 
@@ -115,7 +115,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def app(empty_url: object, folder: Path) -> Iterator[Flask]:  # noqa: F811
+def app(empty_url: object, folder: Path) -> Iterator[Flask]:
     app = create_app(settings_for(empty_url))  # type: ignore[arg-type]
     migrations.init_app(app)
     with app.app_context():

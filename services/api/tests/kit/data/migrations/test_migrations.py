@@ -20,10 +20,11 @@ from app import create_app
 from app.database import db
 from kit.data import readiness
 from kit.data.migrations import commands as migrations
-from tests.conftest import SECRET_KEY, settings_for
-from tests.support.fixtures import People
 from tests.support.paths import API, MIGRATIONS
+from tests.support.people import People
+from tests.support.settings import SECRET_KEY, settings_for
 
+pytestmark = pytest.mark.long
 # Eight processes of the command `flask`, forked once all is loaded, so that they begin at the same moment.
 EIGHT = """
 import os, sys
@@ -36,22 +37,6 @@ for _ in range(8):
             os._exit(end.code)  # to take down by the book what they share costs each its own copy
 sys.exit(sum(os.waitstatus_to_exitcode(os.wait()[1]) != 0 for _ in range(8)))
 """
-
-
-@pytest.fixture
-def empty_url(database_url: URL, tmp_path: Path) -> Iterator[URL]:
-    """An empty database of this test's own."""
-    if database_url.drivername == "sqlite":
-        yield database_url.set(database=str(tmp_path / "empty_test.db"))
-        return
-    name = str(database_url.database).replace("_test", "_empty_test")
-    server = create_engine(database_url, isolation_level="AUTOCOMMIT")
-    with server.connect() as connection:
-        connection.execute(text(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)'))
-        connection.execute(text(f'CREATE DATABASE "{name}"'))
-        yield database_url.set(database=name)
-        connection.execute(text(f'DROP DATABASE "{name}" WITH (FORCE)'))
-    server.dispose()
 
 
 @pytest.fixture
