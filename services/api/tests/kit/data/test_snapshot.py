@@ -9,11 +9,8 @@ from sqlalchemy.ext.hybrid import hybrid_property
 from sqlalchemy.orm import Mapped, Session, column_property, mapped_column, relationship
 from sqlalchemy.orm.exc import UnmappedInstanceError
 
-from app.blueprint import schemas
-from app.model.models import User
 from kit.data.base import Base
 from kit.data.snapshot import columns_of, snapshot
-from kit.web.schemas import ResponseBody
 
 
 class Named:
@@ -104,17 +101,3 @@ def test_a_snapshot_is_read_only(ann: Person) -> None:
     with Session() as session, pytest.raises(UnmappedInstanceError):
         session.add(ann)
     assert ann.town is None
-
-
-def test_every_column_of_a_user_is_in_its_snapshot() -> None:
-    assert set(User.__table__.columns.keys()) <= set(columns_of(User))
-
-
-@pytest.mark.parametrize("schema", [schemas.Account, schemas.UserAccount])
-def test_each_field_of_an_account_is_a_column_or_a_property_of_user(
-    schema: type[ResponseBody],
-) -> None:
-    missing = [
-        name for name in schema.model_fields if name not in columns_of(User) and not hasattr(User, name)
-    ]
-    assert missing == [], f"Add these fields of schemas.{schema.__name__} to User in app/model/models.py"
