@@ -46,12 +46,13 @@ def run(folder: Path, *options: str, report_file: str = "", **files: str) -> tup
 def test_a_run_that_passes_has_one_line_of_progress_one_for_each_part_and_a_verdict(
     tmp_path: Path, workers: str
 ) -> None:
-    status, lines = run(tmp_path, "-n", workers, unit=PASSES, e2e=PASSES, scripts=SKIPS, other=PASSES)
+    status, lines = run(tmp_path, "-n", workers, kit=PASSES, e2e=PASSES, scripts=SKIPS, other=PASSES)
 
-    *progress, unit, scripts, end_to_end, other, verdict = [line for line in lines if line]
+    *progress, kit, scripts, end_to_end, other, verdict = [line for line in lines if line]
     assert progress == ["Running 4 tests: 25 50 75 100 %"]
-    assert unit.split("  ")[0] == "unit"
-    assert unit.endswith(" 1 passed")
+    assert kit.split("  ")[0] == "kit without a database"
+    assert kit.endswith(" 1 passed")
+    assert scripts.startswith("repository and scripts  ")
     assert scripts.endswith(" 1 skipped")
     assert end_to_end.startswith("end to end  ")
     assert other.startswith("other  ")
@@ -64,7 +65,7 @@ def test_a_run_that_passes_has_one_line_of_progress_one_for_each_part_and_a_verd
 def test_failures_end_with_their_ids_the_parts_and_the_verdict(tmp_path: Path, workers: str) -> None:
     status, lines = run(tmp_path, "-n", workers, unit=FAILS, integration=ON_BOTH)
 
-    *_, first_id, second_id, unit, postgresql, sqlite, verdict = lines
+    *_, first_id, second_id, postgresql, sqlite, unit, verdict = lines
     [progress] = [line for line in lines if line.startswith("Running 5 tests: ")]
     assert progress.replace(" F", "") == "Running 5 tests: 20 40 60 80 100 %"
     assert progress.count(" F") == 2
@@ -73,9 +74,9 @@ def test_failures_end_with_their_ids_the_parts_and_the_verdict(tmp_path: Path, w
         "FAILED tests/unit/test_unit.py::test_it",
         "FAILED tests/integration/test_integration.py::test_it[sqlite-bob]",
     }
-    assert " ".join(unit.split()) == "unit 1 failed"
-    assert " ".join(postgresql.split()) == "integration on PostgreSQL 2 passed"
-    assert " ".join(sqlite.split()) == "integration on SQLite 1 failed, 1 passed"
+    assert " ".join(unit.split()) == "app without a database 1 failed"
+    assert " ".join(postgresql.split()) == "app on PostgreSQL 2 passed"
+    assert " ".join(sqlite.split()) == "app on SQLite 1 failed, 1 passed"
     assert verdict.startswith("FAILED in ")
     assert verdict.endswith(" s: 2 failed, 3 passed")
     assert status == 1

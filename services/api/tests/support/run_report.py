@@ -14,15 +14,24 @@ from typing import Any
 
 import pytest
 
-# The folders of tests, with the database for `integration`, in the order of the closing lines.
+# The part that each folder of tests belongs to, in the order of the closing lines.
 PARTS = {
-    "unit": "unit",
-    "integration-postgresql": "integration on PostgreSQL",
-    "integration-sqlite": "integration on SQLite",
-    "integration": "integration without a database",
-    "scripts": "scripts",
+    "unit": "app",
+    "integration": "app",
+    "kit": "kit",
+    "tools": "tools",
+    "repository": "repository and scripts",
+    "scripts": "repository and scripts",
     "e2e": "end to end",
 }
+# The tests of these parts are counted by database.
+BY_DATABASE = {"app", "kit"}
+DATABASES = {"postgresql": "on PostgreSQL", "sqlite": "on SQLite", "": "without a database"}
+ORDER = [
+    name
+    for part in dict.fromkeys(PARTS.values())
+    for name in ([f"{part} {database}" for database in DATABASES.values()] if part in BY_DATABASE else [part])
+]
 OUTCOMES = ["failed", "error", "passed", "skipped", "xfailed", "xpassed"]
 STEP = 5  # percent
 
@@ -95,8 +104,7 @@ class RunReport:
         for outcome in OUTCOMES:
             for nodeid in ids[outcome]:
                 parts.setdefault(part_of(nodeid), Counter())[outcome] += 1
-        known = [name for name in PARTS.values() if name in parts]
-        names = known + sorted(parts.keys() - known)
+        names = sorted(parts, key=place)
         total = sum(parts.values(), Counter())
         return [
             *(f"{outcome.upper()} {nodeid}" for outcome in ("failed", "error") for nodeid in ids[outcome]),
@@ -106,11 +114,18 @@ class RunReport:
 
 
 def part_of(nodeid: str) -> str:
-    """Return the part that a test of this id belongs to, such as `integration on SQLite`."""
+    """Return the part that a test of this id belongs to, such as `app on SQLite`."""
     folder = Path(nodeid.partition("::")[0]).parts[1]
+    part = PARTS.get(folder, folder)
+    if part not in BY_DATABASE:
+        return part
     database = re.search(r"\[(postgresql|sqlite)[]-]", nodeid)
-    part = f"{folder}-{database[1]}" if database and folder == "integration" else folder
-    return PARTS.get(part, part)
+    return f"{part} {DATABASES[database[1] if database else '']}"
+
+
+def place(part: str) -> tuple[int, str]:
+    """Return what the closing lines are sorted by. Unknown parts come last."""
+    return (ORDER.index(part) if part in ORDER else len(ORDER), part)
 
 
 def counted(outcomes: Counter[str]) -> str:
