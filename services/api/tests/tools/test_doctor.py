@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from app import create_app
 from tests.support.paths import API
 from tests.support.settings import NEVER_OPENED, settings_for
 from tools.doctor.checkout import Checkout, Finding, problem, read_assignments, read_migrations
@@ -17,6 +16,7 @@ from tools.doctor.engine import check_clock, check_disk, check_versions
 from tools.doctor.files import line_endings, names_in_env, rename_advice, weakness
 from tools.doctor.host import NOT_FOUND, Host
 from tools.doctor.stack import compare_migrations
+from tools.flask_app import create_app
 
 
 @pytest.fixture
