@@ -31,7 +31,7 @@ def create_app(settings: config.Settings | None = None) -> Flask:
     authentication.init_app(app, settings)
     paths.init_app(app)
     handlers.init_app(app)
-    headers.init_app(app, settings)
+    headers.init_app(app, settings, never_cached="/auth")
     rate_limits.init_app(app, settings)
     if settings.metrics_enabled:
         import_module("kit.serving.metrics").init_app(app)

@@ -95,13 +95,6 @@ def _verify_fresh_token() -> Caller:
     return caller
 
 
-def _verify_admin() -> Caller:
-    caller = _verify_access_token()
-    if caller.user.role != Role.ADMIN:
-        raise Forbidden
-    return caller
-
-
 def _verify_refresh_token() -> PresentedToken:
     claims = _bearer_claims(TokenType.REFRESH)
     token = _presented(claims)
@@ -114,8 +107,22 @@ REFRESH_SCHEME = BearerScheme("refresh_token", "The refresh token from a login o
 _BEARER_ERRORS = (MissingToken, InvalidToken, TokenExpired, TokenRevoked)
 ACCESS_TOKEN = AuthRequirement(_verify_access_token, _BEARER_ERRORS, ACCESS_SCHEME)
 FRESH_TOKEN = AuthRequirement(_verify_fresh_token, (*_BEARER_ERRORS, FreshTokenRequired), ACCESS_SCHEME)
-ADMIN = AuthRequirement(_verify_admin, (*_BEARER_ERRORS, Forbidden), ACCESS_SCHEME)
 REFRESH_TOKEN = AuthRequirement(_verify_refresh_token, (*_BEARER_ERRORS, TokenReused), REFRESH_SCHEME)
+
+
+def requires_role(*roles: Role) -> AuthRequirement:
+    """Require an access token of a user who has one of these roles."""
+
+    def verify() -> Caller:
+        caller = _verify_access_token()
+        if caller.user.role not in roles:
+            raise Forbidden
+        return caller
+
+    return AuthRequirement(verify, (*_BEARER_ERRORS, Forbidden), ACCESS_SCHEME)
+
+
+ADMIN = requires_role(Role.ADMIN)
 
 
 def _authenticate() -> tuple[Caller, Claims]:

@@ -9,7 +9,7 @@ from typing import ClassVar
 from pydantic import Field
 
 from kit import settings
-from kit.setting_types import Name, OptionalRateLimit, RateLimit, Whole
+from kit.setting_types import Name, OptionalRateLimit, RateLimit, WholeNumber
 
 APP_NAME = "flask-api"
 VERSION = "0.1.0"  # the newest heading of CHANGELOG.md
@@ -24,12 +24,12 @@ class Settings(settings.Settings):
 
     jwt_issuer: Name = APP_NAME
     jwt_audience: Name = APP_NAME
-    access_token_seconds: Whole = Field(900, ge=1, le=900)
-    refresh_token_seconds: Whole = Field(2_592_000, ge=1, le=2_592_000)
-    session_max_seconds: Whole = Field(7_776_000, ge=1, le=7_776_000)
-    fresh_seconds: Whole = Field(900, ge=1, le=900)
-    refresh_grace_seconds: Whole = Field(10, ge=0, le=10)
-    clock_leeway_seconds: Whole = Field(10, ge=0, le=30)
+    access_token_seconds: WholeNumber = Field(900, ge=1, le=900)
+    refresh_token_seconds: WholeNumber = Field(2_592_000, ge=1, le=2_592_000)
+    session_max_seconds: WholeNumber = Field(7_776_000, ge=1, le=7_776_000)
+    fresh_seconds: WholeNumber = Field(900, ge=1, le=900)
+    refresh_grace_seconds: WholeNumber = Field(10, ge=0, le=10)
+    clock_leeway_seconds: WholeNumber = Field(10, ge=0, le=30)
     login_limit_pair: OptionalRateLimit = RateLimit(5, 300)
     login_limit_client: OptionalRateLimit = RateLimit(20, 300)
     login_limit_account: OptionalRateLimit = RateLimit(50, 3600)

@@ -8,10 +8,12 @@ from kit.errors import DomainError, FieldError, FieldRefused, FieldsRefused
 
 class Forbidden(DomainError):
     message = "Your account's role doesn't allow this."
+    advice = "Ask an admin to do it, or to change your role."
 
 
 class UsernameTaken(DomainError):
     message = "An account with this username already exists. Choose another one."
+    advice = "Choose another name. Upper and lower case don't make a difference."
 
 
 class UsernameRefused(FieldRefused):
@@ -35,10 +37,12 @@ class PasswordRefused(FieldsRefused):
 
 class InvalidCredentials(DomainError):
     message = "Wrong username or password."
+    advice = "Check both. The API doesn't say which one is wrong."
 
 
 class WrongCurrentPassword(DomainError):
     message = "The current password is wrong, so nothing was changed."
+    advice = "Send the password that you log in with as `current_password`."
 
 
 class UserNotFound(DomainError):
@@ -47,14 +51,17 @@ class UserNotFound(DomainError):
 
 class LastAdmin(DomainError):
     message = "This is the last account with the role admin. Make another account an admin first."
+    advice = "Make another account an admin first."
 
 
 class TokenNotFound(DomainError):
     message = "You have no token with this id."
+    advice = "List your tokens with GET /auth/token?active=false."
 
 
 class RevocationIsFinal(DomainError):
     message = "A revoked token can't be restored. Log in for a new one."
+    advice = "Log in for a new token."
 
 
 class TokenReused(DomainError):
@@ -62,7 +69,9 @@ class TokenReused(DomainError):
         "This refresh token was already used, so someone else may have a copy. "
         "The whole session has ended. Log in again."
     )
+    advice = "Log in again. Use each refresh token once, and keep only the newest."
 
 
 class FreshTokenRequired(DomainError):
     message = "This action requires a recent login. Log in again and use the new access token."
+    advice = "Log in again and use the new access token."

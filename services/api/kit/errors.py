@@ -17,9 +17,10 @@ class FieldError(NamedTuple):
 
 
 class DomainError(Exception):
-    """Base class of errors whose text is a sentence for the client."""
+    """Base class of errors with a message for the client."""
 
     message: ClassVar[str] = "The request can't be completed."
+    advice: ClassVar[str] = "Change the request, then try again."
 
     def __init__(self, message: str | None = None) -> None:
         super().__init__(message or self.message)
@@ -29,6 +30,9 @@ class FieldsRefused(DomainError):
     """Some values are invalid; `fields` says which and why."""
 
     message = "The request is well-formed, but some values are invalid. See `errors`."
+    advice = (
+        "Correct the values in `errors`. A `pointer` is a path in the body, a `parameter` is in the query."
+    )
 
     def __init__(self, fields: Iterable[FieldError] = (), message: str | None = None) -> None:
         super().__init__(message)
@@ -76,6 +80,8 @@ class NotFound(DomainError):
 class AlreadyExists(DomainError):
     """Another row has the same value in a unique column. `field` is the column, if known."""
 
+    advice = "Choose another value, or change the existing one."
+
     def __init__(self, field: str = "") -> None:
         super().__init__(f"Another one with the same {field.replace('_', ' ') or 'value'} exists.")
         self.field = field
@@ -83,20 +89,24 @@ class AlreadyExists(DomainError):
 
 class StillReferenced(DomainError):
     message = "Other rows still refer to this one. Delete or change them first."
+    advice = "Delete or change the rows that refer to it, then try again."
 
 
 class IdempotencyKeyInUse(DomainError):
     message = "A request with this Idempotency-Key is in progress. Try again in a moment."
+    advice = "Send the same request again. Once the first one is done, you get the same response."
 
 
 class IdempotencyKeyReused(DomainError):
     message = "This Idempotency-Key was used for a different request. Use a new key for each request."
+    advice = "Create a new key for each request. Send the same key only to repeat a request."
 
 
 class TooManyAttempts(DomainError):
     """A rate limit is reached. Try again in `seconds`."""
 
     message = "Too many attempts from this client or for this account. Wait, then try again."
+    advice = "Wait for the seconds in Retry-After. Until then even a correct password isn't checked."
 
     def __init__(self, seconds: int = 1) -> None:
         super().__init__()
@@ -105,22 +115,27 @@ class TooManyAttempts(DomainError):
 
 class Overloaded(DomainError):
     message = "Too many passwords are being checked right now. Try again in a moment."
+    advice = "Send the request again after the time in Retry-After."
 
 
 class MissingToken(DomainError):
     message = "This request needs a token. Send the header `Authorization: Bearer <token>`."
+    advice = "Log in, and send the access token as `Authorization: Bearer <access_token>`."
 
 
 class InvalidToken(DomainError):
     message = "The token is malformed, forged or of the wrong type."
+    advice = "Send the token unchanged. The documentation says which type this path takes."
 
 
 class TokenExpired(DomainError):
     message = "The token has expired. Refresh the session, or log in again."
+    advice = "Get a new pair with the refresh token, or log in again."
 
 
 class TokenRevoked(DomainError):
     message = "The token was revoked, or its session or account no longer exists. Log in again."
+    advice = "Log in again."
 
 
 class CallerGone(TokenRevoked):

@@ -15,6 +15,7 @@ from kit import sqlite_file
 from kit.secret_key import make_secret_key
 from kit.setting_types import (
     MAX_PORT,
+    Boolean,
     DatabaseUrl,
     HostNames,
     Networks,
@@ -22,8 +23,7 @@ from kit.setting_types import (
     Origins,
     SigningKey,
     SigningKeys,
-    Switch,
-    Whole,
+    WholeNumber,
 )
 
 SECRETS = ("DATABASE_URL", "SECRET_KEY", "SECRET_KEY_FALLBACKS")
@@ -49,27 +49,27 @@ class Settings(BaseModel):
 
     flask_env: Literal["development", "testing", "production"] = "production"
     database_url: DatabaseUrl
-    database_pool_size: Whole | None = Field(None, ge=1, le=200)
-    database_timeout_ms: Whole = Field(2000, ge=100, le=60_000)
+    database_pool_size: WholeNumber | None = Field(None, ge=1, le=200)
+    database_timeout_ms: WholeNumber = Field(2000, ge=100, le=60_000)
     secret_key: SigningKey
     secret_key_fallbacks: SigningKeys = ()
-    password_min_length: Whole = Field(15, ge=8, le=64)
+    password_min_length: WholeNumber = Field(15, ge=8, le=64)
     password_hasher: Literal["argon2id", "scrypt"] = "argon2id"
     rate_limit: OptionalRateLimit = None
-    max_body_bytes: Whole = Field(65_536, ge=1024, le=16_777_216)
+    max_body_bytes: WholeNumber = Field(65_536, ge=1024, le=16_777_216)
     allowed_hosts: HostNames = ()
     trusted_proxies: Networks = ()
     cors_origins: Origins = ()
     server: Literal["waitress", "gunicorn"] = "waitress"
-    web_concurrency: Whole = Field(1, ge=1, le=64)
+    web_concurrency: WholeNumber = Field(1, ge=1, le=64)
     host: str = "127.0.0.1"
-    port: Whole = Field(5000, ge=1, le=MAX_PORT)
-    threads: Whole = Field(8, ge=1, le=200)
+    port: WholeNumber = Field(5000, ge=1, le=MAX_PORT)
+    threads: WholeNumber = Field(8, ge=1, le=200)
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_format: Literal["json", "text"] | None = None
-    slow_request_ms: Whole = Field(500, ge=0, le=60_000)
-    metrics_enabled: Switch = False
-    docs_enabled: Switch = True
+    slow_request_ms: WholeNumber = Field(500, ge=0, le=60_000)
+    metrics_enabled: Boolean = False
+    docs_enabled: Boolean = True
 
     @property
     def signing_keys(self) -> list[str]:

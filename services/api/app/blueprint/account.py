@@ -19,7 +19,13 @@ from kit.web.rate_limits import client_network
 
 blueprint = Blueprint("account", __name__, url_prefix="/account")
 
-CHANGE_ERRORS = [PasswordRefused, WrongCurrentPassword, UsernameTaken, TooManyAttempts, Overloaded]
+CHANGE_ERRORS = [
+    PasswordRefused,
+    WrongCurrentPassword,
+    UsernameTaken,
+    TooManyAttempts,
+    Overloaded,
+]
 
 
 @blueprint.get("")

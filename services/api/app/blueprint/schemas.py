@@ -10,7 +10,7 @@ from app.model import models
 from app.model.passwords import MAX_LENGTH
 from app.model.user_repository import USERNAME
 from kit.web.pagination import PageQuery, sortable
-from kit.web.schemas import NO_NUL, UNSET, Flag, Id, RequestBody, ResponseBody, Text, Time, example, one_of
+from kit.web.schemas import NO_NUL, UNSET, Flag, Id, RequestBody, ResponseBody, Text, Time, example, value_of
 
 JWT = r"^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$"
 # The claims of the examples: {"sub": "...", "jti": "...", "exp": 1795338028}.
@@ -37,9 +37,9 @@ Password = Annotated[
 ]
 Jwt = Annotated[str, WithJsonSchema({"type": "string", "maxLength": 2000, "pattern": JWT})]
 Seconds = Annotated[int, WithJsonSchema({"type": "integer", "minimum": 0, "maximum": 7_776_000})]
-Role = Annotated[str, *one_of(models.Role)]
-TokenType = Annotated[str, *one_of(models.TokenType)]
-Reason = Annotated[str, *one_of(models.Reason)]
+Role = Annotated[str, *value_of(models.Role)]
+TokenType = Annotated[str, *value_of(models.TokenType)]
+Reason = Annotated[str, *value_of(models.Reason)]
 
 
 class NewAccount(RequestBody):

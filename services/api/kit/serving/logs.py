@@ -17,6 +17,7 @@ from flask import Flask, Response, g, has_request_context, request
 
 from kit.settings import Settings
 from kit.web import streaming
+from kit.web.paths import HEALTH_CHECKS
 from kit.web.request_id import request_id
 
 logger = logging.getLogger("app.request")
@@ -136,7 +137,7 @@ def _write_line(
     """Log the route instead of the path, which clients choose. Log slow requests as warnings."""
     duration_ms = _milliseconds(perf_counter() - kept["started"])
     is_slow = duration_ms > slow_ms
-    level = logging.WARNING if is_slow else logging.DEBUG if route.startswith("/health/") else logging.INFO
+    level = logging.WARNING if is_slow else logging.DEBUG if route.startswith(HEALTH_CHECKS) else logging.INFO
     has_failed = isinstance(broken_off, Exception)
     level = logging.ERROR if has_failed else level
     if not logger.isEnabledFor(level):

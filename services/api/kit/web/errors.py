@@ -5,10 +5,15 @@ from kit.errors import DomainError, FieldsRefused
 
 class MalformedJson(DomainError):
     message = "The body isn't strict JSON."
+    advice = (
+        "Send one JSON text in UTF-8, at most 32 levels deep, without a byte order mark, NaN, Infinity, "
+        "repeated names or lone surrogates."
+    )
 
 
 class UnsupportedMediaType(DomainError):
     message = "The body isn't declared as JSON in UTF-8."
+    advice = "Send `Content-Type: application/json`."
 
 
 class ValidationFailed(FieldsRefused):
@@ -17,15 +22,19 @@ class ValidationFailed(FieldsRefused):
 
 class HostNotAllowed(DomainError):
     message = "This API doesn't answer under the name in the Host header."
+    advice = "Use a name listed in the setting ALLOWED_HOSTS, or add this one to it."
 
 
 class PreconditionFailed(DomainError):
     message = "The resource has changed since the version in If-Match."
+    advice = "Read the resource again, repeat your change, and send its new ETag as If-Match."
 
 
 class PreconditionRequired(DomainError):
     message = "Changing this resource requires the header If-Match."
+    advice = "Read the resource, and send its ETag as If-Match with the change."
 
 
 class NotReady(DomainError):
     message = "The app can't serve requests yet, or is shutting down."
+    advice = "Wait until GET /health/ready answers 200."

@@ -109,16 +109,16 @@ LongText = Annotated[
 ]
 Email = Annotated[str, StringConstraints(max_length=254, pattern=EMAIL)]
 Url = Annotated[str, StringConstraints(max_length=2000, pattern=URL)]
-Whole = Annotated[
+Integer = Annotated[
     int, Field(ge=-INTEGERS, le=INTEGERS - 1), _reads_queries(WHOLE, int, "Give a whole number.")
 ]
 Number = Annotated[float, Field(ge=-FLOATS, le=FLOATS), _reads_queries(NUMBER, float, "Give a number.")]
-Day = Annotated[
+Date = Annotated[
     date,
     BeforeValidator(_reads(DAY, date.fromisoformat, "Give a date such as 2026-11-22.")),
     _text(DAY.pattern, 10, 10, format="date"),
 ]
-Moment = Annotated[
+DateTime = Annotated[
     datetime,
     BeforeValidator(_reads(MOMENT, _utc, "Give a time with its offset, such as 2026-11-22T08:45:00Z.")),
     _text(MOMENT.pattern, 20, 32, format="date-time"),

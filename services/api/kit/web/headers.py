@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterable
+from functools import partial
 from ipaddress import IPv6Address
 from time import perf_counter
 from types import TracebackType
@@ -19,7 +20,6 @@ from kit.web.request_id import request_id
 LABEL = r"[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?"
 HOST = re.compile(rf"({LABEL}(\.{LABEL})*\.?|\[(?P<ipv6>[^\]]+)\])(:(?P<port>[0-9]{{1,5}}))?")
 PORT = re.compile(r":[0-9]+$")
-AUTH = re.compile("/auth(/|$)")
 ABSOLUTE = re.compile(r"^https?://[^/?#]+", re.IGNORECASE)  # of a request target in absolute form
 # A percent-encoded slash or unreserved character (RFC 3986): `/auth%2Ftoken`, `/acc%6Funt`.
 ENCODED_UNRESERVED = re.compile(r"%(2[DEF]|3\d|[46][1-9A-F]|[57][\dA]|5F|7E)", re.IGNORECASE)
@@ -39,10 +39,11 @@ CORS_PREFLIGHT = {
 }
 
 
-def init_app(app: Flask, settings: Settings) -> None:
+def init_app(app: Flask, settings: Settings, never_cached: str = "") -> None:
+    """Add the checks and headers. Responses below the path `never_cached` get `Cache-Control: no-store`."""
     app.wsgi_app = SecurityHeadersMiddleware(app.wsgi_app)  # type: ignore[method-assign]
     app.before_request(_check_host_and_path)
-    app.after_request(_add_common_headers)
+    app.after_request(partial(_add_common_headers, never_cached))
     app.after_request(_add_cors)
     if settings.flask_env == "development":  # in production, timings would help attackers
         app.after_request(_add_server_timing)
@@ -104,9 +105,10 @@ def _is_ipv6(text: str) -> bool:
         return False
 
 
-def _add_common_headers(response: Response) -> Response:
+def _add_common_headers(never_cached: str, response: Response) -> Response:
     response.headers["X-Request-ID"] = request_id()
-    if "HTTP_AUTHORIZATION" in request.environ or AUTH.match(request.path):
+    is_private = never_cached and f"{request.path}/".startswith(f"{never_cached}/")
+    if is_private or "HTTP_AUTHORIZATION" in request.environ:
         response.headers["Cache-Control"] = "no-store"
     if request.is_secure:
         response.headers["Strict-Transport-Security"] = f"max-age={ONE_YEAR}"

@@ -52,7 +52,7 @@ HEADERS: dict[str, tuple[str, str | int]] = {
         "The version of the resource, for If-None-Match and If-Match.",
         '"04df85b301a4b7482554a823102665ce"',
     ),
-    "Location": ("The path of the new resource.", "/account"),
+    "Location": ("The path of the new resource.", "/things/6676cf0e-7e30-437f-adce-39344e766fd4"),
     "Retry-After": ("Seconds to wait before trying again.", 1),
     "WWW-Authenticate": ("Which authentication is needed (RFC 6750).", 'Bearer error="invalid_token"'),
     "X-Request-ID": ("The id of this request: the one you sent, or a new one.", REQUEST_ID),

@@ -5,6 +5,8 @@ from werkzeug.routing import UUIDConverter
 
 from kit.uuids import CANONICAL
 
+HEALTH_CHECKS = "/health/"  # paths that no rate limit counts, and whose requests are logged as DEBUG
+
 
 class CanonicalUUID(UUIDConverter):
     """Accepts only canonical UUIDs, so that each resource has one path."""

@@ -30,6 +30,7 @@ logger = logging.getLogger("app.error")
 MEDIA_TYPE = "application/problem+json"
 BEARER = {"WWW-Authenticate": "Bearer"}
 INVALID_TOKEN = {"WWW-Authenticate": 'Bearer error="invalid_token"'}
+WORD_BOUNDARY = re.compile("(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 RETRY_AFTER_1S = {"Retry-After": "1"}
 
 
@@ -52,9 +53,9 @@ class ProblemType(NamedTuple):
 def problem_type(
     error: type[Exception],
     status: int,
-    advice: str,
     *,
     meaning: str = "",
+    advice: str = "",
     headers: Mapping[str, str] | None = None,
     name: str = "",
     title: str = "",
@@ -62,159 +63,102 @@ def problem_type(
 ) -> ProblemType:
     """Say how an exception and its subclasses are answered.
 
-    Code and title come from the exception's name: UsernameTaken is `username_taken`, "Username taken". The
-    meaning is its message. `also` are other exceptions with the same answer.
+    Code and title come from the exception's name: UsernameTaken is `username_taken`, "Username taken".
+    Meaning and advice are its `message` and `advice`. `also` are other exceptions with the same answer.
     """
-    code = re.sub(r"(?<!^)(?=[A-Z])", "_", name or error.__name__).lower()
+    code = WORD_BOUNDARY.sub("_", name or error.__name__).lower()
     title = title or code.replace("_", " ").capitalize()
-    return ProblemType((error, *also), status, code, title, meaning or str(error()), advice, headers or {})
+    try:
+        meaning = meaning or str(error())
+    except TypeError as missing:
+        raise TypeError(
+            f"problem_type({error.__name__}, ...): the error needs arguments. Describe it with meaning=..."
+        ) from missing
+    advice = advice or getattr(error, "advice", "")
+    return ProblemType((error, *also), status, code, title, meaning, advice, headers or {})
 
 
 KIT_PROBLEMS = (
     problem_type(
         http.BadRequest,
         400,
-        "Check the request line, the Host header and the length of the body.",
+        advice="Check the request line, the Host header and the length of the body.",
         meaning="The request isn't well-formed HTTP for this API.",
     ),
-    problem_type(
-        HostNotAllowed, 400, "Use a name listed in the setting ALLOWED_HOSTS, or add this one to it."
-    ),
-    problem_type(
-        MalformedJson,
-        400,
-        "Send one JSON text in UTF-8, at most 32 levels deep, without a byte order mark, NaN, Infinity, "
-        "repeated names or lone surrogates.",
-        title="Malformed JSON",
-    ),
-    problem_type(
-        errors.MissingToken,
-        401,
-        "Log in with POST /auth/login and send `Authorization: Bearer <access_token>`.",
-        headers=BEARER,
-        also=(NoAuthorizationError,),
-    ),
-    problem_type(
-        errors.InvalidToken,
-        401,
-        "Send the token unchanged: the access token, or the refresh token for POST /auth/refresh.",
-        headers=INVALID_TOKEN,
-        also=(JWTExtendedException,),
-    ),
-    problem_type(
-        errors.TokenExpired,
-        401,
-        "Get a new pair with POST /auth/refresh, or log in again.",
-        headers=INVALID_TOKEN,
-    ),
-    problem_type(errors.TokenRevoked, 401, "Log in again.", headers=INVALID_TOKEN),
+    problem_type(HostNotAllowed, 400),
+    problem_type(MalformedJson, 400, title="Malformed JSON"),
+    problem_type(errors.MissingToken, 401, headers=BEARER, also=(NoAuthorizationError,)),
+    problem_type(errors.InvalidToken, 401, headers=INVALID_TOKEN, also=(JWTExtendedException,)),
+    problem_type(errors.TokenExpired, 401, headers=INVALID_TOKEN),
+    problem_type(errors.TokenRevoked, 401, headers=INVALID_TOKEN),
     problem_type(
         http.NotFound,
         404,
-        "See /docs for the paths; none ends with a slash. Other users' resources are answered like this too.",
+        advice="See /docs for the paths. None ends with a slash. Other users' resources aren't found either.",
         meaning="Nothing exists at this path.",
         also=(errors.NotFound,),
     ),
     problem_type(
         http.MethodNotAllowed,
         405,
-        "Use one of the methods in the Allow header.",
+        advice="Use one of the methods in the Allow header.",
         meaning="This path doesn't support this method.",
     ),
-    problem_type(errors.AlreadyExists, 409, "Choose another value, or change the existing one."),
-    problem_type(
-        errors.StillReferenced,
-        409,
-        "Delete or change the rows that refer to it, then try again.",
-    ),
-    problem_type(
-        errors.IdempotencyKeyInUse,
-        409,
-        "Send the same request again. Once the first one is done, you get the same response.",
-        headers=RETRY_AFTER_1S,
-    ),
-    problem_type(
-        PreconditionFailed,
-        412,
-        "Read the resource again, repeat your change, and send its new ETag as If-Match.",
-    ),
+    problem_type(errors.AlreadyExists, 409),
+    problem_type(errors.StillReferenced, 409),
+    problem_type(errors.IdempotencyKeyInUse, 409, headers=RETRY_AFTER_1S),
+    problem_type(PreconditionFailed, 412),
     problem_type(
         http.RequestEntityTooLarge,
         413,
-        "Send less. The setting MAX_BODY_BYTES is the limit.",
+        advice="Send less. The setting MAX_BODY_BYTES is the limit.",
         meaning="The body is too long.",
         name="BodyTooLarge",
     ),
     problem_type(
         http.RequestURITooLarge,
         414,
-        "Send a shorter query.",
+        advice="Send a shorter query.",
         meaning="The path and query are too long.",
         name="UriTooLong",
         title="URI too long",
     ),
-    problem_type(
-        UnsupportedMediaType,
-        415,
-        "Send `Content-Type: application/json`.",
-        also=(http.UnsupportedMediaType,),
-    ),
-    problem_type(
-        errors.FieldsRefused,
-        422,
-        "Correct the values in `errors`. A `pointer` is a path in the body, a `parameter` is in the query.",
-        name="ValidationFailed",
-    ),
-    problem_type(
-        errors.IdempotencyKeyReused,
-        422,
-        "Create a new key for each request. Send the same key only to repeat a request.",
-    ),
-    problem_type(
-        PreconditionRequired, 428, "Read the resource, and send its ETag as If-Match with the change."
-    ),
-    problem_type(
-        errors.TooManyAttempts,
-        429,
-        "Wait for the seconds in Retry-After. Until then even a correct password isn't checked.",
-        headers=RETRY_AFTER_1S,
-    ),
+    problem_type(UnsupportedMediaType, 415, also=(http.UnsupportedMediaType,)),
+    problem_type(errors.FieldsRefused, 422, name="ValidationFailed"),
+    problem_type(errors.IdempotencyKeyReused, 422),
+    problem_type(PreconditionRequired, 428),
+    problem_type(errors.TooManyAttempts, 429, headers=RETRY_AFTER_1S),
     problem_type(
         http.RequestHeaderFieldsTooLarge,
         431,
-        "Send fewer or shorter headers: at most 16 KiB in total.",
+        advice="Send fewer or shorter headers: at most 16 KiB in total.",
         meaning="The headers are too long.",
         name="HeadersTooLarge",
     ),
     problem_type(
         http.InternalServerError,
         500,
-        "Report it with the request_id, which is also in the log.",
+        advice="Report it with the request_id, which is also in the log.",
         meaning="Something went wrong on our side.",
         name="InternalError",
     ),
     problem_type(
         http.NotImplemented,
         501,
-        "Use no transfer coding but chunked.",
+        advice="Use no transfer coding but chunked.",
         meaning="The request uses a part of HTTP that this API doesn't implement.",
     ),
     problem_type(
         exc.OperationalError,
         503,
-        "Send the request again after the time in Retry-After.",
+        advice="Send the request again after the time in Retry-After.",
         meaning="The database is unavailable or doesn't answer in time.",
         headers=RETRY_AFTER_1S,
         name="DatabaseUnavailable",
         also=(exc.InterfaceError, exc.InternalError, exc.TimeoutError),
     ),
-    problem_type(
-        errors.Overloaded,
-        503,
-        "Send the request again after the time in Retry-After.",
-        headers=RETRY_AFTER_1S,
-    ),
-    problem_type(NotReady, 503, "Wait until GET /health/ready answers 200.", headers=RETRY_AFTER_1S),
+    problem_type(errors.Overloaded, 503, headers=RETRY_AFTER_1S),
+    problem_type(NotReady, 503, headers=RETRY_AFTER_1S),
 )
 # For errors that HTTP defines: of the server, of Flask, and of `abort(404)`.
 BY_STATUS = {

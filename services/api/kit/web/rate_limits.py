@@ -17,9 +17,8 @@ from kit.errors import TooManyAttempts
 from kit.security.events import KitEvent, record
 from kit.setting_types import RateLimit
 from kit.settings import Settings, current
+from kit.web.paths import HEALTH_CHECKS
 from kit.web.proxies import network_of
-
-UNLIMITED = "/health/"  # monitoring asks often and must not be refused
 
 
 def init_app(app: Flask, settings: Settings) -> None:
@@ -29,7 +28,7 @@ def init_app(app: Flask, settings: Settings) -> None:
 
 def is_limited(app: Flask, path: str) -> bool:
     """Return whether RATE_LIMIT applies to a path."""
-    return bool(app.extensions["settings"].rate_limit) and not path.startswith(UNLIMITED)
+    return bool(app.extensions["settings"].rate_limit) and not path.startswith(HEALTH_CHECKS)
 
 
 def client_network() -> str:
@@ -96,5 +95,5 @@ def reserve(limits: Mapping[UUID, RateLimit | None], state: str = PENDING) -> At
 
 
 def _limit_requests() -> None:
-    if not request.path.startswith(UNLIMITED):
+    if not request.path.startswith(HEALTH_CHECKS):
         reserve({key("request", client_network()): current(Settings).rate_limit}, CONFIRMED)

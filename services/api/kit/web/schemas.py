@@ -59,8 +59,8 @@ def _without_nul(text: str) -> str:
     return text
 
 
-def one_of(values: type[StrEnum]) -> tuple[AfterValidator, WithJsonSchema]:
-    """Annotate a string that must be a value of an enum: `Annotated[str, *one_of(Role)]`."""
+def value_of(values: type[StrEnum]) -> tuple[AfterValidator, WithJsonSchema]:
+    """Annotate a string that must be a value of an enum: `Annotated[str, *value_of(Role)]`."""
     allowed = " or ".join(f"'{value}'" for value in values)
 
     def check(text: str) -> str:
@@ -124,7 +124,7 @@ EXAMPLE_PROBLEM = {
     "status": 401,
     "title": "Token expired",
     "meaning": "The token has expired. Refresh the session, or log in again.",
-    "advice": "Get a new pair with POST /auth/refresh, or log in again.",
+    "advice": "Get a new pair with the refresh token, or log in again.",
 }
 
 

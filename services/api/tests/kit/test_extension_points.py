@@ -17,6 +17,7 @@ from kit.errors import DomainError, NotFound
 from kit.web import openapi
 from kit.web.endpoint import AuthRequirement, BearerScheme, endpoint
 from kit.web.pagination import PageQuery, sortable
+from kit.web.problems import problem_type
 from kit.web.schemas import UNSET
 from tests.support.settings import NEVER_OPENED, settings_for
 
@@ -205,3 +206,25 @@ def test_a_column_has_room_for_each_value_of_its_enum(column: Any, values: type[
     assert len(longest) <= column.type.length, (
         f"Make {column} longer: String({len(longest)}) holds {longest!r}"
     )
+
+
+class ISBNTaken(DomainError):
+    """An error with an acronym in its name."""
+
+
+class Unavailable(DomainError):
+    """An error with an argument."""
+
+    def __init__(self, until: str) -> None:
+        super().__init__(f"Come back {until}.")
+
+
+def test_a_code_comes_from_the_words_of_the_name() -> None:
+    assert problem_type(ISBNTaken, 409).code == "isbn_taken"
+    assert problem_type(BookNotFound, 404).title == "Book not found"
+
+
+def test_an_error_with_arguments_needs_a_meaning() -> None:
+    assert problem_type(Unavailable, 503, meaning="It is closed.").meaning == "It is closed."
+    with pytest.raises(TypeError, match="Describe it with meaning"):
+        problem_type(Unavailable, 503)

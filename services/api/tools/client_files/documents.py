@@ -1,6 +1,6 @@
-"""Writes the client files whatever the settings: `python -m tools.client_files.documents FOLDER`.
+"""Writes the client files, independently of the settings: `python -m tools.client_files.documents FOLDER`.
 
-The app starts as in the tests; it connects to no database and signs nothing.
+The app starts with test settings. It doesn't connect to a database.
 """
 
 import os
@@ -16,7 +16,7 @@ SETTINGS = {
 
 
 def main(folder: str) -> None:
-    """Become `flask postman`."""
+    """Replace this process with `flask postman`."""
     kept = {name: os.environ[name] for name in KEPT if name in os.environ}
     command = [sys.executable, "-m", "flask", "postman", "--output", folder]
     os.execve(sys.executable, command, kept | SETTINGS | {"SECRET_KEY": token_hex(32)})  # noqa: S606

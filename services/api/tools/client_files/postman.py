@@ -1,4 +1,4 @@
-"""The tour as a Postman collection (format 2.1) with its environment. Ids come from names, so they stay."""
+"""The scenario as a Postman collection (format 2.1) and environment. Ids are derived from names."""
 
 import json
 from typing import Any
@@ -12,7 +12,7 @@ from tools.client_files.steps import VARIABLES
 SCHEMA = "https://schema.getpostman.com/json/collection/v2.1.0/collection.json"
 # Runs before each request. A local variable hides the one of the environment.
 TRIM_BASE_URL = r"""pm.variables.set("baseUrl", pm.variables.get("baseUrl").trim().replace(/\/+$/, ""));"""
-# Runs after each request. What comes behind a refused one would fail for that reason alone.
+# Runs after each request. After a 429, the following requests would fail too.
 STOP_AT_A_LIMIT = """if (pm.response.code === 429) {
   const path = pm.request.url.getPath();
   const login = "LOGIN_LIMIT_PAIR, LOGIN_LIMIT_CLIENT or LOGIN_LIMIT_ACCOUNT";
@@ -25,13 +25,13 @@ STOP_AT_A_LIMIT = """if (pm.response.code === 429) {
     "switch the limit off for the API (see .env.example) and restart it."
   ));
 }"""
-# Behind `documented`: the statuses that may come, each with the headers and the schema that it has to have.
+# Follows `documented`: the expected statuses, each with its required headers and schema.
 CHECKS = """const answer = documented[pm.response.code] || {headers: []};
 pm.test("The status is one of " + Object.keys(documented), () => {
   pm.expect(documented).to.have.property(String(pm.response.code));
 });
-pm.test("The headers are there", () => answer.headers.forEach((name) => pm.response.to.have.header(name)));
-pm.test("The body is as documented", () => {
+pm.test("The headers are present", () => answer.headers.forEach((name) => pm.response.to.have.header(name)));
+pm.test("The body matches the schema", () => {
   if (!answer.schema) return pm.expect(pm.response.text()).to.equal("");
   const components = JSON.parse(pm.collectionVariables.get("components"));
   pm.expect(pm.response.headers.get("Content-Type")).to.equal(answer.type);
@@ -40,7 +40,7 @@ pm.test("The body is as documented", () => {
 
 
 def collection(document: Document) -> dict[str, Any]:
-    """Return the collection: a folder for each tag, and in it one for what its operations refuse."""
+    """Return the collection: a folder for each tag, with a folder for requests that its operations refuse."""
     tour = folders(document)
     name = document["info"]["title"]
     schemas = {"schemas": document["components"]["schemas"]}  # the tests resolve their $refs in it
@@ -62,8 +62,8 @@ def collection(document: Document) -> dict[str, Any]:
 
 
 def environment(document: Document) -> dict[str, Any]:
-    """Return the environment: what the collection needs at its start, and places for what it stores."""
-    name = f"{document['info']['title']} on this machine"
+    """Return the environment: the initial variables, and empty ones for values that requests store."""
+    name = f"{document['info']['title']} (local)"
     stored = {name for folder in folders(document) for request in folder.requests for name in request.store}
     values = VARIABLES | dict.fromkeys(sorted(stored), "")
     return {
@@ -82,10 +82,10 @@ def _is_secret(name: str) -> bool:
 
 
 def _folder(folder: Folder, document: Document) -> dict[str, Any]:
-    shown: set[str] = set()  # operations whose saved examples some request of this folder has
+    shown: set[str] = set()  # operations whose examples are saved with an earlier request of this folder
     items = [_item(request, folder.name, document, shown) for request in folder.requests]
     if folder.refusals:
-        name = f"what {folder.name} refuses"
+        name = f"{folder.name}: refused requests"
         shown |= {request.operation["operationId"] for request in folder.refusals}
         refusals = [_item(request, folder.name, document, shown) for request in folder.refusals]
         items.append({"id": _id(name), "name": name, "item": refusals})
@@ -132,7 +132,7 @@ def _sent(request: Request) -> dict[str, Any]:
 
 
 def _url(request: Request) -> dict[str, Any]:
-    """Return the URL in parts. A parameter that is not sent is shown, switched off."""
+    """Return the URL in parts. Unused parameters are listed but disabled."""
     path = request.operation["path"].replace("{", ":").replace("}", "")
     parameters = request.operation["parameters"]
     query: list[dict[str, Any]] = [{"key": key, "value": value} for key, value in request.query.items()]
@@ -187,10 +187,10 @@ def _documented(response: dict[str, Any]) -> dict[str, Any]:
 
 
 def _examples(operation: Operation, sent: dict[str, Any], document: Document) -> list[dict[str, Any]]:
-    """Return every answer that the document has for an operation, each problem by itself."""
+    """Return every documented response of an operation, one for each problem."""
     examples = []
     for status, response in operation["responses"].items():
-        phrase = HTTP_STATUS_CODES[int(status)]  # werkzeug's: Python's own differ from version to version
+        phrase = HTTP_STATUS_CODES[int(status)]  # werkzeug's, because Python's differ between versions
         headers = {
             name: str(document["components"]["headers"][name]["example"]) for name in response["headers"]
         }

@@ -1,4 +1,4 @@
-"""From steps to requests: each operation of the document, with what it sends and what may come back."""
+"""Turns steps and operations of the document into requests with their expected responses."""
 
 import json
 from collections.abc import Iterator
@@ -10,13 +10,13 @@ from tools.client_files.steps import CLEANUP, SCENARIO, UNKNOWN_ID, USER_FIELDS,
 Document = dict[str, Any]
 Operation = dict[str, Any]
 
-# What a sound request to an operation that nobody described may meet: it depends on what is in the database.
+# Possible statuses of a valid request without a step, depending on the database.
 POSSIBLE = ("403", "404", "409", "412")
 
 
 @dataclass(frozen=True)
 class Request:
-    """What is sent, and the statuses of which one has to come back."""
+    """A request, and the statuses that are expected."""
 
     title: str
     operation: Operation
@@ -32,7 +32,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Folder:
-    """A tag: its part of the tour, and what each of its operations refuses."""
+    """A tag: its part of the scenario, and requests that each of its operations refuses."""
 
     name: str
     description: str
@@ -41,7 +41,7 @@ class Folder:
 
 
 def folders(document: Document) -> list[Folder]:
-    """Return the tour through all operations. What it does not name is called once, at its tag's end."""
+    """Return the scenario. Operations without a step are called once, at the end of their tag."""
     operations = {operation["operationId"]: operation for operation in _operations(document)}
     named = {step.operation for steps in SCENARIO.values() for step in steps}
     tour = []
@@ -80,13 +80,13 @@ def _request(step: Step, operations: dict[str, Operation]) -> Request:
 
 
 def _call(operation: Operation) -> Request:
-    """Return the request that the document's examples make, which may be too few to know what comes back."""
+    """Return a request made from the document's examples, with every status that it may get."""
     success = next(status for status in operation["responses"] if status < "300")
     parameters = operation["parameters"]
     needed = {each["name"]: each for each in parameters if each["in"] == "query" and each["required"]}
     is_plain = operation["method"] == "GET" and not needed and "{" not in operation["path"]
     is_sure = is_plain and not _is_for_admins(operation)
-    # No example of a body, or of a query that has to be there: the operation may refuse what is made up.
+    # Without an example of the body or of a required parameter, the operation may refuse the values.
     example = _example(operation) if "requestBody" in operation else {}
     refers = any(name.endswith("_id") for name in example)
     is_made_up = "requestBody" in operation and (not example or refers)
@@ -104,8 +104,8 @@ def _call(operation: Operation) -> Request:
 
 
 def _refusals(operation: Operation) -> Iterator[Request]:
-    """Return a request for each way in which every operation of its kind can be used wrongly."""
-    sound = {
+    """Return requests with the mistakes that each such operation refuses."""
+    valid = {
         "token": _token(operation),
         "body": _body(operation),
         "headers": _headers(operation),
@@ -124,14 +124,14 @@ def _refusals(operation: Operation) -> Iterator[Request]:
             ("an unknown field", "422", "validation_failed", {"body": _body(operation, {"colour": "red"})}),
         ]
     for name, status, code, wrong in ways:
-        # Who may not do it at all, such as who makes this tour, is told no more than that.
-        is_first = status != "401" and _is_for_admins(operation)
-        statuses, word = (["403"], "forbidden") if is_first else ([status], code)
-        yield Request(f"{title(operation)}: {name}", operation, statuses, word, **(sound | wrong))
+        # The scenario's user isn't an admin, so operations for admins are always 403.
+        is_forbidden = status != "401" and _is_for_admins(operation)
+        statuses, word = (["403"], "forbidden") if is_forbidden else ([status], code)
+        yield Request(f"{title(operation)}: {name}", operation, statuses, word, **(valid | wrong))
 
 
 def _path(operation: Operation) -> dict[str, str]:
-    """Return an id of the right form where only such a one leads anywhere. Nobody has it."""
+    """Return an unknown id for each path parameter that is an id."""
     ids = (
         each["name"] for each in operation["parameters"] if each["in"] == "path" and _is_id(each["schema"])
     )
@@ -143,7 +143,7 @@ def _is_id(schema: dict[str, Any]) -> bool:
 
 
 def _headers(operation: Operation) -> dict[str, str]:
-    """Return the headers that have to be there: any version is right for the tour."""
+    """Return the required headers, such as If-Match with any version."""
     needed = [each["name"] for each in operation["parameters"] if each["in"] == "header" and each["required"]]
     return dict.fromkeys(needed, "*")
 
@@ -158,7 +158,7 @@ def title(operation: Operation) -> str:
 
 
 def _token(operation: Operation) -> str | None:
-    """Return the variable with the token that is due: it is named as the security scheme is."""
+    """Return the variable with the token. It has the name of the security scheme."""
     return next((scheme for need in operation["security"] for scheme in need), None)
 
 

@@ -1,18 +1,18 @@
-"""The tour itself: what somebody does with this API, in order. All else comes from the OpenAPI document.
+"""The scenario: what a client does with this API, in order. The rest comes from the OpenAPI document.
 
-Each tag's steps run in the order of the document's tags. A step may store what later ones use, and each tag
-leaves a live `access_token` and `refresh_token` to whatever comes behind it.
+The steps of each tag run in the order of the document's tags. A step can store variables for later ones. The
+last steps of each tag leave a valid `access_token` and `refresh_token`.
 """
 
 from dataclasses import dataclass, field
 
-# What the variables hold before the first request; what steps store begins empty.
+# The variables before the first request. Variables that steps store are empty until then.
 VARIABLES = {
     "baseUrl": "http://localhost:5000",
     "password": "correct horse battery staple",
     "new_password": "another horse, another staple",
 }
-# Fields of the document's examples that have to be this person's own.
+# Fields of the document's examples that are replaced by variables.
 USER_FIELDS = {"username": "{{username}}", "password": "{{password}}", "current_password": "{{password}}"}
 UNKNOWN_ID = "00000000-0000-4000-8000-000000000000"
 PAIR = {"access_token": "body.access_token", "refresh_token": "body.refresh_token"}
@@ -20,44 +20,44 @@ PAIR = {"access_token": "body.access_token", "refresh_token": "body.refresh_toke
 
 @dataclass(frozen=True)
 class Step:
-    """One request. What is not said here is as the document has it: path, token, the example as the body."""
+    """One request. By default, path, token and body come from the document and its examples."""
 
-    title: str  # no two the same: it names the request in the .http files
+    title: str  # unique: it names the request in the .http files
     operation: str  # the operationId
     status: int
     code: str = ""  # of the problem
-    body: dict[str, object] = field(default_factory=dict)  # these fields instead of the example's
+    body: dict[str, object] = field(default_factory=dict)  # fields that replace the example's
     query: dict[str, str] = field(default_factory=dict)
     headers: dict[str, str] = field(default_factory=dict)
     path: dict[str, str] = field(default_factory=dict)
-    token: str = ""  # a variable, instead of the one that the operation's security names
-    store: dict[str, str] = field(default_factory=dict)  # variable: where in the answer
+    token: str = ""  # a variable, instead of the one named by the operation's security scheme
+    store: dict[str, str] = field(default_factory=dict)  # variable: place in the response
 
 
 SCENARIO = {
     "index": (
-        Step("Find the way", "index_show", 200),
-        Step("Find the way with a browser", "index_show", 302, headers={"Accept": "text/html"}),
+        Step("Get the index", "index_show", 200),
+        Step("Get the index with a browser", "index_show", 302, headers={"Accept": "text/html"}),
     ),
     "documentation": (
-        Step("Read the document", "documentation_show_openapi", 200, store={"etag": "headers.ETag"}),
+        Step("Get the OpenAPI document", "documentation_show_openapi", 200, store={"etag": "headers.ETag"}),
         Step(
-            "Read it again unchanged",
+            "Get the OpenAPI document again",
             "documentation_show_openapi",
             304,
             headers={"If-None-Match": "{{etag}}"},
         ),
     ),
     "health": (
-        Step("Is it alive", "health_live", 200),
-        Step("Is it ready", "health_ready", 200),
+        Step("Check liveness", "health_live", 200),
+        Step("Check readiness", "health_ready", 200),
     ),
     "auth": (
         Step(
             "Register",
             "auth_register",
             201,
-            body={"username": "ann-{{$guid}}"},  # a fresh name: the tour runs on a used database too
+            body={"username": "ann-{{$guid}}"},  # a new name, so that it runs on a used database too
             store={"username": "body.username"},
         ),
         Step("Register a taken name", "auth_register", 409, "username_taken"),
@@ -84,11 +84,17 @@ SCENARIO = {
             query={"limit": "1"},
             store={"token_id": "body.items[0].id"},
         ),
-        Step("List no tokens at all", "auth_list_tokens", 422, "validation_failed", query={"limit": "0"}),
-        Step("Revoke a token", "auth_change_token", 200, path={"token_id": "{{token_id}}"}),
-        Step("Revoke it again", "auth_change_token", 200, path={"token_id": "{{token_id}}"}),
         Step(
-            "Try to take that back",
+            "List tokens with an invalid limit",
+            "auth_list_tokens",
+            422,
+            "validation_failed",
+            query={"limit": "0"},
+        ),
+        Step("Revoke a token", "auth_change_token", 200, path={"token_id": "{{token_id}}"}),
+        Step("Revoke the token again", "auth_change_token", 200, path={"token_id": "{{token_id}}"}),
+        Step(
+            "Restore a revoked token",
             "auth_change_token",
             409,
             "revocation_is_final",
@@ -104,18 +110,18 @@ SCENARIO = {
         ),
         Step("Refresh with an access token", "auth_refresh", 401, "invalid_token", token="access_token"),
         Step("Refresh", "auth_refresh", 200, store=PAIR),
-        Step("Refresh once more", "auth_refresh", 200, store=PAIR),
+        Step("Refresh again", "auth_refresh", 200, store=PAIR),
         Step("Refresh with a spent token", "auth_refresh", 401, "token_reused", token="spent_token"),
-        Step("Find that the session has ended", "account_read", 401, "token_revoked"),
-        Step("Log in after that", "auth_login", 200, store=PAIR),
-        Step("Log out the others", "auth_logout", 204, body={"scope": "others"}),
+        Step("Use a token of the ended session", "account_read", 401, "token_revoked"),
+        Step("Log in again", "auth_login", 200, store=PAIR),
+        Step("Log out other sessions", "auth_logout", 204, body={"scope": "others"}),
         Step("Log out", "auth_logout", 204),
         Step("Use a token after the logout", "auth_list_tokens", 401, "token_revoked"),
-        Step("Log in for what follows", "auth_login", 200, store=PAIR),
+        Step("Log in for the next steps", "auth_login", 200, store=PAIR),
     ),
     "account": (
-        Step("Read the account", "account_read", 200, store={"etag": "headers.ETag"}),
-        Step("Read the account unchanged", "account_read", 304, headers={"If-None-Match": "{{etag}}"}),
+        Step("Get the account", "account_read", 200, store={"etag": "headers.ETag"}),
+        Step("Get the unchanged account", "account_read", 304, headers={"If-None-Match": "{{etag}}"}),
         Step(
             "Change the account with a wrong password",
             "account_change",
@@ -124,7 +130,7 @@ SCENARIO = {
             body={"current_password": "{{new_password}}"},
         ),
         Step(
-            "Change another version of the account",
+            "Change an outdated version of the account",
             "account_change",
             412,
             "precondition_failed",
@@ -142,17 +148,17 @@ SCENARIO = {
         Step("Replace the account", "account_replace", 200, body={"current_password": "{{new_password}}"}),
         Step("Refresh before deleting", "auth_refresh", 200, store=PAIR),
         Step("Delete the account without a fresh login", "account_delete", 401, "fresh_token_required"),
-        Step("Log in to delete", "auth_login", 200, store=PAIR),
+        Step("Log in before deleting", "auth_login", 200, store=PAIR),
         Step("Delete the account", "account_delete", 204),
         Step("Use a token of the deleted account", "account_read", 401, "token_revoked"),
         Step("Log in to the deleted account", "auth_login", 401, "invalid_credentials"),
-        Step("Register the name anew", "auth_register", 201),
-        Step("Log in anew", "auth_login", 200, store=PAIR),
+        Step("Register the name again", "auth_register", 201),
+        Step("Log in to the new account", "auth_login", 200, store=PAIR),
     ),
     "users": (
         Step("List the accounts without being an admin", "users_list_users", 403, "forbidden"),
         Step(
-            "Read an account without being an admin",
+            "Get an account without being an admin",
             "users_read",
             403,
             "forbidden",
@@ -175,12 +181,12 @@ SCENARIO = {
     ),
     "problems": (
         Step("List the problems", "problems_list_problems", 200),
-        Step("Read about a problem", "problems_show", 200, path={"name": "token-reused"}),
-        Step("Read about no problem", "problems_show", 404, "not_found", path={"name": "unknown"}),
+        Step("Get a problem", "problems_show", 200, path={"name": "token-reused"}),
+        Step("Get an unknown problem", "problems_show", 404, "not_found", path={"name": "unknown"}),
     ),
 }
-# A folder of its own at the very end, behind whatever has been added: nothing stays in the database.
+# A folder at the very end, so that nothing stays in the database.
 CLEANUP = (
-    Step("Log in to tidy up", "auth_login", 200, store=PAIR),
-    Step("Delete what the tour left", "account_delete", 204),
+    Step("Log in for the cleanup", "auth_login", 200, store=PAIR),
+    Step("Delete the remaining account", "account_delete", 204),
 )
