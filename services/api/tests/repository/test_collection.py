@@ -1,4 +1,4 @@
-"""tests/conftest.py: which tests run on which database, and in which order."""
+"""tests/support/databases.py and tests/conftest.py: which tests run on which database, in which order."""
 
 import os
 import subprocess
