@@ -80,7 +80,7 @@ def _change(caller: Caller, body: AccountChange | AccountReplacement) -> User:
             sessions.end_all(user.id, Reason.PASSWORD_CHANGED, keep=caller.session_id)
         attempt.succeed()
         db.session.commit()
-    if user.username != caller.user.username:
+    if body.username not in (None, caller.user.username):
         record(Event.USERNAME_CHANGED, user.id)
     if password_hash is not None:
         record(Event.PASSWORD_CHANGED, user.id)

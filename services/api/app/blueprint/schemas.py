@@ -160,16 +160,31 @@ class Account(ResponseBody):
     updated_at: Time
 
 
-class UserAccount(Account):
+EXAMPLE_USER = {
+    "id": "6676cf0e-7e30-437f-adce-39344e766fd4",
+    "username": "ann",
+    "role": "user",
+    "disabled": False,
+    "created_at": "2026-11-22T08:45:28.623847Z",
+    "updated_at": "2026-11-22T08:45:28.623847Z",
+}
+
+
+class UserAccount(ResponseBody):
     """An account, as admins see it."""
 
-    model_config = example(**EXAMPLE_ACCOUNT, disabled=False)
+    model_config = example(**EXAMPLE_USER)
 
+    id: Id
+    username: Username
+    role: Role
     disabled: bool
+    created_at: Time
+    updated_at: Time
 
 
 class UserAccountList(ResponseBody):
-    model_config = example(items=[{**EXAMPLE_ACCOUNT, "disabled": False}], next_cursor=None)
+    model_config = example(items=[EXAMPLE_USER], next_cursor=None)
 
     items: Annotated[list[UserAccount], Field(max_length=100)]
     next_cursor: Text | None
