@@ -1,7 +1,8 @@
 """Writes the tables of settings into a Markdown file: `python -m tools.settings_table FILE`.
 
-Names, defaults and allowed values come from app.config.Settings, the explanations from .env.example, which also has
-the settings that only Compose and the scripts read. With --check it only compares, and exits with 1 if they differ.
+Names, defaults and allowed values come from app.config.Settings, the explanations from .env.example. That
+file also has the settings that only Compose and the scripts read. With --check, it writes nothing, and exits
+with 1 if the file is out of date.
 """
 
 import re
@@ -22,6 +23,7 @@ SECTION = re.compile(r"^# --- (.+) ---\n", re.MULTILINE)
 COMMENT = r"(?:^# .*\n)+"
 INTRODUCTION = re.compile(rf"\A{COMMENT}", re.MULTILINE)
 ENTRY = re.compile(rf"({COMMENT})^#([A-Z_]+)=(.*)$", re.MULTILINE)
+REQUIRED = " Required."
 ALLOWED = {
     types.DatabaseUrl: "a PostgreSQL or SQLite URL",
     types.SigningKey: "at least 32 bytes",
@@ -51,9 +53,10 @@ def render(example: str) -> str:
     entries = [name for text in texts for _, name, _ in ENTRY.findall(text)]
     if missing := {name.upper() for name in Settings.model_fields} - set(entries):
         raise KeyError(f"Explain these settings in .env.example: {', '.join(sorted(missing))}")
-    return "\n".join(
-        "".join(_section(title, text)) for title, text in zip(titles, texts, strict=True)
-    )
+    sections = ("".join(_section(title, text)) for title, text in zip(titles, texts, strict=True))
+    names = re.compile(rf"(?<![`\w])({'|'.join(entries)})(?![`\w])")
+    text = names.sub(r"`\1`", "\n".join(sections))
+    return re.sub(r"docs/(\S+\.md)", r"[\1](../\1)", text)
 
 
 def _section(title: str, text: str) -> Iterator[str]:
@@ -68,14 +71,20 @@ def _section(title: str, text: str) -> Iterator[str]:
 
 def _row(name: str, value: str, meaning: str) -> Row:
     default = f"`{value}`" if value else "unset"
+    if REQUIRED in meaning:
+        default, meaning = "required", f"{meaning.replace(REQUIRED, '')} Example: `{value}`."
     field = Settings.model_fields.get(name.lower())
     if field is None:  # of Compose or a script
         return Row(name, default, "", meaning)
-    return Row(name, default, _allowed(get_type_hints(Settings, include_extras=True)[name.lower()], field), meaning)
+    return Row(
+        name, default, _allowed(get_type_hints(Settings, include_extras=True)[name.lower()], field), meaning
+    )
 
 
 def _allowed(hint: Any, field: FieldInfo) -> str:
-    choices = [arg for each in (hint, *get_args(hint)) if get_origin(each) is Literal for arg in get_args(each)]
+    choices = [
+        arg for each in (hint, *get_args(hint)) if get_origin(each) is Literal for arg in get_args(each)
+    ]
     bounds = [str(value) for each in field.metadata for value in _bounds(each)]
     if choices:
         return ", ".join(f"`{choice}`" for choice in choices)
