@@ -114,7 +114,11 @@ def main(arguments: list[str]) -> None:
     _, end, after = rest.partition(END)
     if not end:
         sys.exit(f"{file} must have the lines {BEGIN.strip()} and {END.strip()}.")
-    new = f"{before}{begin}\n{render(EXAMPLE.read_text(encoding='utf-8'))}\n{end}{after}"
+    try:
+        tables = render(EXAMPLE.read_text(encoding="utf-8"))
+    except KeyError as error:
+        sys.exit(error.args[0])
+    new = f"{before}{begin}\n{tables}\n{end}{after}"
     if "--check" not in options:
         file.write_text(new, encoding="utf-8")
     elif new != old:
