@@ -37,7 +37,7 @@ doctor: ## find problems with Docker, ports, files, settings and migrations, and
 migration: ## write a migration after a change of the models: make migration m="what it does"
 	@scripts/migration "$(m)"
 
-docs: ## write the OpenAPI document, the Postman collection and the .http files to postman/
+docs: ## write the OpenAPI document, the Postman collection, the .http files and the table of settings
 	@scripts/docs
 
 lock: ## lock the dependencies in pyproject.toml (UPGRADE=1: to their newest versions)

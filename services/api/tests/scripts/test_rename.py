@@ -11,7 +11,10 @@ from tests.support.copies import Copy
 pytestmark = pytest.mark.skipif(shutil.which("git") is None, reason="rename needs git, which the image lacks")
 
 LICENSE = "Copyright (c) 2026 The corner-kiosk authors\n"
-README = "# corner-kiosk\n\nA skeleton.\n\n![A page](docs/page.png) of corner_kiosk\n"
+README = (
+    "# corner-kiosk\n\nA skeleton.\n\n![A page](docs/page.png) of corner_kiosk, with a [license](LICENSE), "
+    "a [part](#part) and a [link](https://example.com/docs/)\n"
+)
 TEMPLATE = "docs/templates/README.md"
 NAMED = {"app.json": '{"name": "corner-kiosk"}\n', "corner-kiosk.http": "corner_kiosk\n"}
 
@@ -61,9 +64,9 @@ def test_the_project_gets_a_readme_of_its_own_once(copy: Copy) -> None:
     assert "corner-kiosk skeleton" in text(copy, "README.md")
     assert "_NAME" not in text(copy, "README.md")
     assert not (copy.folder / TEMPLATE).exists()
-    assert (
-        text(copy, "docs/skeleton.md")
-        == "# The skeleton\n\nA skeleton.\n\n![A page](page.png) of book_shop\n"
+    assert text(copy, "docs/skeleton.md") == (
+        "# The skeleton\n\nA skeleton.\n\n![A page](page.png) of book_shop, with a [license](../LICENSE), "
+        "a [part](#part) and a [link](https://example.com/docs/)\n"
     )
 
     copy.write("README.md", "# The book-shop of mine\n")
