@@ -1,75 +1,76 @@
-# `make` alone lists these commands. Each is one line; longer ones are scripts in scripts/.
+# `make` lists these commands. Each is one line; longer ones are scripts in scripts/.
 .DEFAULT_GOAL := help
 .PHONY: help up down dev run shell psql doctor migration docs lock test lint format audit backup restore deploy
 
 help:
 	@awk -F ':.*## ' '/^##@ / {print "\n" substr($$0, 5)} /^#: / {print "  " substr($$0, 4)} \
-		/^[a-z-]+:.*## / {printf "  %-22s %s\n", "make " $$1, $$2}' Makefile
+		/^[a-z-]+:.*## / {printf "  %-23s %s\n", "make " $$1, $$2}' Makefile
 
 ##@ Run
 
-up: ## build and start the stack in containers, and wait until it is healthy
+up: ## build and start the stack, and wait until it is healthy
 	@scripts/need-docker "make up" && docker compose up --build --wait && echo "The API answers on http://$$(docker compose port api 5000)"
 
-down: ## stop the stack and keep its data (docker compose down -v deletes it)
+down: ## stop the stack and keep its data
 	@scripts/need-docker "make down" && docker compose down
 
-dev: ## run the stack with the code of this folder, and restart it after each change (DEBUGPY=1: with a debugger)
+dev: ## run the stack and restart it when the code changes (DEBUGPY=1: accept a debugger)
 	@scripts/dev
 
-run: ## run the API without Docker, on SQLite (API_PORT=5001: on another port)
+run: ## run the API without Docker, on SQLite (API_PORT=5001: use another port)
 	@scripts/run
 
-shell: ## open a shell in the api container, for flask shell, flask user list, ...
+shell: ## open a shell in the api container, for commands such as flask user list
 	@scripts/need-docker "make shell" && docker compose exec api bash
 
-psql: ## open psql in the stack's database
+psql: ## open psql on the stack's database
 	@scripts/need-docker "make psql" && docker compose exec db bash -c 'exec psql -v HISTFILE=/tmp/psql_history -U "$$POSTGRES_USER" "$$POSTGRES_DB"'
 
-doctor: ## find problems with Docker, ports, files, settings and migrations, and explain how to fix them
+doctor: ## diagnose the setup and suggest fixes
 	@bash -c "$$(tr -d '\r' <scripts/doctor)" scripts/doctor
 
 ##@ Change
 
-#: scripts/flask scaffold generate a resource: scripts/flask scaffold book 'title:str(200)' 'price:decimal(10,2)'
-#: scripts/rename NAME    give the project your own name: scripts/rename book-shop
+#: scripts/flask scaffold  generate a resource, such as: scripts/flask scaffold book 'title:str(200)'
+#: scripts/rename NAME     rename the project, such as: scripts/rename book-shop
 
-migration: ## write a migration after a change of the models: make migration m="what it does"
+migration: ## generate a migration from changed models: make migration m="add a nickname"
 	@scripts/migration "$(m)"
 
-docs: ## write the OpenAPI document, the Postman collection, the .http files and the table of settings
+docs: ## generate the OpenAPI document, client files and table of settings
 	@scripts/docs
 
-lock: ## lock the dependencies in pyproject.toml (UPGRADE=1: to their newest versions)
+lock: ## lock the dependencies of pyproject.toml (UPGRADE=1: upgrade them)
 	@scripts/lock $(if $(UPGRADE),--upgrade)
 
 ##@ Check
 
-test: ## run all tests in throwaway containers, or one part: make test t=tests/unit (COVERAGE=1: with coverage)
+test: ## run the tests in throwaway containers: make test t=tests/unit (COVERAGE=1: report coverage)
 	@scripts/test $(t)
 
-lint: ## check format, rules, types, Dockerfiles, shell scripts, Compose files and generated documents
+lint: ## check formatting, types, scripts, containers, workflows and generated files
 	@scripts/lint
 
-format: ## format the code and fix what the linter can fix
+format: ## format the code and fix lint findings
 	@scripts/format
 
-audit: ## look for vulnerable packages and unsafe code, and write the bill of materials to sbom.json
+audit: ## scan for vulnerable packages and unsafe code, and write an SBOM to sbom.json
 	@scripts/audit
 
 ##@ Ship
 
-backup: ## back up the database to backups/, and keep the newest 7 (BACKUP_KEEP=30: more)
+backup: ## back up the database to backups/ (BACKUP_KEEP=30: keep 30 backups instead of 7)
 	@scripts/backup
 
-restore: ## replace the database with a backup: make restore FILE=backups/... (REPLACE=1: even if it holds rows)
+restore: ## restore a backup: make restore FILE=backups/... (REPLACE=1: overwrite existing data)
 	@scripts/restore "$(FILE)"
 
-deploy: ## on a server: replace the running version with this one, or with IMAGE, without downtime
+deploy: ## deploy this version on a server without downtime (IMAGE=...: use an existing image)
 	@scripts/deploy
 
-#: scripts/stack-deploy   deploy to several servers, with Docker Swarm
+#: scripts/stack-deploy    deploy to several servers with Docker Swarm
+#: scripts/check-release   check that a release tag matches the code and the changelog
 
 ##@ Prove
 
-#: make -C proof          list the benchmarks, drills and rehearsals of the maintainers
+#: make -C proof           list the benchmarks, failure drills and rehearsals

@@ -17,7 +17,7 @@ from sqlalchemy import func, select, update
 from sqlalchemy.exc import OperationalError
 from werkzeug.test import TestResponse
 
-from app import create_app
+from app import create_app, limits
 from app.config import Settings
 from app.database import db
 from app.model.models import Session
@@ -440,3 +440,15 @@ def test_right_logins_at_once_are_refused_for_a_moment_at_most(live: Live) -> No
     assert {answer.status_code for answer in answers} <= {200, 429}
     assert {answer.headers.get("Retry-After", "1") for answer in answers} == {"1"}
     assert plain_http.post(f"{url}/auth/login", json=body).status_code == 200
+
+
+def test_a_block_that_forgets_to_succeed_is_an_error_and_counts_nothing(app: Flask) -> None:
+    with (
+        app.test_request_context(),
+        pytest.raises(RuntimeError, match=r"attempt\.succeed"),
+        limits.login("ann", None, is_known_client=False),
+    ):
+        pass
+
+    with app.app_context():
+        assert all(row.entries == "" for row in db.session.scalars(select(Attempts)))

@@ -11,11 +11,14 @@ from tests.support.copies import Copy
 pytestmark = pytest.mark.skipif(shutil.which("git") is None, reason="rename needs git, which the image lacks")
 
 LICENSE = "Copyright (c) 2026 The corner-kiosk authors\n"
-README = (
-    "# corner-kiosk\n\nA skeleton.\n\n![A page](docs/page.png) of corner_kiosk, with a [license](LICENSE), "
-    "a [part](#part) and a [link](https://example.com/docs/)\n"
-)
+README = """# corner-kiosk
+
+A skeleton. ![A page](docs/page.png) of corner_kiosk. See [the
+drills](proof/README.md), [the license](LICENSE), [curl](#curl) and [Flask](https://flask.example/docs).
+"""
 TEMPLATE = "docs/templates/README.md"
+CODE = "services/api/app/config.py"
+CHANGELOG = "# Changelog\n\nThe newest version comes first.\n"
 NAMED = {"app.json": '{"name": "corner-kiosk"}\n', "corner-kiosk.http": "corner_kiosk\n"}
 
 
@@ -35,7 +38,9 @@ def copy(tmp_path: Path) -> Copy:
     for script in ("docs", "with-tools"):
         copy.write(f"scripts/{script}", "#!/bin/sh\n").chmod(0o755)
     files = {"compose.yaml": "name: corner-kiosk\n", "LICENSE": LICENSE, "README.md": README}
-    files[TEMPLATE] = "# NEW_NAME\n\nMade from the OLD_NAME skeleton.\n"
+    files[TEMPLATE] = "# NEW_NAME\n\nMade from the OLD_NAME skeleton, version OLD_VERSION.\n"
+    files["CHANGELOG.md"] = f"{CHANGELOG}\n## 2.5.0\n\n- Better.\n\n## 2.4.0\n\n- Good.\n"
+    files[CODE] = 'VERSION = "2.5.0"  # the newest heading of CHANGELOG.md\n'
     for path, text in {**files, **NAMED, ".gitignore": "bin/\ncalls\n", "docs/page.png": ""}.items():
         copy.write(path, text)
     git(copy, "init", "--quiet")
@@ -61,12 +66,12 @@ def test_the_project_gets_a_readme_of_its_own_once(copy: Copy) -> None:
     copy.run("rename", "book-shop")
 
     assert text(copy, "README.md").startswith("# book-shop\n")
-    assert "corner-kiosk skeleton" in text(copy, "README.md")
+    assert "corner-kiosk skeleton, version 2.5.0." in text(copy, "README.md")
     assert "_NAME" not in text(copy, "README.md")
     assert not (copy.folder / TEMPLATE).exists()
     assert text(copy, "docs/skeleton.md") == (
-        "# The skeleton\n\nA skeleton.\n\n![A page](page.png) of book_shop, with a [license](../LICENSE), "
-        "a [part](#part) and a [link](https://example.com/docs/)\n"
+        "# The skeleton\n\nA skeleton. ![A page](page.png) of book_shop. See [the\n"
+        "drills](../proof/README.md), [the license](../LICENSE), [curl](#curl) and [Flask](https://flask.example/docs).\n"
     )
 
     copy.write("README.md", "# The book-shop of mine\n")
@@ -76,6 +81,21 @@ def test_the_project_gets_a_readme_of_its_own_once(copy: Copy) -> None:
     assert text(copy, "README.md") == "# The library of mine\n"
 
 
+def test_the_changelog_and_the_version_begin_again_once(copy: Copy) -> None:
+    copy.run("rename", "book-shop")
+
+    assert text(copy, "CHANGELOG.md") == f"{CHANGELOG}\n## 0.1.0\n"
+    assert text(copy, CODE) == 'VERSION = "0.1.0"  # the newest heading of CHANGELOG.md\n'
+
+    copy.write("CHANGELOG.md", "## 0.2.0\n\n- Books.\n")
+    copy.write(CODE, 'VERSION = "0.2.0"\n')
+    commit(copy)
+    copy.run("rename", "library")
+
+    assert text(copy, "CHANGELOG.md") == "## 0.2.0\n\n- Books.\n"
+    assert text(copy, CODE) == 'VERSION = "0.2.0"\n'
+
+
 def test_it_says_what_to_do_about_history_remote_and_licence(copy: Copy) -> None:
     told = copy.run("rename", "book-shop").stdout
 
@@ -83,6 +103,7 @@ def test_it_says_what_to_do_about_history_remote_and_licence(copy: Copy) -> None
         "git diff HEAD",
         "git remote set-url origin",
         "git init",
+        "git remote add origin",
         "LICENSE",
         "--project-name corner-kiosk",
     ):

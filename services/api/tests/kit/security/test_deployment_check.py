@@ -100,5 +100,5 @@ def test_the_command_tells_what_is_weak_and_fails() -> None:
     assert strong.output.startswith("note: RATE_LIMIT is off")
     assert refused.exit_code == 1
     assert refused.output.startswith("weak: SECRET_KEY doesn't look random.")
-    assert "1 settings are too weak" in refused.output
+    assert "Weak settings: 1" in refused.output
     assert "for anyone to read" not in refused.output
