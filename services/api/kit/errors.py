@@ -30,9 +30,7 @@ class FieldsRefused(DomainError):
     """Some values are invalid; `fields` says which and why."""
 
     message = "The request is well-formed, but some values are invalid."
-    advice = (
-        "Correct the values in `errors`. A `pointer` is a path in the body, a `parameter` is in the query."
-    )
+    advice = "Correct the values listed in `errors`."
 
     def __init__(self, fields: Iterable[FieldError] = (), message: str | None = None) -> None:
         super().__init__(message)
