@@ -1,1 +1,1 @@
-"""Measure what a request costs, compared with a minimal server. The main README explains the results."""
+"""Measure what a request costs, compared with a minimal server. docs/4-reference/performance.md explains the results."""

@@ -10,7 +10,7 @@ from selenium.webdriver import Chrome, Keys
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.wait import WebDriverWait
 
-from tests.e2e.conftest import PASSWORD
+from tests.support.credentials import PASSWORD
 
 REQUESTED = """
     const entries = ["navigation", "resource"].flatMap(type => performance.getEntriesByType(type))

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.conftest import PASSWORD
+from tests.support.credentials import PASSWORD
 
 DOCUMENT = Path(__file__).parents[2] / "postman" / "openapi.json"
 

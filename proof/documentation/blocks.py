@@ -1,4 +1,4 @@
-"""The code blocks of a Markdown file, and how a user's hands would apply them."""
+"""The code blocks of a Markdown file, and how a reader would apply them."""
 
 import re
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ NEW_FILE = re.compile(r"`([\w/.]+\.\w+)`")
 class Block:
     """A code block, and the text between it and the block or heading before it."""
 
-    document: str
+    document: str  # relative to the repository
     heading: str
     number: int  # among the blocks of its heading, from 1
     language: str
@@ -50,8 +50,9 @@ class Block:
         file.write_text(text)
 
 
-def blocks(file: Path) -> list[Block]:
-    """Return the code blocks of a Markdown file, in order; an indented fence counts too."""
+def blocks(document: str, repository: Path) -> list[Block]:
+    """Return the code blocks of a Markdown file, in order. An indented fence counts too."""
+    file = repository / document
     text = re.sub(r"^ +(```)", r"\1", file.read_text(), flags=re.MULTILINE)
     found: list[Block] = []
     end = 0
@@ -60,6 +61,6 @@ def blocks(file: Path) -> list[Block]:
         headings = [match[1] for match in HEADING.finditer(FENCE.sub("", text[: fence.start()]))]
         heading = headings[-1] if headings else ""
         number = 1 + sum(each.heading == heading for each in found)
-        found.append(Block(file.name, heading, number, fence[1], fence[2], text[end : fence.start()]))
+        found.append(Block(document, heading, number, fence[1], fence[2], text[end : fence.start()]))
         end = fence.end()
     return found

@@ -74,7 +74,8 @@ from flask import Flask
 
 from app.database import db
 from app.model.models import Role
-from tests.integration.conftest import People, problem
+from tests.support.people import People
+from tests.support.problems import problem
 
 
 def test_the_stream_has_all_names(people: People) -> None:

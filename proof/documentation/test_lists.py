@@ -13,7 +13,7 @@ from app.blueprint import BLUEPRINTS
 from kit.security.events import all_events
 from kit.serving.metrics import Metrics
 from kit.web import openapi
-from tests.conftest import NEVER_OPENED, settings_for
+from tests.support.settings import NEVER_OPENED, settings_for
 from tools.scaffold.kinds import KINDS
 
 REPOSITORY = Path(__file__).parents[2]

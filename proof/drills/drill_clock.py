@@ -9,7 +9,7 @@ import pytest
 
 from proof.drills.load import Client, under_load
 from proof.drills.stack import Stack
-from tests.e2e.conftest import PASSWORD
+from tests.support.credentials import PASSWORD
 
 Measured = Callable[[str], None]
 HOUR, DAY = 3600, 86_400

@@ -8,7 +8,7 @@ import pytest
 
 from proof.drills.load import PATIENCE, longest, middle, under_load
 from proof.drills.stack import Stack
-from tests.waiting import wait_until
+from tests.support.waiting import wait_until
 
 Measured = Callable[[str], None]
 DISCONNECT = """

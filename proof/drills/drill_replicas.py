@@ -12,8 +12,8 @@ import pytest
 
 from proof.drills.load import Client, under_load
 from proof.drills.stack import Stack
-from tests.e2e.conftest import PASSWORD
-from tests.waiting import wait_until
+from tests.support.credentials import PASSWORD
+from tests.support.waiting import wait_until
 
 Measured = Callable[[str], None]
 REPLICAS = ["api-1", "api-2"]

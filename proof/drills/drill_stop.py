@@ -9,7 +9,7 @@ import pytest
 
 from proof.drills.load import under_load
 from proof.drills.stack import Stack
-from tests.waiting import wait_until
+from tests.support.waiting import wait_until
 
 Measured = Callable[[str], None]
 NOBODY_THERE = ("refused", "fresh connection broke", "kept connection broke")

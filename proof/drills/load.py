@@ -16,8 +16,8 @@ from typing import Any
 from uuid import uuid4
 
 from proof.drills.stack import Address, Stack
-from tests.e2e.conftest import PASSWORD
-from tests.waiting import wait_until
+from tests.support.credentials import PASSWORD
+from tests.support.waiting import wait_until
 
 # So much slower than promised a busy machine may be: a test finds what hangs, the table tells the time.
 PATIENCE = 2

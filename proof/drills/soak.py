@@ -12,7 +12,7 @@ from uuid import uuid4
 
 from proof.drills.load import Answer, Client
 from proof.drills.stack import Stack, run
-from tests.e2e.conftest import PASSWORD
+from tests.support.credentials import PASSWORD
 
 # Of a hundred requests. What a login opens a logout ends.
 MIX = {"read": 68, "list": 12, "refresh": 10, "login": 4, "logout": 4, "register": 2}

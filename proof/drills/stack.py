@@ -7,7 +7,7 @@ import subprocess
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
-from tests.waiting import wait_until
+from tests.support.waiting import wait_until
 
 REPOSITORY = Path(__file__).parents[2]
 FAULTS = Path(__file__).parent

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.scripts.copies import REPOSITORY, Copy, without_docker
+from tests.support.copies import Copy, without_docker
+from tests.support.paths import REPOSITORY
 
 SCRIPTS = REPOSITORY / "proof/scripts"
 SOURCED = {"drill-stack"}

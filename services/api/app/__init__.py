@@ -1,6 +1,6 @@
 """The app: create_app puts its parts together, in order.
 
-YOURS: everything in this package is meant to be read and changed. The kit (../kit) needn't be.
+Everything in this package is yours to read and change. You don't need to change the kit (../kit).
 """
 
 from importlib import import_module

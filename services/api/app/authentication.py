@@ -69,7 +69,7 @@ def client_info() -> ClientInfo:
 def encode(token: Token) -> str:
     """Return the JWT for a token's row. The same row always gives the same JWT.
 
-    To add a claim, add it here and to CLAIMS in kit/security/jwt.py if each token must have it.
+    To add a claim, add it here. Take it from the row: a role or name would be outdated after a change.
     """
     issued_at = int(token.issued_at.timestamp())
     claims = {

@@ -101,7 +101,7 @@ def delete_user(name: str) -> None:
 @token.command("prune")
 @reports_failures
 def prune() -> None:
-    """Delete expired sessions, tokens, attempts and stored responses. Requests also do so, a few each."""
+    """Delete expired sessions, tokens, attempts and stored responses. Each request deletes a few, too."""
     kinds = (SessionRepository, TokenRepository, AttemptRepository, StoredResponseRepository)
     repositories = [kind(db.session) for kind in kinds]
     total = 0

@@ -12,7 +12,7 @@ class Forbidden(DomainError):
 
 
 class UsernameTaken(DomainError):
-    message = "An account with this username already exists. Choose another one."
+    message = "An account with this username already exists."
     advice = "Choose another name. Upper and lower case don't make a difference."
 
 
@@ -50,7 +50,7 @@ class UserNotFound(DomainError):
 
 
 class LastAdmin(DomainError):
-    message = "This is the last account with the role admin. Make another account an admin first."
+    message = "This is the last account with the role admin."
     advice = "Make another account an admin first."
 
 
@@ -60,18 +60,17 @@ class TokenNotFound(DomainError):
 
 
 class RevocationIsFinal(DomainError):
-    message = "A revoked token can't be restored. Log in for a new one."
+    message = "A revoked token can't be restored."
     advice = "Log in for a new token."
 
 
 class TokenReused(DomainError):
     message = (
-        "This refresh token was already used, so someone else may have a copy. "
-        "The whole session has ended. Log in again."
+        "This refresh token was already used, so someone else may have a copy. The whole session has ended."
     )
     advice = "Log in again. Use each refresh token once, and keep only the newest."
 
 
 class FreshTokenRequired(DomainError):
-    message = "This action requires a recent login. Log in again and use the new access token."
+    message = "This action requires a recent login."
     advice = "Log in again and use the new access token."

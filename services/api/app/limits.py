@@ -5,21 +5,22 @@ from contextlib import contextmanager
 from uuid import UUID
 
 from app.config import current
-from app.database import db
 from app.events import Event
 from app.exceptions import InvalidCredentials, UsernameTaken, WrongCurrentPassword
 from app.model.user_repository import key_of
-from kit.data.attempts import CONFIRMED, key
+from kit.data.attempts import key
 from kit.security.events import record
-from kit.web.rate_limits import attempt, client_network
+from kit.web.rate_limits import Attempt, attempt, client_network
+
+FAILURES = (InvalidCredentials, WrongCurrentPassword)
 
 
 @contextmanager
-def login(username: str, user_id: UUID | None, *, is_known_client: bool) -> Iterator[None]:
-    """Count a failed login, or commit the work of the block if it succeeds. Raises TooManyAttempts.
+def login(username: str, user_id: UUID | None, *, is_known_client: bool) -> Iterator[Attempt]:
+    """Count a login that fails: the block raises one of FAILURES. Raises TooManyAttempts.
 
-    It fails if the block raises InvalidCredentials or WrongCurrentPassword. The limit per account doesn't
-    apply to a client that has logged in to it before. Otherwise anyone could lock its owner out.
+    Otherwise the block must call `succeed` and then commit. The limit per account doesn't apply to a client
+    that has logged in to it before. If it did, anyone could lock its owner out.
     """
     settings, name, client = current(), key_of(username), client_network()
     pair = key("login pair", name, client)
@@ -28,13 +29,10 @@ def login(username: str, user_id: UUID | None, *, is_known_client: bool) -> Iter
         key("login client", client): settings.login_limit_client,
         key("login account", name): None if is_known_client else settings.login_limit_account,
     }
-    failures = (InvalidCredentials, WrongCurrentPassword)
     try:
-        with attempt(limits, counted=failures) as reserved:
-            yield
-            reserved.cancel(cleared=pair)
-            db.session.commit()
-    except failures:
+        with attempt(limits, FAILURES, cleared=pair) as reserved:
+            yield reserved
+    except FAILURES:
         record(Event.LOGIN_FAILED, user_id)
         raise
 
@@ -43,5 +41,5 @@ def login(username: str, user_id: UUID | None, *, is_known_client: bool) -> Iter
 def registration() -> Iterator[None]:
     """Count a registration that succeeds or whose username is taken. Raises TooManyAttempts."""
     limits = {key("register", client_network()): current().register_limit}
-    with attempt(limits, counted=(UsernameTaken,), state=CONFIRMED):
+    with attempt(limits, (UsernameTaken,), counts_success=True):
         yield

@@ -1,1 +1,1 @@
-"""THE KIT: what the app stands on. You never need to edit it. It knows nothing about accounts or `app`."""
+"""The kit: the machinery below the app. You don't need to change it. It doesn't know `app`."""

@@ -78,7 +78,7 @@ def check_configuration() -> None:
     for finding in findings:
         click.echo(f"{'weak' if finding.is_weak else 'note'}: {finding.setting} {finding.advice}")
     if weak:
-        raise click.ClickException(f"{len(weak)} settings are too weak for a public deployment.")
+        raise click.ClickException(f"Weak settings: {len(weak)}. Fix them before a public deployment.")
     click.echo("No setting is weak.")
 
 

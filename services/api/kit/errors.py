@@ -17,7 +17,7 @@ class FieldError(NamedTuple):
 
 
 class DomainError(Exception):
-    """Base class of errors with a message for the client."""
+    """Base class of errors. Clients get the message and the advice."""
 
     message: ClassVar[str] = "The request can't be completed."
     advice: ClassVar[str] = "Change the request, then try again."
@@ -29,7 +29,7 @@ class DomainError(Exception):
 class FieldsRefused(DomainError):
     """Some values are invalid; `fields` says which and why."""
 
-    message = "The request is well-formed, but some values are invalid. See `errors`."
+    message = "The request is well-formed, but some values are invalid."
     advice = (
         "Correct the values in `errors`. A `pointer` is a path in the body, a `parameter` is in the query."
     )
@@ -83,30 +83,30 @@ class AlreadyExists(DomainError):
     advice = "Choose another value, or change the existing one."
 
     def __init__(self, field: str = "") -> None:
-        super().__init__(f"Another one with the same {field.replace('_', ' ') or 'value'} exists.")
+        super().__init__(f"This {field.replace('_', ' ') or 'value'} is already in use.")
         self.field = field
 
 
 class StillReferenced(DomainError):
-    message = "Other rows still refer to this one. Delete or change them first."
+    message = "Other rows still refer to this one."
     advice = "Delete or change the rows that refer to it, then try again."
 
 
 class IdempotencyKeyInUse(DomainError):
-    message = "A request with this Idempotency-Key is in progress. Try again in a moment."
+    message = "A request with this Idempotency-Key is in progress."
     advice = "Send the same request again. Once the first one is done, you get the same response."
 
 
 class IdempotencyKeyReused(DomainError):
-    message = "This Idempotency-Key was used for a different request. Use a new key for each request."
+    message = "This Idempotency-Key was used for a different request."
     advice = "Create a new key for each request. Send the same key only to repeat a request."
 
 
 class TooManyAttempts(DomainError):
     """A rate limit is reached. Try again in `seconds`."""
 
-    message = "Too many attempts from this client or for this account. Wait, then try again."
-    advice = "Wait for the seconds in Retry-After. Until then even a correct password isn't checked."
+    message = "Too many requests or attempts."
+    advice = "Wait for the seconds in Retry-After, then try again."
 
     def __init__(self, seconds: int = 1) -> None:
         super().__init__()
@@ -114,12 +114,12 @@ class TooManyAttempts(DomainError):
 
 
 class Overloaded(DomainError):
-    message = "Too many passwords are being checked right now. Try again in a moment."
+    message = "Too many passwords are being checked right now."
     advice = "Send the request again after the time in Retry-After."
 
 
 class MissingToken(DomainError):
-    message = "This request needs a token. Send the header `Authorization: Bearer <token>`."
+    message = "This request needs a token."
     advice = "Log in, and send the access token as `Authorization: Bearer <access_token>`."
 
 
@@ -129,12 +129,12 @@ class InvalidToken(DomainError):
 
 
 class TokenExpired(DomainError):
-    message = "The token has expired. Refresh the session, or log in again."
+    message = "The token has expired."
     advice = "Get a new pair with the refresh token, or log in again."
 
 
 class TokenRevoked(DomainError):
-    message = "The token was revoked, or its session or account no longer exists. Log in again."
+    message = "The token was revoked, or its session or account no longer exists."
     advice = "Log in again."
 
 

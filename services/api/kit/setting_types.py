@@ -74,7 +74,7 @@ def _hard_to_guess(key: SecretStr) -> SecretStr:
     if len(text.encode()) < 32:  # RFC 7518, 3.2: as long as the hash
         raise ValueError("must have at least 32 bytes")
     if len(set(text)) < 10 or PLACEHOLDER.fullmatch(text):
-        raise ValueError("is a placeholder or hardly varied: make one as .env.example says")
+        raise ValueError("is a placeholder or too repetitive: generate one as in .env.example")
     return key
 
 
@@ -135,6 +135,8 @@ def _limit(value: object) -> object:
 DatabaseUrl = Annotated[URL, BeforeValidator(_database_url)]
 SigningKey = Annotated[SecretStr, AfterValidator(_hard_to_guess)]
 SigningKeys = Annotated[tuple[SigningKey, ...], BeforeValidator(_split)]
+HeaderName = Annotated[str, Field(pattern=r"^[A-Za-z0-9-]{1,100}$")]
+HeaderNames = Annotated[tuple[HeaderName, ...], BeforeValidator(_split)]
 HostName = Annotated[str, AfterValidator(_host_name)]
 HostNames = Annotated[tuple[HostName, ...], BeforeValidator(_split)]
 Network = Annotated[IPv4Network | IPv6Network, AfterValidator(_network)]

@@ -17,6 +17,7 @@ from kit.setting_types import (
     MAX_PORT,
     Boolean,
     DatabaseUrl,
+    HeaderNames,
     HostNames,
     Networks,
     OptionalRateLimit,
@@ -60,6 +61,7 @@ class Settings(BaseModel):
     allowed_hosts: HostNames = ()
     trusted_proxies: Networks = ()
     cors_origins: Origins = ()
+    cors_headers: HeaderNames = ()
     server: Literal["waitress", "gunicorn"] = "waitress"
     web_concurrency: WholeNumber = Field(1, ge=1, le=64)
     host: str = "127.0.0.1"

@@ -28,7 +28,7 @@ def loads(raw: bytes) -> Any:
 
 
 def _nests_within(levels: int, raw: bytes) -> bool:
-    """Return whether brackets nest at most so deep. Removes the innermost pairs, level by level.
+    """Return whether brackets nest at most this deep. Removes the innermost pairs, level by level.
 
     This is fast and doesn't recurse. The parser checks that the brackets of a pair match.
     """
@@ -54,7 +54,7 @@ def _whole(digits: str) -> int | float:
 
 
 def _refuse(constant: str) -> NoReturn:
-    raise ValueError(f"{constant} is no JSON")
+    raise ValueError(f"{constant} isn't valid JSON")
 
 
 DECODER = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_refuse, parse_int=_whole)

@@ -1,4 +1,4 @@
-"""YOURS: the views, one module per resource, and their schemas.
+"""The views, one module per resource, and their schemas, yours to change.
 
 BLUEPRINTS lists them in the order of the documentation.
 """

@@ -65,7 +65,7 @@ def _change(caller: Caller, body: AccountChange | AccountReplacement) -> User:
         passwords().check(body.password, body.username or caller.user.username)
     check_if_match(Account, caller.user)
     is_known = sessions.is_known_client(caller.user.id, client_network())
-    with limits.login(caller.user.username, caller.user.id, is_known_client=is_known):
+    with limits.login(caller.user.username, caller.user.id, is_known_client=is_known) as attempt:
         if not passwords().verify(body.current_password, caller.user.password_hash):
             raise WrongCurrentPassword
         password_hash = passwords().hash(body.password) if body.password is not None else None
@@ -78,7 +78,9 @@ def _change(caller: Caller, body: AccountChange | AccountReplacement) -> User:
         if password_hash is not None:
             users.set_password(user, password_hash)
             sessions.end_all(user.id, Reason.PASSWORD_CHANGED, keep=caller.session_id)
-    if user.username != caller.user.username:
+        attempt.succeed()
+        db.session.commit()
+    if body.username not in (None, caller.user.username):
         record(Event.USERNAME_CHANGED, user.id)
     if password_hash is not None:
         record(Event.PASSWORD_CHANGED, user.id)

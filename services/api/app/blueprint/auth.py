@@ -68,10 +68,10 @@ def register(body: NewAccount) -> tuple[User, dict[str, str]]:
 @blueprint.post("/login")
 @endpoint(body=Login, returns=TokenPair, raises=[InvalidCredentials, TooManyAttempts, Overloaded])
 def login(body: Login) -> TokenPair:
-    """Log in. Beyond 50 sessions, the one unused for longest ends."""
+    """Log in. Beyond 50 sessions, the least recently used one is ended."""
     users, sessions = UserRepository(db.session), SessionRepository(db.session)
     found, is_known_client = users.find_for_login(body.username, client_network())
-    with limits.login(body.username, found.id if found else None, is_known_client=is_known_client):
+    with limits.login(body.username, found.id if found else None, is_known_client=is_known_client) as attempt:
         is_right, new_hash = passwords().verify_and_update(
             body.password, found.password_hash if found else None
         )
@@ -80,6 +80,8 @@ def login(body: Login) -> TokenPair:
             raise InvalidCredentials
         user.password_hash = new_hash or user.password_hash
         tokens = sessions.open(user.id, client_info(), lifetimes())
+        attempt.succeed()
+        db.session.commit()
     record(Event.LOGGED_IN, user.id)
     return _token_pair(tokens)
 
@@ -124,7 +126,7 @@ def list_tokens(caller: Caller, query: TokenQuery) -> tuple[TokenList, dict[str,
     page = TokenRepository(db.session).page(
         caller.user.id, active=query.active, limit=query.limit, after=after
     )
-    return page_response(TokenList, page, lambda token: _listed(token, caller))
+    return page_response(TokenList, page, lambda token: _listed_token(token, caller))
 
 
 @blueprint.put("/token/<token_id>")
@@ -143,10 +145,10 @@ def change_token(caller: Caller, body: TokenChange, token_id: str) -> ListedToke
     db.session.commit()
     if body.revoke:
         record(Event.TOKEN_REVOKED, caller.user.id, token_id=str(token.id))
-    return _listed(token, caller)
+    return _listed_token(token, caller)
 
 
-def _listed(token: Token, caller: Caller) -> ListedToken:
+def _listed_token(token: Token, caller: Caller) -> ListedToken:
     return ListedToken.of(
         token,
         token_type=token.type,

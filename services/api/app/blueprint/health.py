@@ -25,5 +25,5 @@ def ready() -> Readiness:
     if is_stopping():
         raise NotReady("The app is shutting down.")
     if failing := failing_check():
-        raise NotReady(f"The check `{failing}` fails.")
+        raise NotReady(f"The readiness check `{failing}` failed.")
     return Readiness()

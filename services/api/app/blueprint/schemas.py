@@ -9,7 +9,8 @@ from pydantic_core import PydanticCustomError
 from app.model import models
 from app.model.passwords import MAX_LENGTH
 from app.model.user_repository import USERNAME
-from kit.web.pagination import PageQuery, sortable
+from kit.web import pagination
+from kit.web.pagination import PageSize, sortable
 from kit.web.schemas import NO_NUL, UNSET, Flag, Id, RequestBody, ResponseBody, Text, Time, example, value_of
 
 JWT = r"^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$"
@@ -40,6 +41,12 @@ Seconds = Annotated[int, WithJsonSchema({"type": "integer", "minimum": 0, "maxim
 Role = Annotated[str, *value_of(models.Role)]
 TokenType = Annotated[str, *value_of(models.TokenType)]
 Reason = Annotated[str, *value_of(models.Reason)]
+
+
+class PageQuery(pagination.PageQuery):
+    """The query of every list. Change the default page size here."""
+
+    limit: PageSize = Field(20, description="The page size.", examples=[20])
 
 
 class NewAccount(RequestBody):
@@ -153,16 +160,31 @@ class Account(ResponseBody):
     updated_at: Time
 
 
-class UserAccount(Account):
+EXAMPLE_USER = {
+    "id": "6676cf0e-7e30-437f-adce-39344e766fd4",
+    "username": "ann",
+    "role": "user",
+    "disabled": False,
+    "created_at": "2026-11-22T08:45:28.623847Z",
+    "updated_at": "2026-11-22T08:45:28.623847Z",
+}
+
+
+class UserAccount(ResponseBody):
     """An account, as admins see it."""
 
-    model_config = example(**EXAMPLE_ACCOUNT, disabled=False)
+    model_config = example(**EXAMPLE_USER)
 
+    id: Id
+    username: Username
+    role: Role
     disabled: bool
+    created_at: Time
+    updated_at: Time
 
 
 class UserAccountList(ResponseBody):
-    model_config = example(items=[{**EXAMPLE_ACCOUNT, "disabled": False}], next_cursor=None)
+    model_config = example(items=[EXAMPLE_USER], next_cursor=None)
 
     items: Annotated[list[UserAccount], Field(max_length=100)]
     next_cursor: Text | None

@@ -1,6 +1,6 @@
-"""YOURS: the models and their repositories. This package knows nothing about HTTP or Flask.
+"""The models and their repositories, yours to change. This package knows nothing about HTTP or Flask.
 
-MODELS lists every model, so that migrations see them all.
+Import every model here, so that migrations see it.
 """
 
 from app.model.models import Session, Token, User

@@ -35,11 +35,11 @@ class Passwords:
             raise PasswordRefused({"invalid_format": "A password can't contain the character NUL."})
         folded = normal.casefold()
         # `aaaa` is a common password too, but "repetitive" is the more useful reason.
-        is_few_letters = _repeats_block_of(range(1, 4), folded) and not is_listed(folded)
+        repeats_few_characters = _repeats_block_of(range(1, 4), folded) and not is_listed(folded)
         names = [name for name in (username, self._app_name) if _is_mostly(name.casefold(), folded)]
         reasons = {
             "too_common": is_common(folded)
-            and not is_few_letters
+            and not repeats_few_characters
             and "The password is a common one, perhaps repeated or with digits around it.",
             "repetitive": _repeats_block_of(range(1, 9), folded)
             and "The password repeats one short block of characters.",
@@ -55,7 +55,7 @@ class Passwords:
             return self._hasher.hash(normalize("NFC", password))
 
     def verify(self, password: str, hashed: str | None) -> bool:
-        """Verify a password. Without a hash (no such user) it takes equally long."""
+        """Verify a password. Without a hash (no such user) it takes just as long."""
         hashed = hashed or self._hasher.decoy
         hasher = next(hasher for hasher in HASHERS.values() if hashed.startswith(hasher.prefix))
         with self._bulkhead.slot():

@@ -23,7 +23,7 @@ class Lifetimes:
     access: timedelta
     refresh: timedelta
     session: timedelta  # at most, however often it is refreshed
-    grace: timedelta  # during which a spent refresh token still gets its successors
+    grace: timedelta  # during which a used refresh token still returns the tokens that replaced it
 
 
 class ClientInfo(NamedTuple):
@@ -59,14 +59,14 @@ class NewTokens(NamedTuple):
         return self._seconds_until(self.refresh.expires_at)
 
     def _seconds_until(self, time: datetime) -> int:
-        return max(0, int((time - _second(self.time)).total_seconds()))
+        return max(0, int((time - _whole_seconds(self.time)).total_seconds()))
 
 
 class SessionRepository(ExpiringRepository[Session]):
     model = Session
 
     def open(self, user_id: UUID, client: ClientInfo, lifetimes: Lifetimes) -> NewTokens:
-        """Open a session and issue its first tokens. Beyond 50 sessions, the one unused for longest ends.
+        """Open a session and issue its first tokens. Beyond 50, the least recently used session is ended.
 
         The caller must have locked the user, so that sessions aren't counted concurrently. The INSERT returns
         whether there is anything to end or to delete, which is rare.
@@ -79,8 +79,9 @@ class SessionRepository(ExpiringRepository[Session]):
             "refresh_id": uuid4(),
             "created_at": time,
             "refreshed_at": time,
-            "ends_at": _second(time) + lifetimes.session,
-            "expires_at": _second(time) + min(lifetimes.session, max(lifetimes.access, lifetimes.refresh)),
+            "ends_at": _whole_seconds(time) + lifetimes.session,
+            "expires_at": _whole_seconds(time)
+            + min(lifetimes.session, max(lifetimes.access, lifetimes.refresh)),
         }
         count = select(func.count()).select_from(Session).correlate(None)
         live = count.where(*_is_live(user_id, time)).scalar_subquery()
@@ -96,14 +97,14 @@ class SessionRepository(ExpiringRepository[Session]):
     def refresh(
         self, presented: PresentedToken, client: ClientInfo, lifetimes: Lifetimes
     ) -> NewTokens | None:
-        """Spend a refresh token and return its successors, or None if it was spent before the grace period.
+        """Spend a refresh token and return its successors, or None if it was used too long ago.
 
         None means that someone else may have a copy, so the session has ended: commit that. Raises
         TokenRevoked and TokenExpired. A compare-and-swap on the session's row lets one of several concurrent
         requests through; the others find the same successors.
         """
         time = now()
-        expires_at = _second(time) + max(lifetimes.access, lifetimes.refresh)
+        expires_at = _whole_seconds(time) + max(lifetimes.access, lifetimes.refresh)
         swap = (
             update(Session)
             .where(
@@ -136,7 +137,7 @@ class SessionRepository(ExpiringRepository[Session]):
         return [*super()._prunable(user_id), Session.created_at < now() - timedelta(days=KNOWN_NETWORK_DAYS)]
 
     def is_known_client(self, user_id: UUID, network: str) -> bool:
-        return bool(self.session.scalar(select(is_known_client(user_id, network))))
+        return bool(self.session.scalar(select(known_client_exists(user_id, network))))
 
     def end(self, session_id: UUID, reason: Reason) -> None:
         self._end(reason, Session.id == session_id)
@@ -190,7 +191,7 @@ class SessionRepository(ExpiringRepository[Session]):
                 "parent_id": parent_id,
                 "type": type,
                 "issued_at": time,
-                "expires_at": min(_second(time) + lifetime, session.ends_at),
+                "expires_at": min(_whole_seconds(time) + lifetime, session.ends_at),
                 "ip": client.ip,
                 "user_agent": client.user_agent,
             }
@@ -214,8 +215,8 @@ def _beyond_limit(user_id: UUID, time: datetime) -> Select[UUID]:
     )
 
 
-def is_known_client(user_id: UUID | ColumnElement[UUID], network: str) -> Exists:
-    """Return whether a client of this network has recently logged in to the account."""
+def known_client_exists(user_id: UUID | ColumnElement[UUID], network: str) -> Exists:
+    """Return the SQL condition that a client of this network has recently logged in to the account."""
     return exists().where(
         Session.user_id == user_id,
         Session.network == network,
@@ -223,6 +224,6 @@ def is_known_client(user_id: UUID | ColumnElement[UUID], network: str) -> Exists
     )
 
 
-def _second(time: datetime) -> datetime:
-    """Cut to whole seconds, the precision of a JWT."""
+def _whole_seconds(time: datetime) -> datetime:
+    """Cut to whole seconds, as times in a JWT."""
     return time.replace(microsecond=0)

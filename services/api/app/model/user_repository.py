@@ -9,7 +9,7 @@ from sqlalchemy import delete, select
 from app.exceptions import LastAdmin, UsernameRefused, UsernameTaken
 from app.model.models import Role, User
 from app.model.repository import ResourceRepository
-from app.model.session_repository import is_known_client
+from app.model.session_repository import known_client_exists
 from kit.clock import now
 from kit.errors import AlreadyExists
 from kit.security.hashers import PasswordHash
@@ -25,7 +25,7 @@ class UserRepository(ResourceRepository[User]):
 
     def find_for_login(self, username: str, network: str) -> tuple[User | None, bool]:
         """Return the account, and whether a client of this network has recently logged in to it."""
-        query = select(User, is_known_client(User.id.expression, network)).where(
+        query = select(User, known_client_exists(User.id.expression, network)).where(
             User.username_key == key_of(username)
         )
         row = self.session.execute(query).first()
@@ -116,5 +116,5 @@ def _check(username: str) -> None:
 
 
 def key_of(username: str) -> str:
-    """Return the form of a username that must be unique. Only ASCII is folded: the Kelvin sign isn't a k."""
+    """Return the unique form of a username. Only ASCII is folded: the Kelvin sign at a login isn't a k."""
     return username.lower() if username.isascii() else username

@@ -1,1 +1,1 @@
-"""THE KIT for data: connections, base classes of models and repositories, migrations. No need to edit it."""
+"""The kit for data: base classes of models and repositories, migrations. No need to change it."""

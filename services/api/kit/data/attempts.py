@@ -39,7 +39,7 @@ PENDING_MILLISECONDS = 10_000  # an attempt that stays pending longer was interr
 
 
 class Count(NamedTuple):
-    """A limit under a key: so many attempts in so many seconds."""
+    """A limit under a key: at most this many attempts in this many seconds."""
 
     key: UUID
     attempts: int
@@ -139,7 +139,7 @@ class AttemptRepository(Repository[Attempts]):
         return self.change(delete(Attempts).where(Attempts.id.in_(doomed.with_for_update(skip_locked=True))))
 
     def _seconds_until_room(self, count: Count) -> int:
-        """Return when the limit allows another attempt; 1 if a pending attempt may still be cancelled."""
+        """Return when the limit allows another attempt: soon if a pending one may still be cancelled."""
         row = select(Attempts.entries, clock()).where(Attempts.id == count.key)
         text, now = self.session.execute(row).one()
         entries = [

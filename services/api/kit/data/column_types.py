@@ -25,7 +25,7 @@ class UtcDateTime(TypeDecorator[datetime]):
 
 
 class Amount(TypeDecorator[Decimal]):
-    """A decimal number of at most 15 digits. SQLite stores it as a float, which is exact for so many."""
+    """A decimal number of at most 15 digits. SQLite stores a float, which is exact for that many digits."""
 
     impl = Numeric
     cache_ok = True

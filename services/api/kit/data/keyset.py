@@ -1,4 +1,4 @@
-"""Keyset pagination: lists that are sorted and filtered, whose pages cost the same however far in."""
+"""Keyset pagination: lists that are sorted and filtered, whose pages cost the same however far you page."""
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime

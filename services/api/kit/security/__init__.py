@@ -1,1 +1,1 @@
-"""THE KIT for security: JWTs, password hashers, security events, deployment check. No need to edit it."""
+"""The kit for security: JWTs, password hashers, events, deployment check. No need to change it."""

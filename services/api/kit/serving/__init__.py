@@ -1,1 +1,1 @@
-"""THE KIT for running: servers, graceful shutdown, health check, logs, metrics. No need to edit it."""
+"""The kit for running: servers, graceful shutdown, health check, logs, metrics. No need to change it."""

@@ -105,6 +105,11 @@ def _add_request_fields(record: logging.LogRecord) -> bool:
     return True
 
 
+def log_field(name: str, value: object) -> None:
+    """Add a field to the line of the current request."""
+    vars(g).setdefault("log_fields", {})[name] = value
+
+
 def _start_timer() -> None:
     g.started = perf_counter()
 
@@ -153,6 +158,7 @@ def _write_line(
         "sql_statements": kept.get("sql_statements", 0),
         "sql_ms": _milliseconds(kept.get("sql_seconds", 0)),
         "user_id": kept.get("user_id"),
+        **kept.get("log_fields", {}),
     }
     cause = broken_off if has_failed else None
     logger.log(level, "%s %s %d", method, route, status, extra={"fields": fields}, exc_info=cause)

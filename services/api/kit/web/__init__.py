@@ -1,1 +1,1 @@
-"""THE KIT for HTTP: endpoints, validation, problems, OpenAPI, pagination, rate limits. No need to edit it."""
+"""The kit for HTTP: endpoints, validation, problems, OpenAPI, pagination, limits. No need to change it."""

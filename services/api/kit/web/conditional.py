@@ -9,14 +9,18 @@ from kit.web.schemas import ResponseBody
 
 
 def set_etag(response: Response) -> Response:
-    """Set the ETag of a response, and empty it if the client has it already (304)."""
-    response.headers["ETag"] = f'"{_tag(response.data)}"'
+    """Set the ETag of a successful response that has none, unless it is streamed. Return it or a 304."""
+    is_complete = isinstance(response.response, list) and not response.direct_passthrough
+    if response.status_code in (200, 201) and is_complete and "ETag" not in response.headers:
+        response.headers["ETag"] = f'"{_tag(response.data)}"'
     return not_modified(response)
 
 
 def not_modified(response: Response) -> Response:
-    """Turn the response to GET or HEAD into a 304 if If-None-Match names its ETag."""
+    """Turn a 200 to GET or HEAD into a 304 if If-None-Match names its ETag (RFC 9110, section 13.2)."""
     if "If-None-Match" not in request.headers or request.method not in ("GET", "HEAD"):
+        return response
+    if response.status_code != 200:
         return response
     tag, _ = response.get_etag()
     if tag and request.if_none_match.contains_weak(tag):

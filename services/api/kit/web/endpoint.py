@@ -111,12 +111,14 @@ def _read(declaration: Declaration, arguments: dict[str, Any]) -> None:
 def _write(result: Any, declaration: Declaration) -> ResponseReturnValue:
     if isinstance(result, Response):
         return set_etag(result) if declaration.etag else result
-    resource, headers = result if isinstance(result, tuple) else (result, None)
-    if declaration.returns is None or resource is None:
+    resource, headers = result if type(result) is tuple else (result, None)
+    if resource is None:
         response = Response(b"", declaration.status, headers)
         del response.headers["Content-Type"]
         return response
     if not isinstance(resource, ResponseBody):
+        if declaration.returns is None:
+            raise TypeError(f"The view returns {resource!r}. Declare the schema with @endpoint(returns=...).")
         resource = declaration.returns.of(resource)
     data = resource.model_dump_json().encode()
     response = Response(data, declaration.status, headers, content_type="application/json")

@@ -22,7 +22,7 @@ class ValidationFailed(FieldsRefused):
 
 class HostNotAllowed(DomainError):
     message = "This API doesn't answer under the name in the Host header."
-    advice = "Use a name listed in the setting ALLOWED_HOSTS, or add this one to it."
+    advice = "Use the API's own host name."
 
 
 class PreconditionFailed(DomainError):

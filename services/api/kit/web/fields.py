@@ -87,7 +87,7 @@ def _text(form: str, shortest: int, longest: int, **more: Any) -> WithJsonSchema
 
 
 def decimal_form(digits: int, places: int) -> str:
-    """Return the pattern of a decimal number with so many digits, `places` of them after the point."""
+    """Return the pattern of a number with at most `digits` digits, `places` of them after the point."""
     return rf"-?[0-9]{{1,{digits - places}}}" + (rf"(\.[0-9]{{1,{places}}})?" if places else "")
 
 

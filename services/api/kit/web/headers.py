@@ -33,10 +33,14 @@ SECURITY = {
 }
 ONE_YEAR = 31_536_000
 ExceptionInfo: TypeAlias = tuple[type[BaseException], BaseException, TracebackType] | tuple[None, None, None]
-CORS_PREFLIGHT = {
-    "Access-Control-Allow-Headers": "Authorization, Content-Type, If-Match, If-None-Match, X-Request-ID",
-    "Access-Control-Max-Age": "600",
-}
+CORS_HEADERS = (
+    "Authorization",
+    "Content-Type",
+    "Idempotency-Key",
+    "If-Match",
+    "If-None-Match",
+    "X-Request-ID",
+)
 
 
 def init_app(app: Flask, settings: Settings, never_cached: str = "") -> None:
@@ -117,15 +121,18 @@ def _add_common_headers(never_cached: str, response: Response) -> Response:
 
 def _add_cors(response: Response) -> Response:
     """Let pages from CORS_ORIGINS read the response."""
-    origins = current(Settings).cors_origins
-    if not origins:
+    settings = current(Settings)
+    if not settings.cors_origins:
         return response
     response.vary.add("Origin")
-    if request.headers.get("Origin") in origins:
+    if request.headers.get("Origin") in settings.cors_origins:
         response.headers["Access-Control-Allow-Origin"] = request.headers["Origin"]
         response.headers["Access-Control-Expose-Headers"] = "ETag, Location, Retry-After, X-Request-ID"
         if request.method == "OPTIONS":
-            response.headers.update(CORS_PREFLIGHT)
+            response.headers["Access-Control-Allow-Headers"] = ", ".join(
+                (*CORS_HEADERS, *settings.cors_headers)
+            )
+            response.headers["Access-Control-Max-Age"] = "600"
             response.headers["Access-Control-Allow-Methods"] = response.headers.get("Allow", "")
     return response
 

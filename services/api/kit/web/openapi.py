@@ -128,7 +128,7 @@ def build(app: Flask) -> JsonObject:
                     "bearerFormat": "JWT",
                     "description": description,
                 }
-                for name, description in schemes.items()
+                for name, description in sorted(schemes.items())
             },
         },
     }
@@ -143,7 +143,7 @@ def check(app: Flask) -> None:
     for _, _, declaration, view in _operations(app):
         place = f"{view.__module__}.{view.__qualname__}"
         for error in (*declaration.raises, *(declaration.auth.raises if declaration.auth else ())):
-            if not find_problem(problems.all_problems(app), error):
+            if not find_problem(app, error):
                 raise TypeError(
                     f"{place} declares raises=[{error.__name__}], which has no line in PROBLEMS. "
                     "Add one to app/blueprint/handlers.py."
@@ -282,9 +282,8 @@ def _problems(app: Flask, rule: Rule, method: str, declaration: Declaration) -> 
         errors.append(PreconditionFailed)
     if declaration.uses_database:
         errors.append(OperationalError)
-    all_problems = problems.all_problems(app)
-    found = [find_problem(all_problems, error) for error in errors]
-    return [problem for problem in all_problems if problem in found]
+    codes = {problem.code for error in errors if (problem := find_problem(app, error))}
+    return [problem for problem in problems.all_problems(app) if problem.code in codes]
 
 
 def _problem_response(of_status: list[ProblemType]) -> JsonObject:

@@ -98,11 +98,15 @@ def page_response(
     """Return a page with its `next_cursor`, which is also in a Link header (RFC 8288)."""
     items = [item(row) for row in page.rows]
     if page.next_values is None:
-        return schema.of(page, items=items, next_cursor=None), {}
+        return _list(schema, items, None), {}
     cursor = _signer().dumps([page.sort, page.next_values])
     query = request.args.to_dict() | {"cursor": cursor}
     link = f'<{request.path}?{urlencode(query)}>; rel="next"'
-    return schema.of(page, items=items, next_cursor=cursor), {"Link": link}
+    return _list(schema, items, cursor), {"Link": link}
+
+
+def _list(schema: type[ListBody], items: list[ResponseBody], next_cursor: str | None) -> ListBody:
+    return schema.model_validate({"items": items, "next_cursor": next_cursor})
 
 
 def _sort_keys(sort: FieldInfo | None) -> list[str]:

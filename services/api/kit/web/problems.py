@@ -145,7 +145,7 @@ KIT_PROBLEMS = (
     problem_type(
         http.NotImplemented,
         501,
-        advice="Use no transfer coding but chunked.",
+        advice="Use `Transfer-Encoding: chunked`, or none.",
         meaning="The request uses a part of HTTP that this API doesn't implement.",
     ),
     problem_type(
@@ -172,6 +172,7 @@ def init_app(app: Flask, own: Iterable[ProblemType] = ()) -> None:
     """Register the handlers of the kit's problem types and the app's own."""
     problems = tuple(sorted((*KIT_PROBLEMS, *own), key=lambda problem: problem.status))
     app.extensions["problems"] = problems
+    app.extensions["problem_by_error"] = {error: problem for problem in problems for error in problem.errors}
     for problem in problems:
         for error in problem.errors:
             if not issubclass(error, exc.DBAPIError):
@@ -185,9 +186,9 @@ def all_problems(app: Flask) -> tuple[ProblemType, ...]:
     return cast("tuple[ProblemType, ...]", app.extensions["problems"])
 
 
-def find_problem(problems: Iterable[ProblemType], error: type[Exception]) -> ProblemType | None:
+def find_problem(app: Flask, error: type[Exception]) -> ProblemType | None:
     """Return the problem type of an exception class, as Flask chooses it: that of the nearest base class."""
-    by_error = {each: problem for problem in problems for each in problem.errors}
+    by_error: dict[type[Exception], ProblemType] = app.extensions["problem_by_error"]
     return next((by_error[base] for base in error.__mro__ if base in by_error), None)
 
 
@@ -199,7 +200,7 @@ def body(
         type=problem.uri,
         title=problem.title,
         status=problem.status,
-        detail=detail or problem.meaning,
+        detail=f"{detail or problem.meaning} {problem.advice}",
         code=problem.code,
         request_id=request_id,
         errors=[ProblemField(**field._asdict()) for field in fields] or None,
@@ -231,11 +232,10 @@ def _respond_by_status(error: http.HTTPException) -> Response:
 
 def _respond_to_database_error(error: exc.DBAPIError) -> Response:
     """Translate a violated constraint, or say that the database is unavailable. Any other error is a bug."""
-    problems = all_problems(current_app)
     if violation := domain_error(error, Base.metadata):
-        problem = find_problem(problems, type(violation))
+        problem = find_problem(current_app, type(violation))
         assert problem is not None  # noqa: S101 # nosec B101
         return _respond(problem, violation)
-    if problem := find_problem(problems, type(error)):
+    if problem := find_problem(current_app, type(error)):
         return _respond(problem, error)
     raise error

@@ -39,8 +39,16 @@ def client_network() -> str:
 class Attempt:
     """An attempt that is reserved under several keys."""
 
-    def __init__(self, entries: dict[UUID, str]) -> None:
+    def __init__(self, entries: dict[UUID, str], cleared: UUID | None = None) -> None:
         self._entries = entries
+        self._cleared = cleared
+        self.has_succeeded = False
+
+    def succeed(self) -> None:
+        """Don't count it, and forget earlier attempts under the key `cleared`. Commit afterwards."""
+        self.has_succeeded = True
+        if self._entries:
+            AttemptRepository(db.session).cancel(self._entries, self._cleared)
 
     def confirm(self) -> None:
         """Count it for good, and commit."""
@@ -50,23 +58,30 @@ class Attempt:
         attempts.prune()
         db.session.commit()
 
-    def cancel(self, cleared: UUID | None = None) -> None:
-        """Don't count it, and forget earlier attempts under the key `cleared`. Doesn't commit."""
+    def cancel(self) -> None:
+        """Don't count it, and commit."""
         if self._entries:
-            AttemptRepository(db.session).cancel(self._entries, cleared)
+            AttemptRepository(db.session).cancel(self._entries)
+            db.session.commit()
 
 
 @contextmanager
 def attempt(
-    limits: Mapping[UUID, RateLimit | None], counted: tuple[type[Exception], ...], state: str = PENDING
+    limits: Mapping[UUID, RateLimit | None],
+    counted: tuple[type[Exception], ...],
+    *,
+    counts_success: bool = False,
+    cleared: UUID | None = None,
 ) -> Iterator[Attempt]:
-    """Reserve an attempt for the block. It counts only if the block raises one of the `counted` errors.
+    """Reserve an attempt for the block. It counts if the block raises one of the `counted` errors.
 
-    If the block succeeds, it must call `cancel` itself, or else the attempt counts. Raises TooManyAttempts.
+    Unless `counts_success`, a successful block must call `succeed` and then commit. Raises TooManyAttempts.
     """
-    reserved = reserve(limits, state)
+    reserved = reserve(limits, CONFIRMED if counts_success else PENDING, cleared)
     try:
         yield reserved
+        if not (counts_success or reserved.has_succeeded):
+            raise RuntimeError("The block must call attempt.succeed(), and then commit.")
     except counted:
         db.session.rollback()
         reserved.confirm()
@@ -75,11 +90,12 @@ def attempt(
         db.session.rollback()
         with suppress(SQLAlchemyError):  # the original error matters more; if this fails, the attempt counts
             reserved.cancel()
-            db.session.commit()
         raise
 
 
-def reserve(limits: Mapping[UUID, RateLimit | None], state: str = PENDING) -> Attempt:
+def reserve(
+    limits: Mapping[UUID, RateLimit | None], state: str = PENDING, cleared: UUID | None = None
+) -> Attempt:
     """Reserve an attempt under each key that has a limit, and commit. Raises TooManyAttempts."""
     counts = [Count(key, *limit) for key, limit in limits.items() if limit]
     try:
@@ -91,7 +107,7 @@ def reserve(limits: Mapping[UUID, RateLimit | None], state: str = PENDING) -> At
         raise
     finally:
         release()
-    return Attempt(entries)
+    return Attempt(entries, cleared)
 
 
 def _limit_requests() -> None:

@@ -123,7 +123,7 @@ EXAMPLE_PROBLEM = {
     "code": "token_expired",
     "status": 401,
     "title": "Token expired",
-    "meaning": "The token has expired. Refresh the session, or log in again.",
+    "meaning": "The token has expired.",
     "advice": "Get a new pair with the refresh token, or log in again.",
 }
 

@@ -19,7 +19,7 @@ Schema = TypeVar("Schema", bound=BaseModel)
 # pydantic's error type -> our code and sentence. Any other error is a wrong type or an invalid format.
 PYDANTIC_CODES = {
     "missing": ("required", "This is required."),
-    "extra_forbidden": ("unknown_field", "This field does not exist here."),
+    "extra_forbidden": ("unknown_field", "Unknown field."),
     "string_too_short": ("too_short", "Give at least {min_length} characters."),
     "string_too_long": ("too_long", "Give at most {max_length} characters."),
     "greater_than_equal": ("too_small", "Give at least {ge}."),

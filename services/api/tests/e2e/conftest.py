@@ -4,17 +4,14 @@ import os
 import subprocess
 from collections.abc import Iterator
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import httpx
 import pytest
 
-from tests.waiting import wait_until
-
-REPOSITORY = Path(__file__).parents[4]
-PASSWORD = "correct horse battery staple"
+from tests.support.paths import REPOSITORY
+from tests.support.waiting import wait_until
 
 
 @pytest.fixture(scope="session")
@@ -76,7 +73,3 @@ def http(base_url: str) -> Iterator[httpx.Client]:
 def username() -> str:
     """A name that nobody else has: this database is not emptied between tests."""
     return f"ann-{uuid4().hex[:12]}"
-
-
-def bearer(token: str) -> dict[str, str]:
-    return {"Authorization": f"Bearer {token}"}

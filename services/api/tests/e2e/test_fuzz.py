@@ -1,4 +1,4 @@
-"""Requests that nobody thought of, against the running stack; see tests/fuzzing.py."""
+"""Requests that nobody thought of, against the running stack; see tests/support/fuzzing.py."""
 
 from typing import Any
 
@@ -6,9 +6,9 @@ import httpx
 import hypothesis
 import schemathesis
 
-from tests import fuzzing
-from tests.e2e.conftest import PASSWORD
-from tests.examples import FEWEST, examples
+from tests.support import fuzzing
+from tests.support.credentials import PASSWORD
+from tests.support.examples import FEWEST, examples
 
 
 def test_every_answer_is_as_documented(base_url: str, http: httpx.Client, username: str) -> None:

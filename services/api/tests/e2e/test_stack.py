@@ -8,7 +8,7 @@ from threading import Barrier
 import httpx
 import pytest
 
-from tests.e2e.conftest import PASSWORD, bearer
+from tests.support.credentials import PASSWORD, bearer
 
 JSON = {"Content-Type": "application/json"}
 NEW = "a whole new passphrase"

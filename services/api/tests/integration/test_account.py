@@ -15,7 +15,9 @@ from app.database import db
 from app.model.models import Role, Session, Token, User
 from kit.clock import now
 from kit.security.hashers import Argon2id
-from tests.integration.conftest import PASSWORD, People, Person, bearer, errors, problem
+from tests.support.credentials import PASSWORD, bearer
+from tests.support.people import People, Person
+from tests.support.problems import errors, problem
 
 NEW = "a whole new passphrase"
 

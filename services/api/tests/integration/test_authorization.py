@@ -12,8 +12,9 @@ from flask import Flask
 from app.database import db
 from app.model.models import Role, User
 from kit.clock import now
-from tests.integration.conftest import People, bearer
-from tests.integration.world import World, authorizations, routes
+from tests.support.credentials import bearer
+from tests.support.people import People
+from tests.support.world import World, authorizations, routes
 
 pytestmark = pytest.mark.any_database
 

@@ -14,10 +14,11 @@ from sqlalchemy import select
 from app.database import db
 from app.model.models import Role, Session, Token, User
 from kit.clock import now
-from tests.conftest import NEVER_OPENED, SECRET_KEY
-from tests.integration.conftest import PASSWORD, People, problem
-
-API = Path(__file__).parent.parent.parent
+from tests.support.credentials import PASSWORD
+from tests.support.paths import API
+from tests.support.people import People
+from tests.support.problems import problem
+from tests.support.settings import NEVER_OPENED, SECRET_KEY
 
 
 def create(runner: FlaskCliRunner, name: str, *options: str, password: str = PASSWORD):  # type: ignore[no-untyped-def]

@@ -1,4 +1,4 @@
-"""Requests that nobody thought of, inside the process; see tests/fuzzing.py."""
+"""Requests that nobody thought of, inside the process; see tests/support/fuzzing.py."""
 
 from collections.abc import Iterator
 from itertools import count
@@ -14,11 +14,13 @@ from schemathesis.pytest.lazy import get_all_tests
 
 from app.model.models import Role
 from app.model.passwords import Passwords
-from tests import fuzzing
-from tests.examples import FEWEST, examples
-from tests.integration.conftest import PASSWORD, People, documented_paths
+from tests.support import fuzzing
+from tests.support.credentials import PASSWORD
+from tests.support.documented import documented_paths
+from tests.support.examples import FEWEST, examples
+from tests.support.people import People
 
-pytestmark = pytest.mark.any_database
+pytestmark = [pytest.mark.any_database, pytest.mark.long]
 OPERATIONS = [
     f"{method.upper()} {path}"
     for path, methods in documented_paths().items()

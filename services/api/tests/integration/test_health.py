@@ -12,8 +12,10 @@ from sqlalchemy import URL, make_url, text
 from app import create_app
 from app.database import db
 from kit.data import readiness
-from tests.conftest import MIGRATIONS, settings_for
-from tests.integration.conftest import PASSWORD, problem
+from tests.support.credentials import PASSWORD
+from tests.support.paths import MIGRATIONS
+from tests.support.problems import problem
+from tests.support.settings import settings_for
 
 OK = {"status": "ok", "checks": {"database": "ok", "migrations": "ok"}}
 

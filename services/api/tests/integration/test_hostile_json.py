@@ -10,10 +10,14 @@ from werkzeug.test import TestResponse
 from app import create_app
 from app.database import db
 from kit.data.base import Base
-from tests.conftest import NEVER_OPENED, settings_for
-from tests.hostile_json import Hostile, Taken, corpus
-from tests.integration.conftest import PASSWORD, People, Person, problem
-from tests.integration.world import World, documented_schema, operation_of, routes
+from tests.support import plain_http
+from tests.support.credentials import PASSWORD
+from tests.support.hostile_json import Hostile, Taken, corpus
+from tests.support.people import People, Person
+from tests.support.problems import problem
+from tests.support.servers import Live
+from tests.support.settings import NEVER_OPENED, settings_for
+from tests.support.world import World, documented_schema, operation_of, routes
 
 pytestmark = pytest.mark.any_database
 NO_NAMES = ["", "ab", "a" * 65, "-ann", ".ann", "_ann", "an n", "ann ", " ann", "ann\n", "a\0n", "ann\x7f",
@@ -187,3 +191,15 @@ def test_other_resources_refuse_hostile_json_too(
     assert rows(app) == before
     assert len(hostiles) >= 600
     assert send(taken.text().encode()).status_code in (200, 201)
+
+
+def test_after_any_hostile_body_the_next_request_is_answered(live: Live) -> None:
+    url, _ = live
+
+    with plain_http.Client(base_url=url) as client:
+        for hostile in corpus(OPERATIONS["register"].taken)[::16]:
+            refused = client.post(
+                "/auth/register", content=hostile.raw, headers={"Content-Type": "application/json"}
+            )
+            assert refused.status_code == hostile.status, hostile.name
+            assert client.get("/health/live").status_code == 200

@@ -17,7 +17,7 @@ from sqlalchemy import func, select, update
 from sqlalchemy.exc import OperationalError
 from werkzeug.test import TestResponse
 
-from app import create_app
+from app import create_app, limits
 from app.config import Settings
 from app.database import db
 from app.model.models import Session
@@ -25,10 +25,13 @@ from kit.clock import now
 from kit.data.attempts import ENTRY_LENGTH, TIME_LENGTH, AttemptRepository, Attempts, Count, key
 from kit.errors import Overloaded
 from kit.security.hashers import Argon2id
-from tests import http
-from tests.conftest import NEVER_OPENED, settings_for
-from tests.integration.conftest import PASSWORD, People, Person, bearer, problem
-from tests.integration.test_races import Live, at_once
+from tests.support import plain_http
+from tests.support.concurrency import at_once
+from tests.support.credentials import PASSWORD, bearer
+from tests.support.people import People, Person
+from tests.support.problems import problem
+from tests.support.servers import Live
+from tests.support.settings import NEVER_OPENED, settings_for
 
 WRONG = "wrong horse battery staple"
 LIMITED = (429, "too_many_attempts")
@@ -372,7 +375,7 @@ def test_however_many_fail_at_once_five_are_looked_at(live: Live) -> None:
     people.register("ann")
     body = {"username": "ann", "password": WRONG}
 
-    answers = at_once(*[lambda: http.post(f"{url}/auth/login", json=body)] * 20)
+    answers = at_once(*[lambda: plain_http.post(f"{url}/auth/login", json=body)] * 20)
 
     assert Counter(answer.status_code for answer in answers) == {401: 5, 429: 15}
 
@@ -385,7 +388,7 @@ def test_logins_that_fail_and_succeed_at_once_do_not_deadlock(live: Live) -> Non
 
     def logging_in(name: str, password: str) -> Callable[[], httpx.Response]:
         body = {"username": name, "password": password}
-        return lambda: http.post(f"{url}/auth/login", json=body)
+        return lambda: plain_http.post(f"{url}/auth/login", json=body)
 
     for _ in range(3):
         answers = at_once(*[logging_in(name, password) for name in names for password in (PASSWORD, WRONG)])
@@ -432,8 +435,20 @@ def test_right_logins_at_once_are_refused_for_a_moment_at_most(live: Live) -> No
     people.register("ann")
     body = {"username": "ann", "password": PASSWORD}
 
-    answers = at_once(*[lambda: http.post(f"{url}/auth/login", json=body)] * 8)
+    answers = at_once(*[lambda: plain_http.post(f"{url}/auth/login", json=body)] * 8)
 
     assert {answer.status_code for answer in answers} <= {200, 429}
     assert {answer.headers.get("Retry-After", "1") for answer in answers} == {"1"}
-    assert http.post(f"{url}/auth/login", json=body).status_code == 200
+    assert plain_http.post(f"{url}/auth/login", json=body).status_code == 200
+
+
+def test_a_block_that_forgets_to_succeed_is_an_error_and_counts_nothing(app: Flask) -> None:
+    with (
+        app.test_request_context(),
+        pytest.raises(RuntimeError, match=r"attempt\.succeed"),
+        limits.login("ann", None, is_known_client=False),
+    ):
+        pass
+
+    with app.app_context():
+        assert all(row.entries == "" for row in db.session.scalars(select(Attempts)))

@@ -15,8 +15,10 @@ from app.database import db
 from app.model.models import Session, Token, User
 from kit.clock import now
 from kit.security.hashers import Argon2id, Scrypt
-from tests.conftest import SECRET_KEY
-from tests.integration.conftest import PASSWORD, People, bearer, errors, problem
+from tests.support.credentials import PASSWORD, bearer
+from tests.support.people import People
+from tests.support.problems import errors, problem
+from tests.support.settings import SECRET_KEY
 
 
 def log_in(client: FlaskClient, username: str = "ann", password: str = PASSWORD) -> TestResponse:

@@ -2,7 +2,9 @@
 
 import pytest
 
-from tests.integration.conftest import People, Person, bearer, errors, problem
+from tests.support.credentials import bearer
+from tests.support.people import People, Person
+from tests.support.problems import errors, problem
 
 
 def is_alive(person: Person) -> tuple[bool, bool]:

@@ -17,9 +17,10 @@ from werkzeug.test import TestResponse
 from app import create_app
 from app.model.models import Role
 from kit.web import openapi
-from tests.conftest import NEVER_OPENED, settings_for
-from tests.integration.conftest import PASSWORD, People, Person, bearer
-from tests.integration.test_server import Live, exchange
+from tests.support.credentials import PASSWORD, bearer
+from tests.support.people import People, Person
+from tests.support.servers import Live, exchange
+from tests.support.settings import NEVER_OPENED, settings_for
 from tools.client_files.steps import SCENARIO, UNKNOWN_ID
 
 pytestmark = pytest.mark.any_database

@@ -1,4 +1,4 @@
-"""Properties that hold for every request, over requests that nobody thought of; see tests/examples.py."""
+"""Properties that hold for every request, checked with generated requests; see tests/support/examples.py."""
 
 import json
 import re
@@ -16,8 +16,10 @@ from app.database import db
 from app.exceptions import UsernameRefused, UsernameTaken
 from app.model.user_repository import UserRepository
 from kit.security.hashers import PasswordHash
-from tests.examples import examples
-from tests.integration.conftest import Person, documented_paths, problem
+from tests.support.documented import documented_paths
+from tests.support.examples import examples
+from tests.support.people import Person
+from tests.support.problems import problem
 from tools.client_files.steps import UNKNOWN_ID
 
 pytestmark = pytest.mark.any_database

@@ -4,7 +4,6 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from threading import Barrier
 from typing import cast
 from uuid import UUID
 
@@ -18,31 +17,21 @@ from app.exceptions import LastAdmin
 from app.model.models import Role, Session, Token, User
 from app.model.user_repository import UserRepository
 from kit.security.hashers import PasswordHash
-from tests import http
-from tests.integration.conftest import PASSWORD, People, Person, bearer
+from tests.support import plain_http
+from tests.support.concurrency import at_once
+from tests.support.credentials import PASSWORD, bearer
+from tests.support.people import People, Person
+from tests.support.servers import Live
 
-Live = tuple[str, People]
 NEW = "a whole new passphrase"
 
 
-def at_once(*requests: Callable[[], httpx.Response]) -> list[httpx.Response]:
-    """Send all the requests at the same moment and return their answers."""
-    barrier = Barrier(len(requests))
-
-    def send(request: Callable[[], httpx.Response]) -> httpx.Response:
-        barrier.wait(timeout=60)
-        return request()
-
-    with ThreadPoolExecutor(len(requests)) as pool:
-        return list(pool.map(send, requests))
-
-
 def refreshing(url: str, token: str) -> Callable[[], httpx.Response]:
-    return lambda: http.post(f"{url}/auth/refresh", headers=bearer(token))
+    return lambda: plain_http.post(f"{url}/auth/refresh", headers=bearer(token))
 
 
 def still_works(url: str, *tokens: str) -> list[bool]:
-    return [http.get(f"{url}/account", headers=bearer(token)).status_code == 200 for token in tokens]
+    return [plain_http.get(f"{url}/account", headers=bearer(token)).status_code == 200 for token in tokens]
 
 
 def test_twenty_refreshes_at_once_have_one_successor(live: Live) -> None:
@@ -67,13 +56,15 @@ def test_no_token_outlives_the_end_of_its_session(live: Live, ending: str, attem
     other = people.log_in("ann")
     id_ = str(_refresh_id(people, other))
     endings: dict[str, Callable[[], httpx.Response]] = {
-        "logout": lambda: http.post(f"{url}/auth/logout", headers=other.headers),
-        "all": lambda: http.post(f"{url}/auth/logout", headers=ann.headers, json={"scope": "all"}),
-        "revoke": lambda: http.put(f"{url}/auth/token/{id_}", headers=ann.headers, json={"revoke": True}),
-        "password": lambda: http.patch(
+        "logout": lambda: plain_http.post(f"{url}/auth/logout", headers=other.headers),
+        "all": lambda: plain_http.post(f"{url}/auth/logout", headers=ann.headers, json={"scope": "all"}),
+        "revoke": lambda: plain_http.put(
+            f"{url}/auth/token/{id_}", headers=ann.headers, json={"revoke": True}
+        ),
+        "password": lambda: plain_http.patch(
             f"{url}/account", headers=ann.headers, json={"password": NEW, "current_password": PASSWORD}
         ),
-        "delete": lambda: http.delete(f"{url}/account", headers=ann.headers),
+        "delete": lambda: plain_http.delete(f"{url}/account", headers=ann.headers),
     }
 
     *refreshed, ended = at_once(*[refreshing(url, other.refresh)] * 4, endings[ending])
@@ -97,7 +88,7 @@ def test_one_name_is_registered_once_whatever_its_case(live: Live) -> None:
 
     def registering(name: str) -> Callable[[], httpx.Response]:
         body = {"username": name, "password": PASSWORD}
-        return lambda: http.post(f"{url}/auth/register", json=body)
+        return lambda: plain_http.post(f"{url}/auth/register", json=body)
 
     answers = at_once(*[registering(name) for name in ("ann", "Ann", "aNN", "ANN") * 2])
 
@@ -110,8 +101,8 @@ def test_a_login_beside_a_password_change_leaves_no_session_of_the_old_one(live:
     body = {"username": "ann", "password": PASSWORD}
 
     *logins, changed = at_once(
-        *[lambda: http.post(f"{url}/auth/login", json=body)] * 4,
-        lambda: http.patch(
+        *[lambda: plain_http.post(f"{url}/auth/login", json=body)] * 4,
+        lambda: plain_http.patch(
             f"{url}/account",
             headers=ann.headers,
             json={"password": NEW, "current_password": PASSWORD},
@@ -130,7 +121,7 @@ def test_two_password_changes_at_once_are_one(live: Live) -> None:
 
     def changing(password: str) -> Callable[[], httpx.Response]:
         body = {"password": password, "current_password": PASSWORD}
-        return lambda: http.patch(f"{url}/account", headers=ann.headers, json=body)
+        return lambda: plain_http.patch(f"{url}/account", headers=ann.headers, json=body)
 
     answers = at_once(*[changing(f"a new passphrase {letter}") for letter in "wxyz"])
 
@@ -141,7 +132,7 @@ def test_an_account_is_deleted_once(live: Live) -> None:
     url, people = live
     ann = people("ann")
 
-    answers = at_once(*[lambda: http.delete(f"{url}/account", headers=ann.headers)] * 5)
+    answers = at_once(*[lambda: plain_http.delete(f"{url}/account", headers=ann.headers)] * 5)
 
     assert Counter(answer.status_code for answer in answers) == {204: 1, 401: 4}
 
@@ -178,7 +169,7 @@ def test_logouts_of_all_scopes_at_once_do_not_deadlock(live: Live) -> None:
     sessions = [people.log_in("ann") for _ in range(6)]
 
     def leaving(person: Person, scope: str) -> Callable[[], httpx.Response]:
-        return lambda: http.post(f"{url}/auth/logout", headers=person.headers, json={"scope": scope})
+        return lambda: plain_http.post(f"{url}/auth/logout", headers=person.headers, json={"scope": scope})
 
     answers = at_once(
         *[leaving(p, s) for p, s in zip(sessions, ["all", "others", "session"] * 2, strict=True)]
@@ -195,7 +186,7 @@ def test_at_most_fifty_sessions_live_however_many_log_in_at_once(live: Live, com
         people.log_in("ann")
     body = {"username": "ann", "password": PASSWORD}
 
-    answers = at_once(*[lambda: http.post(f"{url}/auth/login", json=body)] * 5)
+    answers = at_once(*[lambda: plain_http.post(f"{url}/auth/login", json=body)] * 5)
 
     assert Counter(answer.status_code for answer in answers) == {200: 5}
     with committed_app.app_context():

@@ -13,7 +13,9 @@ from werkzeug.test import TestResponse
 from app.database import db
 from app.model.models import Session, Token
 from kit.clock import now
-from tests.integration.conftest import People, Person, bearer, problem
+from tests.support.credentials import bearer
+from tests.support.people import People, Person
+from tests.support.problems import problem
 
 
 def refresh(client: FlaskClient, token: str) -> TestResponse:

@@ -8,7 +8,8 @@ from werkzeug.test import TestResponse
 
 from app.blueprint.schemas import Account
 from app.config import APP_NAME
-from tests.integration.conftest import PASSWORD, errors, problem
+from tests.support.credentials import PASSWORD
+from tests.support.problems import errors, problem
 
 UUID4 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 

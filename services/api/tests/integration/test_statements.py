@@ -2,9 +2,10 @@
 
 import pytest
 
-from tests.integration.conftest import PASSWORD, People
-from tests.integration.world import World, authorizations, operation_of
-from tests.statements import assert_statements
+from tests.support.credentials import PASSWORD
+from tests.support.people import People
+from tests.support.statements import assert_statements
+from tests.support.world import World, authorizations, operation_of
 
 pytestmark = pytest.mark.any_database
 

@@ -7,7 +7,9 @@ import pytest
 import time_machine
 
 from kit.clock import now
-from tests.integration.conftest import People, Person, bearer, errors, problem
+from tests.support.credentials import bearer
+from tests.support.people import People, Person
+from tests.support.problems import errors, problem
 
 
 def tokens(person: Person, query: str = "") -> list[dict[str, object]]:

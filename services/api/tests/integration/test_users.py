@@ -23,7 +23,9 @@ from kit.data.keyset import Page
 from kit.errors import AlreadyExists
 from kit.security.hashers import Argon2id, PasswordHash
 from kit.web.pagination import page_response
-from tests.integration.conftest import PASSWORD, People, Person, bearer, errors, problem
+from tests.support.credentials import PASSWORD, bearer
+from tests.support.people import People, Person
+from tests.support.problems import errors, problem
 
 LAST = (409, "last_admin")
 REVOKED = (401, "token_revoked")

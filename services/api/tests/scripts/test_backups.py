@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.scripts.copies import Copy
+from tests.support.copies import Copy
+from tests.support.paths import REPOSITORY
 
 STACK = {
     "compose config api": "echo name: flask-api",
@@ -134,6 +135,6 @@ def test_a_restore_that_must_not_be_changes_nothing(
 
 
 def test_the_scripts_are_programs() -> None:
-    for script in (Path(__file__).parents[4] / "scripts").iterdir():
+    for script in (REPOSITORY / "scripts").iterdir():
         sourced = script.name in ("database", "throwaway-stack")
         assert os.access(script, os.X_OK) is not sourced, script.name

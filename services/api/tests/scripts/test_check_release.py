@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.scripts.copies import Copy
+from tests.support.copies import Copy
 
 
 @pytest.fixture

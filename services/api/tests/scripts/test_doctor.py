@@ -12,7 +12,8 @@ from subprocess import CompletedProcess
 
 import pytest
 
-from tests.scripts.copies import REPOSITORY, Copy, without_docker
+from tests.support.copies import Copy, without_docker
+from tests.support.paths import REPOSITORY
 
 API = REPOSITORY / "services" / "api"
 SECRET = "0123456789abcdefghijklmnopqrstuvwxyz"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.scripts.copies import Copy
+from tests.support.copies import Copy
 
 pytestmark = pytest.mark.skipif(shutil.which("git") is None, reason="rename needs git, which the image lacks")
 

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from tests.scripts.copies import REPOSITORY, Copy, without_docker
+from tests.support.copies import Copy, without_docker
+from tests.support.paths import REPOSITORY
 
 SWARM: dict[str, str] = {
     "stack config*": "true",

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.scripts.copies import Copy
+from tests.support.copies import Copy
 
 STACK = {
     "compose version": "true",
@@ -13,11 +13,11 @@ STACK = {
     "wait *": "echo 0",
     "*compose.test.yaml logs*": "echo api-1: a line of the log",
 }
-PASSED = "unit  2 passed\nend to end  1 passed\nPASSED in 3 s: 3 passed\n"
+PASSED = "app  2 passed\nend to end  1 passed\nPASSED in 3 s: 3 passed\n"
 UNIT_FAILED = (
-    "FAILED tests/unit/test_a.py::test_it\nunit  1 failed\nend to end  1 xfailed\nFAILED in 3 s: ...\n"
+    "FAILED tests/unit/test_a.py::test_it\napp  1 failed\nend to end  1 xfailed\nFAILED in 3 s: ...\n"
 )
-E2E_FAILED = "FAILED tests/e2e/test_a.py::test_it\nunit  2 passed\nend to end  1 failed\nFAILED in 3 s: ...\n"
+E2E_FAILED = "FAILED tests/e2e/test_a.py::test_it\napp  2 passed\nend to end  1 failed\nFAILED in 3 s: ...\n"
 
 
 @pytest.fixture

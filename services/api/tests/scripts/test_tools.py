@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from tests.scripts.copies import REPOSITORY, Copy, without_docker
+from tests.support.copies import Copy, without_docker
+from tests.support.paths import REPOSITORY
 
 TOOLS = ["bash", "dirname", "env", "cat", "cksum", "cmp", "cp", "cut", "id", "mkdir", "mktemp", "rm", "sed"]
 NO_PYTHON: Any = {"PYTHON": "/nowhere/python3"}

@@ -12,8 +12,8 @@ import pytest
 from app import config
 from app.config import Settings
 from kit.settings import InvalidSettings
+from tests.support.paths import REPOSITORY
 
-REPOSITORY = Path(__file__).parents[4]
 KEY = token_urlsafe(32)
 URL = "postgresql://ann:secret@db/app"
 

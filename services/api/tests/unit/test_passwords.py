@@ -13,7 +13,7 @@ from app.model.passwords import Passwords
 from kit.errors import Overloaded
 from kit.security import common_passwords
 from kit.security.hashers import HASHERS, Bulkhead, Hasher
-from tests.conftest import NEVER_OPENED, settings_for
+from tests.support.settings import NEVER_OPENED, settings_for
 
 PASSWORD = "correct horse battery staple"
 EACH_HASHER = pytest.mark.parametrize("name", HASHERS)

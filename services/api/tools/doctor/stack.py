@@ -57,7 +57,7 @@ def advice(checkout: Checkout, service: str) -> str:
         return f"look at docker compose logs {service}"
     return (
         "its files are from another major version of PostgreSQL: restore that image in docker/db.Dockerfile;"
-        " README.md describes the upgrade"
+        " docs/3-run/postgresql-major.md describes the upgrade"
     )
 
 

@@ -1,1 +1,1 @@
-"""THE KIT for migrations: `flask db`, for PostgreSQL and SQLite alike. No need to edit it."""
+"""The kit for migrations: `flask db`, for PostgreSQL and SQLite alike. No need to change it."""

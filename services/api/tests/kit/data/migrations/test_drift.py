@@ -1,0 +1,227 @@
+"""Drift between models and database: detected, and fixed by the migration that `make migration` writes."""
+
+import shutil
+from collections.abc import Callable, Iterator
+from enum import StrEnum
+from pathlib import Path
+
+import flask_migrate
+import pytest
+from flask import Flask
+from sqlalchemy import (
+    JSON,
+    Boolean,
+    CheckConstraint,
+    Column,
+    DefaultClause,
+    Index,
+    MetaData,
+    String,
+    Table,
+    UniqueConstraint,
+    false,
+    func,
+    insert,
+    inspect,
+    or_,
+    select,
+    text,
+    true,
+)
+from sqlalchemy.exc import IntegrityError
+
+from app import create_app
+from app.database import db
+from app.model import models
+from kit.data.base import Base, one_of
+from kit.data.migrations import commands as migrations
+from tests.support.paths import MIGRATIONS
+from tests.support.settings import settings_for
+
+pytestmark = pytest.mark.long
+Change = Callable[[Table], object]
+
+
+def named(users: Table, name: str) -> CheckConstraint:
+    return next(each for each in users.constraints if isinstance(each, CheckConstraint) and each.name == name)
+
+
+def add_a_role(users: Table) -> None:
+    Roles = StrEnum("Roles", ["user", "admin", "astronaut", "o'brien"])  # noqa: N806
+    users.constraints.remove(named(users, "ck_users_role"))
+    users.append_constraint(one_of("role", Roles))
+
+
+def add_a_column_to_a_check(users: Table) -> None:
+    users.append_column(Column("level", String(20)))
+    users.constraints.remove(named(users, "ck_users_role"))
+    users.append_constraint(CheckConstraint("role <> level", name="role"))
+
+
+CHANGES: list[Change] = [
+    add_a_role,
+    add_a_column_to_a_check,
+    lambda users: users.append_constraint(
+        CheckConstraint("username NOT IN ('a  b', 'a b') AND \"role\" <> 'it''s'", name="text")
+    ),
+    lambda users: users.append_constraint(CheckConstraint(users.c.username != "nobody", name="not_nobody")),
+    lambda users: users.append_constraint(CheckConstraint("username NOT LIKE '%a%b%'", name="percent")),
+    lambda users: users.append_constraint(CheckConstraint(r"username <> '\:red'", name="colon")),
+    lambda users: users.append_constraint(
+        CheckConstraint(or_(users.c.disabled.is_(False), ~users.c.disabled), name="boolean")
+    ),
+    lambda users: users.constraints.remove(named(users, "ck_users_role")),
+    lambda users: setattr(users.c.disabled, "server_default", DefaultClause(true())),
+    lambda users: setattr(users.c.disabled, "server_default", None),
+    lambda users: setattr(users.c.role, "server_default", DefaultClause("user")),
+    lambda users: setattr(users.c.username, "server_default", DefaultClause("it's")),
+    lambda users: setattr(users.c.username_key, "server_default", DefaultClause("")),
+    lambda users: users.append_column(Column("news", Boolean, nullable=False, server_default=true())),
+    lambda users: users.append_column(Column("quiet", Boolean, nullable=False, server_default=false())),
+    lambda users: users.append_column(Column("options", JSON, nullable=False, server_default="{}")),
+    lambda users: users.append_constraint(UniqueConstraint("created_at", "username")),
+    lambda users: users.indexes.remove(next(iter(users.indexes))),
+    lambda users: Index(None, users.c.role, users.c.disabled),
+    lambda users: Index("ix_lower", func.lower(users.c.username), unique=True),
+    lambda users: Index(
+        "ix_partial", users.c.role, sqlite_where=text("disabled"), postgresql_where=text("disabled")
+    ),
+    lambda users: setattr(users.c.role, "type", String(40)),
+    lambda users: setattr(users.c.role, "nullable", True),
+]
+ALTERNATIVES = (1, 7, 9)  # to changes 0 and 8: a table can't have both
+# Those that can be made to one table.
+TOGETHER = [change for number, change in enumerate(CHANGES) if number not in ALTERNATIVES]
+
+
+def copied() -> MetaData:
+    copy = MetaData(naming_convention=Base.metadata.naming_convention)
+    for table in Base.metadata.sorted_tables:
+        table.to_metadata(copy)
+    return copy
+
+
+@pytest.fixture
+def users(monkeypatch: pytest.MonkeyPatch) -> Table:
+    """The table `users` of a copy of the metadata, which the migrations compare with the database."""
+    copy = copied()
+    monkeypatch.setitem(db.metadatas, None, copy)
+    return copy.tables["users"]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return shutil.copytree(MIGRATIONS, tmp_path / "migrations")
+
+
+@pytest.fixture
+def app(empty_url: object, folder: Path) -> Iterator[Flask]:
+    app = create_app(settings_for(empty_url))  # type: ignore[arg-type]
+    migrations.init_app(app)
+    with app.app_context():
+        flask_migrate.upgrade(directory=str(folder))
+        yield app
+        db.session.remove()
+        db.engine.dispose()
+
+
+def test_each_difference_is_detected(app: Flask, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    flask_migrate.check(directory=str(folder))
+
+    for number, change in enumerate(CHANGES):
+        metadata = copied()
+        monkeypatch.setitem(db.metadatas, None, metadata)
+        change(metadata.tables["users"])
+        try:
+            flask_migrate.check(directory=str(folder))
+        except SystemExit:
+            continue
+        pytest.fail(f"CHANGES[{number}] was not detected")
+
+
+@pytest.fixture
+def generated(folder: Path, tmp_path: Path) -> Callable[[], None]:
+    """Write a migration as `make migration` does: on SQLite, whatever it is applied to."""
+
+    def generate() -> None:
+        app = create_app(settings_for(f"sqlite:///{tmp_path / 'generate_test.db'}"))
+        migrations.init_app(app)
+        with app.app_context():
+            flask_migrate.upgrade(directory=str(folder))
+            flask_migrate.migrate(directory=str(folder), message="end all differences")
+            db.engine.dispose()
+
+    return generate
+
+
+def test_a_migration_is_written_that_ends_all_differences(
+    app: Flask, users: Table, folder: Path, generated: Callable[[], None]
+) -> None:
+    with db.engine.begin() as connection:
+        ann = {"username": "ann", "username_key": "ann", "password_hash": "x"}
+        connection.execute(insert(models.User).values(ann))
+    for change in TOGETHER:
+        change(users)
+
+    generated()
+    flask_migrate.upgrade(directory=str(folder))
+    flask_migrate.check(directory=str(folder))
+
+    flask_migrate.downgrade(directory=str(folder))
+    flask_migrate.upgrade(directory=str(folder))
+    flask_migrate.check(directory=str(folder))
+    with db.engine.connect() as connection:
+        assert connection.scalar(select(users.c.username)) == "ann"
+
+
+def test_a_table_that_was_dropped_comes_back(
+    app: Flask, users: Table, folder: Path, generated: Callable[[], None]
+) -> None:
+    users.metadata.remove(users.metadata.tables["answers"])
+
+    generated()
+    flask_migrate.upgrade(directory=str(folder))
+    flask_migrate.check(directory=str(folder))
+    flask_migrate.downgrade(directory=str(folder))
+
+    assert {each["name"] for each in inspect(db.engine).get_columns("answers")} >= {"user_id", "expires_at"}
+
+
+def test_a_changed_index_is_replaced(
+    app: Flask, users: Table, folder: Path, generated: Callable[[], None]
+) -> None:
+    index = Index(
+        "ix_own",
+        func.lower(users.c.username),
+        sqlite_where=text("disabled"),
+        postgresql_where=text("disabled"),
+    )
+    generated()
+    flask_migrate.upgrade(directory=str(folder))
+    users.indexes.remove(index)
+    Index(
+        "ix_own",
+        func.lower(users.c.username),
+        sqlite_where=text("NOT disabled"),
+        postgresql_where=text("NOT disabled"),
+    )
+    with pytest.raises(SystemExit):
+        flask_migrate.check(directory=str(folder))
+
+    generated()
+    flask_migrate.upgrade(directory=str(folder))
+
+    flask_migrate.check(directory=str(folder))
+
+
+def test_a_new_value_can_be_stored_after_its_migration(app: Flask, users: Table, folder: Path) -> None:
+    add_a_role(users)
+    astronaut = {"username": "m", "username_key": "m", "password_hash": "x", "role": "astronaut"}
+    with pytest.raises(IntegrityError, match="ck_users_role"), db.engine.begin() as connection:
+        connection.execute(insert(models.User).values(astronaut))
+
+    flask_migrate.migrate(directory=str(folder), message="add moderators")
+    flask_migrate.upgrade(directory=str(folder))
+
+    with db.engine.begin() as connection:
+        connection.execute(insert(models.User).values(astronaut))

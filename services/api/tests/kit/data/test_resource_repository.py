@@ -1,0 +1,160 @@
+"""Each user has their own rows: for others they don't exist. The resource of this file is owned."""
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Annotated
+from uuid import UUID, uuid4
+
+import pytest
+from flask import Blueprint, Flask
+from pydantic import Field
+from sqlalchemy import URL, MetaData, String
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from app import create_app
+from app.authentication import ACCESS_TOKEN, Caller
+from app.database import db
+from kit.clock import now
+from kit.data.base import NAMING, Base
+from kit.data.column_types import UtcDateTime
+from kit.data.resource_repository import ResourceRepository
+from kit.errors import NotFound
+from kit.security.hashers import PasswordHash
+from kit.web.conditional import check_if_match
+from kit.web.endpoint import endpoint
+from kit.web.pagination import PageQuery, decode_cursor, page_response, sortable
+from kit.web.schemas import Id, RequestBody, ResponseBody, Text
+from tests.support.people import People, Person
+from tests.support.problems import problem
+from tests.support.settings import settings_for
+
+NOT_FOUND = (404, "not_found")
+blueprint = Blueprint("letters", __name__, url_prefix="/letters")
+
+
+class Desk(DeclarativeBase):
+    """Models of this test alone: the migrations compare the app's with the database."""
+
+    metadata = MetaData(naming_convention=NAMING)
+
+
+class Letter(Desk):
+    __tablename__ = "letters_of_test_ownership"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
+    owner_id: Mapped[UUID]
+    text: Mapped[str] = mapped_column(String(100))
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
+    updated_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
+
+
+class LetterRepository(ResourceRepository[Letter]):  # type: ignore[type-var]  # not on the app's Base
+    model = Letter
+
+
+class LetterBody(RequestBody):
+    text: str
+
+
+class LetterResponse(ResponseBody):
+    id: Id
+    text: Text
+
+
+class LetterList(ResponseBody):
+    items: Annotated[list[LetterResponse], Field(max_length=100)]
+    next_cursor: Text | None
+
+
+class LetterQuery(PageQuery):
+    sort: str = sortable("created_at", default="created_at")
+
+
+@blueprint.get("")
+@endpoint(auth=ACCESS_TOKEN, query=LetterQuery, returns=LetterList)
+def list_letters(caller: Caller, query: LetterQuery) -> tuple[LetterList, dict[str, str]]:
+    after = decode_cursor(query.cursor, query.sort)
+    page = LetterRepository(db.session, caller.user.id).page(query.sort, query.filters, query.limit, after)
+    return page_response(LetterList, page, LetterResponse.of)
+
+
+@blueprint.get("/<uuid:letter_id>")
+@endpoint(auth=ACCESS_TOKEN, returns=LetterResponse, etag=True, raises=[NotFound])
+def read(caller: Caller, letter_id: UUID) -> Letter:
+    return LetterRepository(db.session, caller.user.id).find(letter_id)
+
+
+@blueprint.patch("/<uuid:letter_id>")
+@endpoint(auth=ACCESS_TOKEN, body=LetterBody, returns=LetterResponse, etag=True, raises=[NotFound])
+def change(caller: Caller, body: LetterBody, letter_id: UUID) -> Letter:
+    letters = LetterRepository(db.session, caller.user.id)
+    letter = letters.find_locked(letter_id)
+    check_if_match(LetterResponse, letter)
+    letters.update(letter, body.model_dump())
+    db.session.commit()
+    return letter
+
+
+@blueprint.delete("/<uuid:letter_id>")
+@endpoint(auth=ACCESS_TOKEN, status=204, etag=True, raises=[NotFound])
+def delete(caller: Caller, letter_id: UUID) -> None:
+    letters = LetterRepository(db.session, caller.user.id)
+    letters.delete(letters.find_locked(letter_id))
+    db.session.commit()
+
+
+@pytest.fixture(scope="module")
+def desk_app(migrated_app: Flask, database_url: URL) -> Iterator[Flask]:
+    app = create_app(settings_for(database_url))
+    app.register_blueprint(blueprint)
+    with app.app_context():
+        Desk.metadata.create_all(db.engine)
+    yield app
+    with app.app_context():
+        Desk.metadata.drop_all(db.engine)
+        db.engine.dispose()
+
+
+@pytest.fixture
+def people(desk_app: Flask, password_hash: PasswordHash) -> Iterator[People]:
+    yield People(desk_app, password_hash)
+    with desk_app.app_context():
+        for table in (*reversed(Base.metadata.sorted_tables), Letter.__table__):
+            db.session.execute(table.delete())
+        db.session.commit()
+
+
+@pytest.fixture
+def letter(ann: Person) -> str:
+    """The path of a letter of Ann's."""
+    with ann.client.application.app_context():
+        row = LetterRepository(db.session).add(Letter(owner_id=UUID(ann.id), text="Dear Bob"))
+        db.session.commit()
+        return f"/letters/{row.id}"
+
+
+def test_the_owner_lists_reads_changes_and_deletes(ann: Person, letter: str) -> None:
+    assert [item["text"] for item in ann.get("/letters").json["items"]] == ["Dear Bob"]
+    assert ann.get(letter).json["text"] == "Dear Bob"
+    assert ann.patch(letter, {"text": "Dear Eve"}).json["text"] == "Dear Eve"
+    assert ann.delete(letter).status_code == 204
+    assert problem(ann.get(letter)) == NOT_FOUND
+
+
+def test_another_user_finds_nothing_to_list_read_change_or_delete(
+    ann: Person, bob: Person, letter: str
+) -> None:
+    assert bob.get("/letters").json["items"] == []
+    assert problem(bob.get(letter)) == NOT_FOUND
+    assert problem(bob.patch(letter, {"text": "Dear Eve"})) == NOT_FOUND
+    assert problem(bob.delete(letter)) == NOT_FOUND
+    assert ann.get(letter).json["text"] == "Dear Bob"
+
+
+def test_a_row_of_another_user_is_answered_like_one_that_does_not_exist(bob: Person, letter: str) -> None:
+    def answer(path: str) -> dict[str, object]:
+        problem = dict(bob.get(path).get_json())
+        del problem["request_id"]
+        return problem
+
+    assert answer(letter) == answer(f"/letters/{uuid4()}")

@@ -1,0 +1,118 @@
+"""GET /docs and the files of its page."""
+
+import re
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from app import create_app
+from tests.support.people import Person
+from tests.support.problems import problem
+from tests.support.settings import settings_for
+
+pytestmark = pytest.mark.any_database
+
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+    "frame-ancestors 'none'"
+)
+FILES = {
+    "/docs": "text/html; charset=utf-8",
+    "/docs/page.css": "text/css; charset=utf-8",
+    "/docs/page.js": "text/javascript; charset=utf-8",
+    "/docs/swagger-ui.css": "text/css; charset=utf-8",
+    "/docs/swagger-ui-bundle.js": "text/javascript; charset=utf-8",
+    "/docs/favicon.png": "image/png",
+}
+
+
+@pytest.fixture(scope="module")
+def app_without_docs() -> Flask:
+    return create_app(settings_for("sqlite:////nowhere/api_test.db", docs_enabled=False))
+
+
+@pytest.mark.parametrize(("path", "content_type"), FILES.items())
+def test_every_file_is_served_with_its_type_and_policy(
+    client: FlaskClient, path: str, content_type: str
+) -> None:
+    response = client.get(path)
+
+    assert (response.status_code, response.content_type) == (200, content_type)
+    assert len(response.data) > 100
+    assert response.headers.getlist("Content-Security-Policy") == [POLICY]  # of two, both would hold
+    assert response.headers["X-Content-Type-Options"] == "nosniff"
+    assert response.headers["Cache-Control"] == "no-cache"
+
+
+@pytest.mark.parametrize("path", FILES)
+def test_who_has_a_file_is_not_sent_it_again(client: FlaskClient, path: str) -> None:
+    tag = client.get(path).headers["ETag"]
+
+    response = client.get(path, headers={"If-None-Match": tag})
+
+    assert (response.status_code, response.data, response.headers["ETag"]) == (304, b"", tag)
+
+
+def test_the_page_asks_for_nothing_but_what_is_served(client: FlaskClient) -> None:
+    page = client.get("/docs").text
+
+    named = set(re.findall(r'(?:src|href)="([^"]+)"', page)) - {"/openapi.json"}
+    assert named == set(FILES) - {"/docs"}
+    assert not re.search(r"<style|\sstyle=|\son\w+=|<script>", page)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/docs/",
+        "/docs/index.html",
+        "/docs/swagger-ui-bundle.js/",
+        "/docs/SWAGGER-UI.css",
+        "/docs/swagger-ui.js",
+        "/docs/oauth2-redirect.html",
+        "/docs/../config.py",
+        "/docs/..%2f..%2fconfig.py",
+        "/docs/%2e%2e/documentation.py",
+        "/docs/..%5cdocumentation.py",
+        "/docs/page.js%00.css",
+        "/docs//etc/passwd",
+        "/docs/docs/page.js",
+    ],
+)
+def test_nothing_else_is_served(client: FlaskClient, path: str) -> None:
+    assert problem(client.get(path)) == (404, "not_found")
+
+
+def test_the_page_takes_no_parameter_and_no_body(client: FlaskClient) -> None:
+    assert problem(client.get("/docs?url=https://elsewhere.example")) == (422, "validation_failed")
+    assert problem(client.get("/docs", data=b"x")) == (422, "validation_failed")
+    assert problem(client.post("/docs")) == (405, "method_not_allowed")
+
+
+def test_a_head_request_is_answered_without_a_body(client: FlaskClient) -> None:
+    response = client.head("/docs/swagger-ui.css")
+
+    assert (response.status_code, response.data) == (200, b"")
+
+
+def test_an_answer_to_credentials_is_not_kept(ann: Person) -> None:
+    assert ann.get("/docs").headers["Cache-Control"] == "no-store"
+
+
+def test_the_page_is_no_operation_of_the_document(client: FlaskClient) -> None:
+    assert [path for path in client.get("/openapi.json").json["paths"] if path.startswith("/docs")] == []
+
+
+@pytest.mark.parametrize("path", FILES)
+@pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS", "POST"])
+def test_without_docs_there_is_no_page(app_without_docs: Flask, method: str, path: str) -> None:
+    assert app_without_docs.test_client().open(path, method=method).status_code == 404
+
+
+def test_without_docs_the_document_stays_and_a_browser_is_sent_nowhere(app_without_docs: Flask) -> None:
+    client = app_without_docs.test_client()
+
+    assert problem(client.get("/docs")) == (404, "not_found")
+    assert client.get("/openapi.json").status_code == 200
+    assert client.get("/", headers={"Accept": "text/html"}).status_code == 200

@@ -1,0 +1,416 @@
+"""Idempotency-Key: a request that is repeated creates run_idempotently and is answered alike."""
+
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import timedelta
+from threading import Event
+from typing import Any
+from uuid import UUID
+
+import pytest
+import time_machine
+from flask import Blueprint, Flask
+from sqlalchemy import URL, MetaData, String, func, select
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from werkzeug.test import TestResponse
+
+from app import create_app
+from app.authentication import ACCESS_TOKEN, Caller
+from app.database import db
+from app.exceptions import LastAdmin
+from app.model.user_repository import UserRepository
+from kit.clock import now
+from kit.data.base import Base
+from kit.data.stored_responses import StoredResponse
+from kit.security.hashers import PasswordHash
+from kit.web.endpoint import endpoint
+from kit.web.idempotency import IDEMPOTENCY_ERRORS, Created, run_idempotently
+from kit.web.schemas import RequestBody, ResponseBody
+from tests.support.people import People, Person
+from tests.support.problems import errors, problem
+from tests.support.settings import settings_for
+
+pytestmark = pytest.mark.long
+KEY = "5f8ab1e0-8b3e-4c2b-9a57-0d8c8f0d6f5a"
+REUSED = (422, "idempotency_key_reused")
+IN_USE = (409, "idempotency_key_in_use")
+
+
+class Notes(DeclarativeBase):
+    """The model of this test alone: the migrations' are compared with the database."""
+
+    metadata = MetaData()
+
+
+class Note(Notes):
+    __tablename__ = "notes_of_test_idempotency"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    text: Mapped[str] = mapped_column(String(100))
+
+
+class NewNote(RequestBody):
+    text: str
+    colour: str = "white"
+
+
+class ShownNote(ResponseBody):
+    id: int
+    text: str
+
+
+class Desk:
+    """Two views that create notes, and what a test does while one of them is at it."""
+
+    def __init__(self) -> None:
+        self.creating, self.go_on = Event(), Event()
+        self.open()
+
+    def open(self) -> None:
+        self.is_full = False
+        self.creating.clear()
+        self.go_on.set()
+
+    def hold(self) -> None:
+        """Let whoever creates wait until `go_on` is set."""
+        self.creating.clear()
+        self.go_on.clear()
+
+    def blueprint(self) -> Blueprint:
+        blueprint = Blueprint("slips", __name__)
+        for path in ("/slips", "/other-slips"):
+            view = endpoint(
+                auth=ACCESS_TOKEN,
+                body=NewNote,
+                returns=ShownNote,
+                status=201,
+                etag=True,
+                raises=IDEMPOTENCY_ERRORS,
+            )
+            blueprint.add_url_rule(path, path[1:], view(self.add), methods=["POST"])
+        return blueprint
+
+    def add(self, caller: Caller, body: NewNote) -> Any:
+        """Add a note."""
+        if body.text == "farewell":  # the account goes while its own request is under way
+            UserRepository(db.session).remove(caller.user.id)
+        return run_idempotently(caller.user.id, body, lambda: self.create(body))
+
+    def create(self, body: NewNote) -> Created:
+        note, is_full = Note(text=body.text), self.is_full
+        db.session.add(note)
+        db.session.flush()
+        self.creating.set()
+        assert self.go_on.wait(60)
+        if is_full:
+            raise LastAdmin  # any error
+        return ShownNote(id=note.id, text=note.text), {"Location": f"/slips/{note.id}"}
+
+
+@pytest.fixture(scope="module")
+def desk() -> Desk:
+    return Desk()
+
+
+@pytest.fixture(scope="module")
+def notes_app(migrated_app: Flask, database_url: URL, desk: Desk) -> Iterator[Flask]:
+    """An app with notes on a real engine: what is told here is about commits."""
+    app = create_app(settings_for(database_url))
+    app.register_blueprint(desk.blueprint())
+    with app.app_context():
+        Notes.metadata.create_all(db.engine)
+    yield app
+    with app.app_context():
+        Notes.metadata.drop_all(db.engine)
+        db.engine.dispose()
+
+
+@pytest.fixture
+def impatient_ann(ann: Person, database_url: URL, desk: Desk) -> Iterator[Person]:
+    """Ann at an app that waits for a lock for a second and a half."""
+    app = create_app(settings_for(database_url, database_timeout_ms=2000))
+    app.register_blueprint(desk.blueprint())
+    yield replace(ann, client=app.test_client())
+    with app.app_context():
+        db.engine.dispose()
+
+
+@pytest.fixture
+def people(notes_app: Flask, desk: Desk, password_hash: PasswordHash) -> Iterator[People]:
+    yield People(notes_app, password_hash)
+    desk.open()
+    with notes_app.app_context():
+        for table in (*reversed(Base.metadata.sorted_tables), Note.__table__):
+            db.session.execute(table.delete())
+        db.session.commit()
+
+
+def add(person: Person, text: str = "buy milk", key: str | None = KEY, path: str = "/slips") -> TestResponse:
+    return person.post(path, {"text": text}, headers={"Idempotency-Key": key} if key else {})
+
+
+def count(people: People, model: type[Any] = Note) -> int:
+    with people.app.app_context():
+        return db.session.scalar(select(func.count()).select_from(model)) or 0
+
+
+def told(response: TestResponse) -> tuple[int, bytes, dict[str, str]]:
+    own = {"X-Request-ID", "Date"}
+    return (
+        response.status_code,
+        response.data,
+        {name: value for name, value in response.headers if name not in own},
+    )
+
+
+def test_a_repeated_request_is_answered_alike_and_creates_once(people: People, ann: Person) -> None:
+    first = add(ann)
+
+    again = [add(ann) for _ in range(3)]
+
+    assert first.status_code == 201
+    assert first.headers["Location"] == f"/slips/{first.json['id']}"
+    assert "ETag" in first.headers
+    assert {str(told(answer)) for answer in again} == {str(told(first))}
+    assert (count(people), count(people, StoredResponse)) == (1, 1)
+
+
+def test_without_a_key_each_request_creates(people: People, ann: Person) -> None:
+    ids = {add(ann, key=None).json["id"] for _ in range(3)}
+
+    assert len(ids) == 3
+    assert (count(people), count(people, StoredResponse)) == (3, 0)
+
+
+def test_each_key_creates(people: People, ann: Person) -> None:
+    longest = "k" * 255
+
+    assert {add(ann, key=key).status_code for key in (KEY, KEY.upper(), "!", "~", '"a"', longest)} == {201}
+
+    assert count(people) == 6
+
+
+def test_the_same_request_is_the_same_however_it_is_written(people: People, ann: Person) -> None:
+    headers = ann.headers | {"Idempotency-Key": KEY, "Content-Type": "application/json"}
+    spellings = [
+        '{"text": "buy milk", "colour": "red"}',
+        '{"colour":"red","text":"buy\\u0020milk"}',
+        ' {\n"colour": "red",\t"text": "buy milk"}',
+    ]
+
+    answers = [ann.client.post("/slips", data=text, headers=headers) for text in spellings]
+
+    assert [answer.status_code for answer in answers] == [201, 201, 201]
+    assert count(people) == 1
+
+
+@pytest.mark.parametrize("other", [{"text": "buy bread"}, {"text": "buy milk", "colour": "white"}])
+def test_another_body_is_another_request(people: People, ann: Person, other: dict[str, str]) -> None:
+    first = add(ann)
+
+    response = ann.post("/slips", other, headers={"Idempotency-Key": KEY})
+
+    assert problem(response) == REUSED
+    assert told(add(ann)) == told(first)
+    assert count(people) == 1
+
+
+def test_another_path_is_another_request(people: People, ann: Person) -> None:
+    add(ann)
+
+    assert problem(add(ann, path="/other-slips")) == REUSED
+    assert count(people) == 1
+
+
+def test_a_key_is_ones_own(people: People, ann: Person, bob: Person) -> None:
+    first = add(ann)
+
+    of_bob = add(bob, "buy bread")
+
+    assert of_bob.status_code == 201
+    assert of_bob.json["id"] != first.json["id"]
+    assert told(add(ann)) == told(first)
+    assert told(add(bob, "buy bread")) == told(of_bob)
+
+
+def test_all_of_a_persons_sessions_share_a_key(people: People, ann: Person) -> None:
+    first = add(ann)
+
+    assert told(add(people.log_in("ann"))) == told(first)
+
+
+def test_what_is_refused_leaves_the_key_free(people: People, ann: Person) -> None:
+    assert problem(ann.post("/slips", {"text": 1}, headers={"Idempotency-Key": KEY}))[0] == 422
+    assert problem(ann.client.post("/slips", json={}, headers={"Idempotency-Key": KEY}))[0] == 401
+
+    assert add(ann).status_code == 201
+
+
+def test_a_creation_that_fails_keeps_nothing(people: People, ann: Person, desk: Desk) -> None:
+    desk.is_full = True
+    assert problem(add(ann)) == (409, "last_admin")
+    assert (count(people), count(people, StoredResponse)) == (0, 0)
+
+    desk.is_full = False
+    assert add(ann, "buy bread").status_code == 201
+    assert (count(people), count(people, StoredResponse)) == (1, 1)
+
+
+@pytest.mark.any_database
+@pytest.mark.parametrize("key", ["", " ", "two words", "a\tb", "k" * 256, "\u00e9", "a\x7f"])
+def test_a_key_that_is_none_is_refused(people: People, ann: Person, key: str) -> None:
+    response = ann.post("/slips", {"text": "buy milk"}, headers={"Idempotency-Key": key})
+
+    assert errors(response) == {("Idempotency-Key", "invalid_format")}
+    assert count(people) == 0
+
+
+def test_a_key_is_kept_for_a_day(people: People, ann: Person) -> None:
+    begun = now()
+    with time_machine.travel(begun, tick=False):
+        first = add(ann)
+
+    with time_machine.travel(begun + timedelta(hours=23, minutes=59), tick=False):
+        ann = people.log_in("ann")
+        assert told(add(ann)) == told(first)
+        assert problem(add(ann, "buy bread")) == REUSED
+    with time_machine.travel(begun + timedelta(hours=24), tick=False):
+        ann = people.log_in("ann")
+        later = add(ann, "buy bread")
+        assert (later.status_code, later.json["text"]) == (201, "buy bread")
+        assert told(add(ann, "buy bread")) == told(later)
+
+    assert (count(people), count(people, StoredResponse)) == (2, 1)
+
+
+def test_old_answers_are_pruned(people: People, ann: Person, bob: Person) -> None:
+    begun = now()
+    with time_machine.travel(begun, tick=False):
+        for number in range(3):
+            add(ann, key=f"{KEY}-{number}")
+        add(bob)
+
+    with time_machine.travel(begun + timedelta(hours=23), tick=False):
+        assert add(people.log_in("ann"), key="new").status_code == 201
+        assert count(people, StoredResponse) == 5
+    with time_machine.travel(begun + timedelta(hours=25), tick=False):
+        assert people.app.test_cli_runner().invoke(args=["token", "prune"]).exit_code == 0
+        assert count(people, StoredResponse) == 1
+
+
+def test_whoever_goes_on_using_keys_prunes_their_own(people: People, ann: Person, bob: Person) -> None:
+    begun = now()
+    with time_machine.travel(begun, tick=False):
+        add(ann)
+        add(bob)
+
+    with time_machine.travel(begun + timedelta(hours=25), tick=False):
+        add(people.log_in("ann"), key="new")
+        with people.app.app_context():
+            kept = {(answer.user_id, answer.key) for answer in db.session.scalars(select(StoredResponse))}
+
+    assert kept == {(UUID(ann.id), "new"), (UUID(bob.id), KEY)}
+
+
+def test_an_account_takes_its_answers_with_it(people: People, ann: Person, bob: Person) -> None:
+    add(ann)
+    add(bob)
+
+    assert ann.delete("/account").status_code == 204
+
+    assert count(people, StoredResponse) == 1
+
+
+def test_who_is_gone_by_then_is_told_so(people: People, ann: Person) -> None:
+    assert problem(add(ann, "farewell")) == (401, "token_revoked")
+
+    assert (count(people), count(people, StoredResponse)) == (0, 0)
+
+
+def test_two_at_once_are_answered_alike(people: People, ann: Person, desk: Desk) -> None:
+    desk.hold()
+
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(add, ann)
+        assert desk.creating.wait(60)
+        second = pool.submit(add, ann)
+        time.sleep(0.3)  # the second one is waiting by now, or has gone through
+        assert not second.done()
+        desk.go_on.set()
+
+    assert first.result().status_code == 201
+    assert told(second.result()) == told(first.result())
+    assert count(people) == 1
+
+
+def test_the_second_creates_if_the_first_fails(people: People, ann: Person, desk: Desk) -> None:
+    desk.hold()
+    desk.is_full = True
+
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(add, ann)
+        assert desk.creating.wait(60)
+        second = pool.submit(add, ann)
+        desk.is_full = False
+        time.sleep(0.3)
+        desk.go_on.set()
+
+    assert problem(first.result()) == (409, "last_admin")
+    assert second.result().status_code == 201
+    assert count(people) == 1
+
+
+def skip_without_locks_of_rows(database_url: URL) -> None:
+    if database_url.drivername == "sqlite":
+        pytest.skip("SQLite has one lock for all that write, whatever the key: its limit is another answer")
+
+
+def test_who_waits_for_too_long_is_told_to_come_back(
+    people: People, ann: Person, impatient_ann: Person, desk: Desk, database_url: URL
+) -> None:
+    skip_without_locks_of_rows(database_url)
+    desk.hold()
+
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(add, ann)
+        assert desk.creating.wait(60)
+        second = add(impatient_ann)
+        desk.go_on.set()
+
+    assert problem(second) == IN_USE
+    assert int(second.headers["Retry-After"]) >= 1
+    assert first.result().status_code == 201
+    assert told(add(ann)) == told(first.result())
+    assert count(people) == 1
+
+
+def test_who_waits_behind_an_answer_that_has_expired_is_told_so_too(
+    people: People, ann: Person, impatient_ann: Person, desk: Desk, database_url: URL
+) -> None:
+    skip_without_locks_of_rows(database_url)
+    add(ann)
+    with people.app.app_context():
+        db.session.execute(StoredResponse.__table__.update().values(expires_at=now()))  # type: ignore[attr-defined]
+        db.session.commit()
+    desk.hold()
+
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(add, ann)
+        assert desk.creating.wait(60)
+        second = add(impatient_ann)
+        desk.go_on.set()
+
+    assert problem(second) == IN_USE
+    assert first.result().status_code == 201
+    assert count(people) == 2
+
+
+def test_many_at_once_create_once(people: People, ann: Person) -> None:
+    with ThreadPoolExecutor(6) as pool:
+        answers = list(pool.map(lambda _: add(ann), range(6)))
+
+    assert {str(told(answer)) for answer in answers} == {str(told(answers[0]))}
+    assert answers[0].status_code == 201
+    assert count(people) == 1

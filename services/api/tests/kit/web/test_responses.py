@@ -1,0 +1,323 @@
+"""What every answer has in common: one path a resource, headers, request ids, CORS."""
+
+import re
+from io import StringIO
+from unittest.mock import patch
+
+import pytest
+from flask import Flask, abort
+from flask.testing import FlaskClient
+from sqlalchemy import URL, text
+from werkzeug.exceptions import HTTPException
+
+from app import create_app
+from app.database import db
+from tests.support.credentials import bearer
+from tests.support.people import Person
+from tests.support.problems import problem
+from tests.support.settings import NEVER_OPENED, settings_for
+
+ALWAYS = {
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "X-Frame-Options": "DENY",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/"),
+        ("GET", "/nowhere"),
+        ("POST", "/"),
+        ("GET", "/account"),
+        ("OPTIONS", "/account"),
+        ("HEAD", "/"),
+    ],
+)
+def test_every_answer_carries_the_security_headers(client: FlaskClient, method: str, path: str) -> None:
+    response = client.open(path, method=method)
+
+    assert {name: response.headers.get(name) for name in ALWAYS} == ALWAYS
+    assert response.headers["Permissions-Policy"]
+    assert "Server" not in response.headers
+    assert "Strict-Transport-Security" not in response.headers
+
+
+@pytest.mark.parametrize(
+    ("statements", "description"), [(0, "0 statements"), (1, "1 statement"), (2, "2 statements")]
+)
+def test_developers_are_told_where_the_time_went(
+    database_url: URL, statements: int, description: str
+) -> None:
+    app = create_app(settings_for(database_url, flask_env="development"))
+
+    @app.get("/ask")
+    def ask() -> str:
+        for _ in range(statements):
+            db.session.execute(text("SELECT 1"))
+        return ""
+
+    told = app.test_client().get("/ask").headers["Server-Timing"]
+    with app.app_context():
+        for engine in db.engines.values():
+            engine.dispose()
+
+    times = re.fullmatch(rf'app;dur=(\d+\.\d), sql;dur=(\d+\.\d);desc="{description}"', told)
+    assert times
+    assert float(times[1]) >= float(times[2])
+
+
+@pytest.mark.parametrize("flask_env", ["production", "testing"])
+def test_strangers_are_not_told_where_the_time_went(flask_env: str) -> None:
+    client = create_app(settings_for(NEVER_OPENED, flask_env=flask_env)).test_client()
+
+    assert "Server-Timing" not in client.get("/").headers
+
+
+def test_an_answer_over_tls_asks_to_stay_there(client: FlaskClient) -> None:
+    response = client.get("/", base_url="https://localhost")
+
+    assert response.headers["Strict-Transport-Security"] == "max-age=31536000"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/account/",
+        "/auth//login",
+        "/./account",
+        "/Account",
+        "/%2faccount",
+        "/%2Faccount",
+        "/auth%2Ftoken",
+        "/acc%6funt",
+        "/%41ccount",
+        "/auth",
+        "/openapi.jso",
+    ],
+)
+def test_a_path_has_one_spelling(ann: Person, path: str) -> None:
+    assert problem(ann.get(path)) == (404, "not_found")
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "TRACE", "CONNECT", "PROPFIND", "X" * 50])
+def test_a_wrong_method_is_told_the_right_ones(client: FlaskClient, method: str) -> None:
+    response = client.open("/health/live", method=method)
+
+    assert problem(response) == (405, "method_not_allowed")
+    assert set(response.headers["Allow"].split(", ")) == {"GET", "HEAD", "OPTIONS"}
+
+
+@pytest.mark.parametrize("header", ["X-HTTP-Method-Override", "X-Method-Override", "X-HTTP-Method"])
+def test_no_header_overrides_the_method(ann: Person, header: str) -> None:
+    assert problem(ann.post("/account", headers={header: "DELETE"}))[0] == 405
+    assert ann.get("/account").status_code == 200
+
+
+def test_options_answers_what_is_allowed(client: FlaskClient) -> None:
+    response = client.options("/account")
+
+    assert (response.status_code, response.data) == (204, b"")
+    assert set(response.headers["Allow"].split(", ")) == {"GET", "HEAD", "OPTIONS", "PATCH", "PUT", "DELETE"}
+
+
+def test_head_answers_what_get_does_without_its_body(ann: Person) -> None:
+    get = ann.get("/account")
+
+    head = ann.client.head("/account", headers=ann.headers)
+
+    assert (head.status_code, head.data) == (200, b"")
+    assert head.headers["ETag"] == get.headers["ETag"]
+    assert head.headers["Content-Length"] == get.headers["Content-Length"]
+    conditional = ann.client.head("/account", headers=ann.headers | {"If-None-Match": get.headers["ETag"]})
+    assert conditional.status_code == 304
+
+
+@pytest.mark.parametrize("given", ["x", "a" * 128, "A-1._z"])
+def test_a_clients_request_id_is_kept(client: FlaskClient, given: str) -> None:
+    assert client.get("/", headers={"X-Request-ID": given}).headers["X-Request-ID"] == given
+
+
+@pytest.mark.parametrize("given", ["", "a" * 129, "a b", "a\tb", "ä", "a,b", "${x}"])
+def test_any_other_request_id_is_replaced(client: FlaskClient, given: str) -> None:
+    response = client.get("/nowhere", headers={"X-Request-ID": given})
+
+    assert problem(response)
+    assert len(response.headers["X-Request-ID"]) == 36
+
+
+@pytest.mark.parametrize("path", ["/account", "/auth/token", "/auth/login", "/auth/nowhere"])
+def test_answers_to_callers_are_not_stored(client: FlaskClient, path: str) -> None:
+    assert client.get(path, headers=bearer("x")).headers["Cache-Control"] == "no-store"
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "",
+        "a b",
+        "a,b",
+        "a/b",
+        "a@b",
+        "a:b",
+        "a:",
+        "a:123456",
+        "[::1",
+        "::1",
+        ".",
+        "a..b",
+        "a\x7f",
+        "ä",
+        "a:65536",
+        "[....]",
+        "[1]",
+        "[1.2.3.4]",
+        "[fe80::1%25eth0]",
+        "-",
+        "-a",
+        "a-",
+    ],
+)
+def test_a_malformed_host_is_refused(client: FlaskClient, host: str) -> None:
+    assert problem(client.get("/", environ_overrides={"HTTP_HOST": host})) == (400, "bad_request")
+
+
+@pytest.mark.parametrize("host", ["a", "a.b.c", "a.b.", "a_b", "10.0.0.1:80", "[::1]", "[::1]:5000", "A:1"])
+def test_a_well_formed_host_is_taken(client: FlaskClient, host: str) -> None:
+    assert client.get("/", environ_overrides={"HTTP_HOST": host}).status_code == 200
+
+
+def test_cors_is_off(client: FlaskClient) -> None:
+    response = client.options(
+        "/account", headers={"Origin": "https://app.example", "Access-Control-Request-Method": "GET"}
+    )
+
+    assert not [name for name, _ in response.headers if name.startswith("Access-Control")]
+
+
+@pytest.fixture
+def shared(app: Flask):  # type: ignore[no-untyped-def]
+    settings = app.extensions["settings"].model_copy(update={"cors_origins": ("https://app.example",)})
+    with patch.dict(app.extensions, {"settings": settings}):
+        yield
+
+
+@pytest.mark.usefixtures("shared")
+def test_a_listed_origin_may_read_answers(client: FlaskClient) -> None:
+    response = client.get("/nowhere", headers={"Origin": "https://app.example"})
+
+    assert response.headers["Access-Control-Allow-Origin"] == "https://app.example"
+    assert "Access-Control-Allow-Credentials" not in response.headers
+    exposed = response.headers["Access-Control-Expose-Headers"]
+    assert set(exposed.split(", ")) == {"ETag", "Location", "Retry-After", "X-Request-ID"}
+    assert "Origin" in response.headers["Vary"]
+
+
+@pytest.mark.usefixtures("shared")
+def test_a_listed_origin_may_ask_first(client: FlaskClient) -> None:
+    response = client.options(
+        "/account", headers={"Origin": "https://app.example", "Access-Control-Request-Method": "PATCH"}
+    )
+
+    assert response.status_code == 204
+    assert "PATCH" in response.headers["Access-Control-Allow-Methods"]
+    assert "Authorization" in response.headers["Access-Control-Allow-Headers"]
+
+
+@pytest.mark.usefixtures("shared")
+@pytest.mark.parametrize(
+    "origin", ["https://evil.example", "null", "https://app.example.evil.example", "http://app.example"]
+)
+def test_another_origin_may_not(client: FlaskClient, origin: str) -> None:
+    response = client.get("/", headers={"Origin": origin})
+
+    assert "Access-Control-Allow-Origin" not in response.headers
+    assert "Origin" in response.headers["Vary"]
+
+
+@pytest.mark.parametrize(
+    ("status", "answered"),
+    [
+        (400, (400, "bad_request")),
+        (401, (400, "bad_request")),
+        (403, (400, "bad_request")),
+        (404, (404, "not_found")),
+        (409, (400, "bad_request")),
+        (415, (415, "unsupported_media_type")),
+        (418, (400, "bad_request")),
+        (500, (500, "internal_error")),
+        (502, (500, "internal_error")),
+    ],
+)
+def test_an_abort_tells_no_fact_of_the_domain(app: Flask, status: int, answered: tuple[int, str]) -> None:
+    with app.test_request_context(), pytest.raises(HTTPException) as raised:
+        abort(status)
+    with app.test_request_context():
+        response = app.make_response(app.handle_user_exception(raised.value))
+
+    assert (response.status_code, response.get_json(force=True)["code"]) == answered
+
+
+def test_a_defect_of_ours_is_logged_by_its_id_and_no_line_of_a_stranger(app: Flask, output: StringIO) -> None:
+    app.config["PROPAGATE_EXCEPTIONS"] = False
+
+    with patch("kit.web.headers._is_host", side_effect=RuntimeError):
+        response = app.test_client().get("/account/%0Aforged")
+
+    app.config["PROPAGATE_EXCEPTIONS"] = None
+    assert response.status_code == 500
+    assert response.headers["X-Request-ID"] in output.getvalue()
+    assert "forged" not in output.getvalue()
+
+
+def test_a_defect_of_ours_is_told_without_its_inside(app: Flask, ann: Person) -> None:
+    app.config["PROPAGATE_EXCEPTIONS"] = False
+
+    with patch("app.authentication.find_user_by_token", side_effect=RuntimeError("the inside")):
+        response = ann.get("/account")
+
+    app.config["PROPAGATE_EXCEPTIONS"] = None
+    assert problem(response) == (500, "internal_error")
+    assert "inside" not in response.text
+
+
+@pytest.mark.parametrize(
+    ("host", "answer"),
+    [
+        ("api.example.com", 200),
+        ("API.Example.COM", 200),
+        ("api.example.com.", 200),
+        ("api.example.com:5000", 200),
+        ("[2001:db8::1]:5000", 200),
+        ("localhost", 400),
+        ("evil.example", 400),
+        ("api.example.com.evil.example", 400),
+        ("xapi.example.com", 400),
+        ("[2001:db8::2]", 400),
+    ],
+)
+def test_only_allowed_hosts_are_answered(host: str, answer: int) -> None:
+    settings = settings_for(NEVER_OPENED, allowed_hosts="api.example.com,[2001:db8::1]")
+    client = create_app(settings).test_client()
+
+    response = client.get("/", environ_overrides={"HTTP_HOST": host})
+
+    assert response.status_code == answer
+    if answer == 400:
+        assert problem(response) == (400, "host_not_allowed")
+
+
+def test_a_trusted_proxy_tells_that_the_request_came_by_tls() -> None:
+    client = create_app(settings_for(NEVER_OPENED, trusted_proxies="10.0.0.0/8")).test_client()
+
+    for peer, secure in (("10.0.0.1", True), ("192.0.2.1", False)):
+        response = client.get("/", environ_base={"REMOTE_ADDR": peer}, headers={"X-Forwarded-Proto": "https"})
+        assert ("Strict-Transport-Security" in response.headers) is secure
+
+
+@pytest.mark.parametrize("path", ["/auth", "/auth/", "/auth/nothing"])
+def test_nothing_under_auth_is_stored(client: FlaskClient, path: str) -> None:
+    assert client.get(path).headers["Cache-Control"] == "no-store"

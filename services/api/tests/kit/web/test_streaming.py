@@ -1,0 +1,135 @@
+"""Streamed responses: complete or visibly cut off, logged truthfully, and nothing left behind."""
+
+import json
+import re
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from sqlalchemy import URL
+
+from tests.support import plain_http
+from tests.support.servers import GUNICORN, Process
+from tests.support.waiting import wait_until
+
+pytestmark = pytest.mark.long
+COMMANDS = {
+    "waitress": ("flask", "--app", "tests.support.streaming_app", "serve"),
+    "gunicorn": (*GUNICORN, "tests.support.streaming_app:create_app()"),
+}
+NUMBERS = "/numbers/<int:last>/<int:broken>"
+
+
+class Server(Process):
+    def lines(self) -> list[dict[str, Any]]:
+        lines = [json.loads(line) for line in self.output.read_text().splitlines()]
+        return [line for line in lines if line.get("route", "").startswith(("/numbers", "/without"))]
+
+    def line(self) -> dict[str, Any]:
+        """Return the line of the one request. The client may see the end of the body before it is written."""
+        wait_until(lambda: bool(self.lines()), 20)
+        [line] = self.lines()
+        return line
+
+    def connections(self) -> dict[str, int]:
+        return dict(plain_http.get(f"{self.url}/connections").json())
+
+
+@pytest.fixture(params=COMMANDS)
+def server(request: pytest.FixtureRequest, database_url: URL, tmp_path: Path) -> Iterator[Server]:
+    settings = {"LOG_FORMAT": "json", "SLOW_REQUEST_MS": "0"}
+    process = Server(database_url, tmp_path / "output", COMMANDS[request.param], **settings)
+    yield process
+    process.kill()
+
+
+def test_a_stream_arrives_whole_and_its_line_is_written_at_its_end(server: Server) -> None:
+    response = plain_http.get(f"{server.url}/numbers/5000", headers={"X-Request-ID": "one"})
+
+    assert response.status_code == 200
+    assert [int(line.split()[0]) for line in response.text.splitlines()] == list(range(1, 5001))
+    line = server.line()
+    assert (line["level"], line["message"]) == ("INFO", "GET /numbers/<int:last> 200")
+    assert (line["request_id"], line["client"], line["sql_statements"]) == ("one", "127.0.0.1", 1)
+    assert "broken_off" not in line
+    assert server.connections() == {"in_use": 0, "open_transactions": 0}
+
+
+@pytest.mark.any_database
+def test_a_stream_that_needs_no_database_is_sent_as_well(server: Server) -> None:
+    assert plain_http.get(f"{server.url}/without-database/3").text == "1\n2\n3\n"
+    assert plain_http.get(f"{server.url}/without-database/0").text == ""
+    assert [line["status"] for line in server.lines()] == [200, 200]
+
+
+@pytest.mark.any_database
+def test_a_head_request_makes_no_body(server: Server) -> None:
+    response = httpx.head(f"{server.url}/numbers/5000")
+
+    assert (response.status_code, response.content) == (200, b"")
+    assert server.line()["sql_statements"] == 0
+
+
+def test_what_fails_before_the_first_part_is_a_problem(server: Server) -> None:
+    missing = plain_http.get(f"{server.url}/numbers/0")
+    failed = plain_http.get(f"{server.url}/numbers/10/1")
+
+    assert (missing.status_code, missing.json()["code"]) == (404, "not_found")
+    assert (failed.status_code, failed.json()["code"]) == (500, "internal_error")
+    assert [line["status"] for line in server.lines()] == [404, 500]
+    assert server.connections() == {"in_use": 0, "open_transactions": 0}
+
+
+def test_a_stream_that_breaks_is_cut_and_is_an_error_in_the_log(server: Server) -> None:
+    with pytest.raises(httpx.RemoteProtocolError):
+        plain_http.get(f"{server.url}/numbers/9000/5000", headers={"X-Request-ID": "one"})
+
+    line = server.line()
+    assert (line["level"], line["message"]) == ("ERROR", f"GET {NUMBERS} 200")
+    assert (line["request_id"], line["route"]) == ("one", NUMBERS)
+    assert line["broken_off"] == "by an error"
+    assert "a defect in the middle" in line["exception"]
+    assert server.connections() == {"in_use": 0, "open_transactions": 0}
+    assert "/numbers/9000" not in server.output.read_text()  # routes stand for paths
+
+
+def read_to_the_end(connection: socket.socket) -> None:
+    while connection.recv(65_536):
+        pass
+
+
+def test_a_stream_that_breaks_is_reset_where_there_are_no_chunks(server: Server) -> None:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=20) as connection:
+        connection.sendall(b"GET /numbers/9000/5000 HTTP/1.0\r\nHost: a\r\n\r\n")
+        with pytest.raises(ConnectionResetError):
+            read_to_the_end(connection)
+
+
+def test_a_client_that_leaves_a_stream_leaves_nothing_behind(server: Server) -> None:
+    with httpx.stream("GET", f"{server.url}/numbers/3000000") as response:
+        next(response.iter_bytes())
+
+    line = server.line()
+    assert (line["level"], line["status"], line["broken_off"]) == ("INFO", 200, "by the client")
+    assert server.connections() == {"in_use": 0, "open_transactions": 0}
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs /proc")
+@pytest.mark.parametrize("server", ["waitress"], indirect=True)
+def test_a_stream_is_not_held_in_memory(server: Server) -> None:
+    def peak() -> int:
+        status = Path(f"/proc/{server.id}/status").read_text()
+        return int(re.findall(r"VmHWM:\s+(\d+) kB", status)[0])
+
+    plain_http.get(f"{server.url}/numbers/5000")
+    before = peak()
+    size = 0
+    with httpx.stream("GET", f"{server.url}/numbers/600000", timeout=60) as response:
+        for part in response.iter_bytes():
+            size += len(part)
+
+    assert size > 20_000_000
+    assert peak() - before < 40_000  # KiB; the rows would be 80,000 and more

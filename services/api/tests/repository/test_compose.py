@@ -1,0 +1,70 @@
+"""What the Compose files let the containers do, and what they need from this machine."""
+
+import re
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.support.paths import REPOSITORY
+
+
+def read(name: str) -> dict[str, Any]:
+    text = (REPOSITORY / name).read_text(encoding="utf-8")
+    stack: dict[str, Any] = yaml.safe_load(re.sub("!(override|reset)", "", text))  # Compose's own tags
+    return stack
+
+
+STACK = read("compose.yaml")
+SERVICES = STACK["services"]
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_every_container_is_confined(name: str) -> None:
+    service = SERVICES[name]
+
+    assert service["read_only"] is True
+    assert service["cap_drop"] == ["ALL"]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert set(service["deploy"]["resources"]["limits"]) == {"cpus", "memory", "pids"}
+    assert name == "db" or (service["user"] == "10001:10001" and "cap_add" not in service)
+
+
+def test_nothing_has_a_default_secret() -> None:
+    given = [each for service in SERVICES.values() for each in service["environment"] if "=" in each]
+
+    assert {each.partition("=")[0] for each in given if re.search("PASSWORD|SECRET|KEY|URL", each)} == {
+        "DATABASE_URL_FILE",
+        "SECRET_KEY_FILE",
+    }
+
+
+def test_only_the_api_can_be_reached() -> None:
+    assert [name for name, service in SERVICES.items() if "ports" in service] == ["api"]
+    assert SERVICES["api"]["ports"] == ["${API_BIND:-127.0.0.1}:${API_PORT:-5000}:5000"]
+    assert SERVICES["db"]["networks"] == ["database"]
+    assert STACK["networks"]["database"] == {"internal": True}
+
+
+@pytest.mark.parametrize("name", ["compose.yaml", "compose.test.yaml", "compose.production.yaml"])
+def test_nothing_is_mounted_from_this_machine(name: str) -> None:
+    """The Docker engine may run elsewhere, and would mount an empty folder in place of a missing file."""
+    stack = read(name)
+    sources = {
+        volume["source"] if isinstance(volume, dict) else volume.partition(":")[0]
+        for service in stack["services"].values()
+        for volume in service.get("volumes", [])
+    }
+    files = [
+        each for kind in ("configs", "secrets") for each in stack.get(kind, {}).values() if "file" in each
+    ]
+
+    assert sources <= set(stack["volumes"])
+    assert files == []  # Compose mounts these too
+
+
+def test_the_tests_run_on_the_same_postgresql() -> None:
+    dockerfile = (REPOSITORY / "docker" / "db.Dockerfile").read_text(encoding="utf-8")
+    image = read("compose.test.yaml")["services"]["test-db"]["image"]
+
+    assert f"\nFROM {image}\n" in dockerfile

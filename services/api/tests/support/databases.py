@@ -1,0 +1,57 @@
+"""The databases to test on: SQLite, and PostgreSQL if TEST_DATABASE_URL is set."""
+
+import os
+from pathlib import Path
+
+import pytest
+from sqlalchemy import URL, create_engine, make_url, text
+
+
+def databases() -> list[str]:
+    """Return the databases to test on: SQLite, and PostgreSQL first if TEST_DATABASE_URL is set."""
+    return ["postgresql", "sqlite"] if os.environ.get("TEST_DATABASE_URL") else ["sqlite"]
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run each test that uses a database on all of them, one that is marked `any_database` on the first."""
+    if "database" in metafunc.fixturenames:
+        names = databases()[:1] if metafunc.definition.get_closest_marker("any_database") else databases()
+        marked = [pytest.param(name, marks=getattr(pytest.mark, name)) for name in names]
+        metafunc.parametrize("database", marked, indirect=True, scope="session")
+
+
+@pytest.fixture(scope="session")
+def database(request: pytest.FixtureRequest) -> str:
+    """Return the name of the database that the test runs on."""
+    return str(request.param)
+
+
+@pytest.fixture(scope="session")
+def database_urls(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> dict[str, URL]:
+    """Make this worker's own empty databases."""
+    file = tmp_path_factory.mktemp("database") / "api_test.db"
+    urls = {"sqlite": refuse_unmarked(make_url(f"sqlite:///{file}"))}
+    if given := os.environ.get("TEST_DATABASE_URL"):
+        url = refuse_unmarked(make_url(given).set(drivername="postgresql+psycopg2"))
+        own = f"{str(url.database).removesuffix('_test')}_{worker_id}_test"
+        server = create_engine(url, isolation_level="AUTOCOMMIT")
+        with server.connect() as connection:
+            connection.execute(text(f'DROP DATABASE IF EXISTS "{own}" WITH (FORCE)'))
+            connection.execute(text(f'CREATE DATABASE "{own}"'))
+        server.dispose()
+        urls["postgresql"] = url.set(database=own)
+    return urls
+
+
+@pytest.fixture(scope="session")
+def database_url(database: str, database_urls: dict[str, URL]) -> URL:
+    return database_urls[database]
+
+
+def refuse_unmarked(url: URL) -> URL:
+    """Return the URL of a database that is marked as a test's; stop the suite at any other."""
+    name = url.database or ""
+    stem = Path(name).stem if url.drivername == "sqlite" else name
+    if not stem.endswith("_test"):
+        pytest.exit(f"TEST_DATABASE_URL names {name!r}; a test's database has a name that ends in _test.", 2)
+    return url

@@ -1,0 +1,113 @@
+"""What a sound request to any route needs, those included that are added later: a path, a body, headers.
+
+The OpenAPI document has the examples. Rows are made by the factory that a scaffolded resource has in
+tests/factories, or else by POST to the path before the id, with the document's example.
+"""
+
+import re
+from functools import cache
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any
+
+from flask import Flask
+
+from app.model.models import Role
+from tests.support.documented import documented
+from tests.support.paths import API
+from tests.support.people import People, Person
+
+VARIABLE = re.compile(r"<(?:\w+:)?(\w+)>")
+NAMES = {"/docs/": "swagger-ui.css", "/problems/": "not-found"}
+
+
+def routes(app: Flask) -> set[str]:
+    """Return what the app answers, such as `GET /users/<uuid:user_id>`."""
+    return {
+        f"{method} {rule.rule}"
+        for rule in app.url_map.iter_rules()
+        for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
+    }
+
+
+def authorizations() -> tuple[list[str], list[list[str]]]:
+    """Return the table of tests/authorization.md: its header and its rows, which begin with a route."""
+    text = (API / "tests/authorization.md").read_text(encoding="utf-8")
+    lines = [line for line in text.splitlines() if line.startswith("|")]
+    header, _, *rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    return header, rows
+
+
+def operation_of(route: str) -> dict[str, Any]:
+    """Return what the document says of a route; nothing of the pages for people."""
+    method, _, rule = route.partition(" ")
+    return dict(documented()["paths"].get(VARIABLE.sub(r"{\1}", rule), {}).get(method.lower(), {}))
+
+
+def documented_schema(reference: dict[str, str]) -> dict[str, Any]:
+    """Return what a `$ref` of the document names."""
+    return dict(documented()["components"]["schemas"][reference["$ref"].rpartition("/")[2]])
+
+
+@cache
+def factory(name: str) -> Any:
+    """Return the module that makes rows of a resource, or None where there is none."""
+    module = f"tests.factories.{name}"
+    return import_module(module) if find_spec(module) else None
+
+
+class World:
+    """A user who owns what is asked for, and an admin beside those who ask: the last one could not leave."""
+
+    def __init__(self, people: People) -> None:
+        self.people = people
+        self.owner: Person = people("owner")
+        self.chief: Person = people("chief", Role.ADMIN)
+
+    def path(self, route: str) -> str:
+        """Return the route's path to something that is there."""
+        path = ""
+        for part in re.split(r"(<[^>]+>)", route.partition(" ")[2]):
+            variable = VARIABLE.fullmatch(part)
+            path += self._id(variable[1], path) if variable else part
+        return path
+
+    def body(self, route: str) -> dict[str, Any] | None:
+        """Return the document's example. What it refers to is there."""
+        operation = operation_of(route)
+        if "requestBody" not in operation:
+            return None
+        body: dict[str, Any] = operation["requestBody"]["content"]["application/json"]["example"]
+        made = factory(operation["tags"][0])
+        references = [name for name in body if name.endswith("_id")]
+        if made and references:
+            sound = made.body(self.owner)
+            body = body | {name: sound[name] for name in references if name in sound}
+        if route == "POST /auth/login":
+            self.people.register(body["username"])
+        return body
+
+    def caller(self, route: str) -> Person:
+        """Return who may: an admin where others are told no more than that they may not."""
+        refusals = operation_of(route)["responses"].get("403", {}).get("content", {})
+        is_for_admins = any("forbidden" in each["examples"] for each in refusals.values())
+        return self.chief if is_for_admins else self.owner
+
+    def headers(self, route: str) -> dict[str, str]:
+        return {"If-Match": "*"} if "428" in operation_of(route).get("responses", {}) else {}
+
+    def _id(self, name: str, collection: str) -> str:
+        if name == "name":
+            return NAMES[collection]
+        if name == "user_id":
+            return self.owner.id
+        if name == "token_id":
+            return str(self.owner.get("/auth/token").json["items"][0]["id"])
+        if made := factory(name.removesuffix("_id")):
+            return str(made.add(self.owner)["id"])
+        route = f"POST {collection.removesuffix('/')}"
+        for person in (self.owner, self.chief):
+            response = person.post(self.path(route), self.body(route))
+            if response.status_code == 201:
+                return str(response.json["id"])
+        raise LookupError(f"{route} has made nothing, so tests/support/world.py has to know a {name}.")

@@ -1,0 +1,175 @@
+"""flask scaffold, scaffold-field and unscaffold, in a copy of the repository."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from unittest.mock import Mock, patch
+
+import pytest
+
+from app.database import db
+from tests.support.paths import REPOSITORY
+from tests.support.settings import SECRET_KEY, settings_for
+from tools.flask_app import create_app
+from tools.scaffold.tree import Tree
+
+pytestmark = pytest.mark.long
+FOLDERS = ["app", "kit", "migrations", "tools", "tests"]
+IGNORED = shutil.ignore_patterns("node_modules")
+# Names that nobody gives a resource: the tests run beside those of resources that have been added.
+BOOK = ["trial_book", "title:str(200)!~", "price:decimal(10,2)", "published:date?", "genre:enum(novel,poem)",
+        "isbn:str(13)^", "author:ref(user)", "--owned"]  # fmt: skip
+# Every type, every mark, every default.
+THING = [
+    "trial_thing", "label:str(20)?~", "note:text!", "count:int=3", "total:decimal(6,0)?", "weight:float=1.5",
+    "active:bool=true", "day:date=2026-01-02", "due:datetime?", "code:uuid^", "state:enum(open)=open",
+    "data:json", "extra:json?", "mail:email^~", "homepage:url?", "creator:ref(user)?", "--admin",
+    "--require-match",
+]  # fmt: skip
+
+
+class Copy:
+    """A copy of what the scaffolder works on, with its bytecode: a process in it loads all."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.api = folder / "services/api"
+        self.database = f"sqlite:///{folder / 'scaffold_test.db'}"
+        for part in FOLDERS:
+            shutil.copytree(REPOSITORY / "services/api" / part, self.api / part, ignore=IGNORED)
+        shutil.copy(REPOSITORY / "services/api/pyproject.toml", self.api)
+        shutil.copytree(REPOSITORY / "postman", folder / "postman")
+
+    def run(self, *command: str) -> subprocess.CompletedProcess[str]:
+        kept = {
+            name: os.environ[name] for name in ("PATH", "HOME", "TEST_DATABASE_URL") if name in os.environ
+        }
+        settings = {"FLASK_APP": "tools.flask_app", "FLASK_ENV": "testing", "DATABASE_URL": self.database}
+        settings |= {"SECRET_KEY": SECRET_KEY, "PYTHONDONTWRITEBYTECODE": "1"}
+        return subprocess.run(
+            [sys.executable, "-m", *command],
+            cwd=self.api,
+            env=kept | settings,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    def each(self, *commands: str) -> str:
+        """Run commands of flask that write no code, in one process: to load all is what takes long."""
+        return self.told("tests.support.each_command", *commands)
+
+    def flask(self, *arguments: str) -> str:
+        return self.told("flask", *arguments)
+
+    def told(self, *command: str) -> str:
+        done = self.run(*command)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout + done.stderr
+
+    def files(self) -> dict[str, bytes]:
+        """Return what the tree holds, but for the database."""
+        files = (
+            file for file in self.folder.rglob("*") if file.is_file() and "scaffold_test.db" not in file.name
+        )
+        return {
+            str(file.relative_to(self.folder)): file.read_bytes()
+            for file in files
+            if "__pycache__" not in file.parts
+        }
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Copy:
+    return Copy(tmp_path / "repository")
+
+
+@pytest.fixture
+def documents() -> Iterator[Mock]:
+    """Stands for what writes the documents, in a process that takes a second."""
+    with patch("tools.scaffold.tree.Tree.write_documents") as write_documents:
+        yield write_documents
+
+
+@pytest.fixture
+def here(copy: Copy) -> Iterator[Callable[..., str]]:
+    """Run a command of the scaffolder on the copy in this process: one of its own takes a second as well."""
+    app = create_app(settings_for(copy.database))
+
+    def run(*arguments: str, status: int = 0) -> str:
+        with patch("tools.scaffold.commands.API", copy.api):
+            done = app.test_cli_runner().invoke(args=arguments)
+        assert done.exit_code == status, done.output
+        return done.output
+
+    yield run
+    with app.app_context():
+        db.engine.dispose()
+
+
+@pytest.mark.any_database
+def test_what_is_made_is_formatted_keeps_the_rules_and_is_taken_back_without_a_trace(
+    copy: Copy, here: Callable[..., str]
+) -> None:
+    before = copy.files()
+
+    assert "app/blueprint/trial_thing.py" in here("scaffold", *THING, "--dry-run")
+    assert copy.files() == before
+
+    copy.flask("scaffold", *THING)
+    for check in (["format", "--no-cache", "--check"], ["check", "--no-cache"]):
+        done = copy.run("ruff", *check)
+        assert done.returncode == 0, done.stdout
+
+    assert "Took /trial-things back" in copy.flask("unscaffold", "trial_thing")
+    assert copy.files() == before
+
+
+@pytest.mark.any_database
+def test_a_failure_on_the_way_leaves_the_tree_as_it_was(
+    copy: Copy, here: Callable[..., str], tmp_path: Path
+) -> None:
+    reached = tmp_path / "reached"
+    last_step = f"import pathlib, sys\npathlib.Path({str(reached)!r}).touch()\nsys.exit(1)\n"
+    (copy.api / "tools/client_files/documents.py").write_text(last_step)
+    before = copy.files()
+
+    here("scaffold", *BOOK, status=1)
+
+    assert reached.exists()
+    assert copy.files() == before
+
+
+@pytest.mark.any_database
+def test_fields_are_added_and_a_table_that_exists_is_dropped(
+    copy: Copy, here: Callable[..., str], documents: Mock
+) -> None:
+    before = Tree(copy.api).head()
+    here("scaffold", *BOOK)
+    assert "no value for it" in here("scaffold-field", "trial_book", "must:int", status=1)
+    here("scaffold-field", "trial_book", "state:enum(new,old)=new")
+    told = copy.each("db upgrade", "db check", f"db downgrade {before}", "db upgrade")
+    assert "No new upgrade operations" in told
+
+    assert "a new one drops the table" in here("unscaffold", "trial_book")
+
+    assert "No new upgrade operations" in copy.each("db upgrade", "db check")
+    assert documents.call_count == 3
+
+
+@pytest.mark.any_database
+@pytest.mark.usefixtures("documents")
+def test_what_somebody_has_changed_is_left_to_them(copy: Copy, here: Callable[..., str]) -> None:
+    here("scaffold", *BOOK)
+    model = copy.api / "app/model/trial_book.py"
+    model.write_text(model.read_text() + "\n# mine\n")
+    before = copy.files()
+
+    for command in (["unscaffold", "trial_book"], ["scaffold-field", "trial_book", "subtitle:str(5)?"]):
+        told = here(*command, status=1)
+        assert "app/model/trial_book.py" in told
+        assert "what you wrote stays yours" in told
+    assert copy.files() == before
