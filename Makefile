@@ -37,7 +37,7 @@ doctor: ## diagnose the setup and suggest fixes
 migration: ## generate a migration from changed models: make migration m="add a nickname"
 	@scripts/migration "$(m)"
 
-docs: ## generate the OpenAPI document, Postman collection, .http files and table of settings
+docs: ## generate the OpenAPI document, client files and table of settings
 	@scripts/docs
 
 lock: ## lock the dependencies of pyproject.toml (UPGRADE=1: upgrade them)
