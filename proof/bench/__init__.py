@@ -1,1 +1,4 @@
-"""Measure the cost of requests against a minimal server (docs/4-reference/performance.md)."""
+"""Measure what a request costs, compared with a minimal server.
+
+docs/4-reference/performance.md explains the results.
+"""

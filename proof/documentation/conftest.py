@@ -1,4 +1,4 @@
-"""A copy of the project, into which the documentation's changes are typed one after the other."""
+"""A copy of the project, to which the documentation's changes are applied one after the other."""
 
 import os
 import pty
@@ -19,17 +19,17 @@ class Project:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.port = _free_port()
+        self.port = free_port()
         self.name = f"flask-api-documentation-{token_hex(4)}"
         self.api = f"http://localhost:{self.port}"
 
-    def type(self, command: str, *, given: str = "", **environment: str) -> str:
-        """Run a command as typed in the folder, and return what it prints. Its failure fails the test."""
+    def type(self, command: str, *, folder: Path | None = None, **environment: str) -> str:
+        """Run a command, by default in the project, and return its output. Its failure fails the test."""
         done = subprocess.run(
             ["bash", "-euo", "pipefail", "-c", command],
-            cwd=self.folder,
+            cwd=folder or self.folder,
             env=self.environment | environment,
-            input=given,
+            stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -61,6 +61,11 @@ class Project:
             "HOME": os.environ.get("HOME", "/"),
             "COMPOSE_PROJECT_NAME": self.name,
             "API_PORT": str(self.port),
+            **{
+                f"GIT_{role}_{field}": "ann@example.com"
+                for role in ("AUTHOR", "COMMITTER")
+                for field in ("NAME", "EMAIL")
+            },
         }
 
 
@@ -96,7 +101,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     )
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

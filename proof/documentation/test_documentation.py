@@ -1,42 +1,95 @@
-"""Each code block of README.md and docs/ works as written. The tests run in order, as a reader would type."""
+"""The code blocks of README.md and docs/ work as written. The tests run in order, as a reader would work."""
 
 import re
+import shutil
 import subprocess
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
 from proof.documentation.blocks import Block, blocks
-from proof.documentation.conftest import REPOSITORY, Project
+from proof.documentation.conftest import REPOSITORY, Project, free_port
+from proof.documentation.links import broken_links
 
-DOCUMENTS = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
-BLOCKS = [block for document in DOCUMENTS for block in blocks(document)]
-README = {(each.heading, each.number): each for each in BLOCKS if each.document == "README.md"}
-CHANGES = [each for each in BLOCKS if each.document == "changes.md"]
-FIRST = README["flask-api", 1]
+DOCUMENTS = [
+    "README.md",
+    *(str(file.relative_to(REPOSITORY)) for file in sorted(REPOSITORY.glob("docs/**/*.md"))),
+]
+BLOCKS = [block for document in DOCUMENTS for block in blocks(document, REPOSITORY)]
+START = "docs/1-start.md"
+BUILD = "docs/2-build.md"
+COMMANDS = "docs/2-build/commands-and-streams.md"
+RESOURCES = "docs/2-build/resources.md"
+CHANGES = ("docs/2-build/columns.md", "docs/2-build/resource-changes.md", "docs/2-build/common-changes.md")
+ONE_SERVER = "docs/3-run/one-server.md"
+HEROKU = "docs/3-run/heroku.md"
+BACKUPS = "docs/3-run/backups.md"
+PGBOUNCER = "docs/3-run/pgbouncer.md"
+TROUBLESHOOTING = "docs/5-troubleshooting.md"
 
-# Blocks that a test here doesn't run, and what runs the same commands.
+# The blocks that no test here runs, and the reason, or what runs them.
 ELSEWHERE = {
-    ("README.md", "The map", 1): "a listing, which test_lists.py compares with the code",
-    ("README.md", "One server", 1): "proof/scripts/deploy-rehearsal",
-    ("README.md", "Many servers", 1): "proof/scripts/swarm-drill",
-    ("README.md", "PgBouncer", 1): "proof/scripts/pgbouncer-rehearsal",
-    ("README.md", "PgBouncer", 2): "proof/scripts/pgbouncer-rehearsal",
-    ("README.md", "Heroku", 1): "proof/scripts/heroku-rehearsal",
-    ("README.md", "Heroku", 2): "proof/scripts/heroku-rehearsal",
-    ("README.md", "Development in containers", 1): ".ci/run all",
-    ("README.md", "A name of your own", 1): "tests/scripts/test_rename.py, but for the fresh Git history",
+    ("docs/templates/README.md", "NEW_NAME", 1): "the commands of README.md, for a project with its own name",
+    (START, "Develop", 1): "they don't end; .ci/run runs make dev",
+    (BUILD, "Project layout", 1): "a listing, which test_lists.py compares with the code",
+    (ONE_SERVER, "Deploy", 1): "proof/scripts/deploy-rehearsal",
+    (ONE_SERVER, "Update", 1): "proof/scripts/deploy-rehearsal",
+    (ONE_SERVER, "Roll back", 1): "proof/scripts/deploy-rehearsal",
+    ("docs/3-run/many-servers.md", "Deploy", 1): "proof/scripts/swarm-drill",
+    (
+        HEROKU,
+        "Deploy from the command line",
+        1,
+    ): "proof/scripts/heroku-rehearsal; the heroku commands need an account",
+    (
+        HEROKU,
+        "Push an image instead",
+        1,
+    ): "proof/scripts/heroku-rehearsal; the heroku commands need an account",
+    (HEROKU, "Scale", 1): "needs an account",
+    (PGBOUNCER, "Set it up", 1): "proof/scripts/pgbouncer-rehearsal",
+    (PGBOUNCER, "Run migrations on a direct connection", 1): "proof/scripts/pgbouncer-rehearsal",
+    ("docs/4-reference/api-rules.md", "Errors", 1): "a response, which test_lists.py compares with the API's",
+    (
+        "docs/4-reference/logging.md",
+        "Requests",
+        1,
+    ): "a line of the log, which test_lists.py compares with the API's",
+    (
+        "docs/4-reference/metrics.md",
+        "Scrape them",
+        1,
+    ): "the configuration of Prometheus, which isn't installed here",
+    (TROUBLESHOOTING, "Troubleshooting", 1): ".ci/run, because make doctor also checks the machine",
 }
 
 
 class Typed:
-    """The blocks that a test has run, so that the last test finds those that none has."""
+    """The blocks that a test has run, so that the last test finds the others."""
 
     def __init__(self) -> None:
-        self.blocks: set[tuple[str, str, int]] = set(ELSEWHERE)
+        self.places: set[tuple[str, str, int]] = set(ELSEWHERE)
 
-    def __call__(self, block: Block) -> Block:
-        self.blocks.add((block.document, block.heading, block.number))
+    def __call__(self, document: str, heading: str, number: int = 1) -> str:
+        """Return the text of a block that the test runs."""
+        return self.block(find(document, heading, number)).text
+
+    def block(self, block: Block) -> Block:
+        self.places.add((block.document, block.heading, block.number))
         return block
+
+
+def find(document: str, heading: str, number: int = 1) -> Block:
+    [found] = [
+        each for each in BLOCKS if (each.document, each.heading, each.number) == (document, heading, number)
+    ]
+    return found
+
+
+def replace_once(text: str, old: str, new: str) -> str:
+    assert text.count(old) == 1, f"{old!r} is {text.count(old)} times in:\n{text}"
+    return text.replace(old, new)
 
 
 @pytest.fixture(scope="session")
@@ -44,16 +97,25 @@ def typed() -> Typed:
     return Typed()
 
 
+@pytest.fixture(scope="session")
+def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder into which the README's first command clones the last commit."""
+    return tmp_path_factory.mktemp("clone") / "flask-api"
+
+
 @pytest.mark.parametrize(
-    "block", [each for each in BLOCKS if each.language == "sh"], ids=lambda each: each.place
+    "block", [each for each in BLOCKS if each.language in ("sh", "cron")], ids=lambda each: each.place
 )
 def test_commands_are_ones_that_exist(block: Block) -> None:
-    """What runs elsewhere in another form still names real targets, scripts, services and settings."""
-    checked = subprocess.run(["bash", "-n"], input=block.text, text=True, capture_output=True, check=False)
+    """Blocks that run elsewhere in another form still name real targets, scripts and settings."""
+    if block.language == "sh":
+        checked = subprocess.run(
+            ["bash", "-n"], input=block.text, text=True, capture_output=True, check=False
+        )
+        assert checked.returncode == 0, checked.stderr
     makefile, example = (REPOSITORY / "Makefile").read_text(), (REPOSITORY / ".env.example").read_text()
     code = re.sub(r"(^|\s)#.*", "", block.text)
 
-    assert checked.returncode == 0, checked.stderr
     for target in re.findall(r"(?:^|&& |[A-Z_]+=\S+ )make ([a-z-]+)", code, re.MULTILINE):
         assert f"\n{target}:" in makefile, target
     for script in re.findall(r"(?:^|\s)(scripts/[\w-]+)", code):
@@ -62,13 +124,56 @@ def test_commands_are_ones_that_exist(block: Block) -> None:
         assert f"\n#{setting}=" in example or setting.startswith("COMPOSE_"), setting
 
 
-def test_the_endpoint_of_your_own(project: Project, typed: Typed) -> None:
+def test_the_readme_clones_the_project(project: Project, typed: Typed, clone: Path) -> None:
+    command = typed("README.md", "Quick start").splitlines()[0]
+    [url] = re.findall(r"https://\S+", command)
+
+    # Git reads the repository from this machine instead.
+    instead = {
+        "GIT_CONFIG_COUNT": "1",
+        "GIT_CONFIG_KEY_0": f"url.file://{REPOSITORY}.insteadOf",
+        "GIT_CONFIG_VALUE_0": url,
+    }
+    project.type(f"{command} && test -f compose.yaml", folder=clone.parent, **instead)
+
+
+def test_windows_line_endings_are_replaced(project: Project, typed: Typed, clone: Path) -> None:
+    project.type(typed(TROUBLESHOOTING, "bash\\r: not found on Windows"), folder=clone)
+
+    assert project.type("git status --porcelain", folder=clone) == ""
+
+
+def test_the_project_is_renamed_and_its_links_still_work(project: Project, typed: Typed, clone: Path) -> None:
+    (clone / ".venv").symlink_to(REPOSITORY / ".venv")
+    (clone / ".git/info/exclude").write_text("/.venv\n")
+
+    project.type(typed("README.md", "Make it yours"), folder=clone)
+
+    assert (clone / "README.md").read_text().startswith("# book-shop\n")
+    documents = [clone / "README.md", *clone.glob("docs/**/*.md")]
+    assert {str(each): broken for each in documents if (broken := broken_links(each))} == {}
+    assert project.type("git remote get-url origin", folder=clone).strip() == "URL-OF-YOUR-REPOSITORY"
+
+
+def test_the_history_starts_afresh(project: Project, typed: Typed, clone: Path) -> None:
+    project.type(typed(START, "Give the project your name"), folder=clone)
+
+    assert project.type("git log --format=%s", folder=clone) == "Start book-shop\n"
+
+
+def test_an_endpoint_is_added(project: Project, typed: Typed) -> None:
     for block in BLOCKS:
-        if block.heading == "An endpoint of your own":
-            typed(block).apply(project.folder)
+        if (block.document, block.heading) == (BUILD, "Add an endpoint"):
+            typed.block(block).apply(project.folder)
 
 
-STREAM_AND_COPY = '''"""What README.md shows under "Streams and COPY"."""
+def test_a_command_is_added(project: Project, typed: Typed) -> None:
+    for block in BLOCKS:
+        if (block.document, block.heading) == (COMMANDS, "Add a command"):
+            typed.block(block).apply(project.folder)
+
+
+STREAM_AND_COPY = '''"""The examples of docs/2-build/commands-and-streams.md."""
 
 from flask import Flask
 
@@ -97,10 +202,10 @@ def test_the_command_copies(committed_app: Flask) -> None:
 '''
 
 
-def test_streams_and_copy(project: Project, typed: Typed) -> None:
+def test_a_response_is_streamed_and_rows_are_copied(project: Project, typed: Typed) -> None:
     api = project.folder / "services/api"
-    for number in (1, 2):
-        typed(README["Streams and COPY", number]).apply(project.folder)
+    for heading in ("Stream a response", "Export rows with COPY"):
+        typed.block(find(COMMANDS, heading)).apply(project.folder)
 
     blueprints = api / "app/blueprint/__init__.py"
     text = blueprints.read_text().replace("    users,\n", "    names,\n    users,\n")
@@ -110,20 +215,36 @@ def test_streams_and_copy(project: Project, typed: Typed) -> None:
     (api / "tests/integration/test_names.py").write_text(STREAM_AND_COPY)
 
 
-def test_the_resource_of_your_own(project: Project, typed: Typed) -> None:
-    printed = project.type(typed(README["A resource of your own", 1]).text)
+def test_a_resource_is_added_and_removed(project: Project, typed: Typed) -> None:
+    book = project.folder / "services/api/app/model/book.py"
+    add = typed(RESOURCES, "Add a resource")
 
-    assert "test_book.py" in printed
+    assert "test_book.py" in project.type(add)
+    project.type(typed(RESOURCES, "Change or remove a resource"))
+    assert not book.exists()
+
+    project.type(add)
+    assert book.exists()
 
 
-@pytest.mark.parametrize("heading", list(dict.fromkeys(each.heading for each in CHANGES)))
-def test_the_common_changes(project: Project, typed: Typed, heading: str) -> None:
-    for block in (each for each in CHANGES if each.heading == heading):
-        typed(block)
+@pytest.mark.parametrize(
+    ("document", "heading"),
+    list(dict.fromkeys((each.document, each.heading) for each in BLOCKS if each.document in CHANGES)),
+    ids=lambda each: each.rpartition("/")[2],
+)
+def test_a_change_is_applied(project: Project, typed: Typed, document: str, heading: str) -> None:
+    for block in (each for each in BLOCKS if (each.document, each.heading) == (document, heading)):
+        typed.block(block)
         if block.language == "sh":
             project.type(block.text)
         else:
             block.apply(project.folder)
+
+
+def test_the_documents_of_the_changed_project_are_current(project: Project) -> None:
+    project.type("scripts/docs --check")
+
+    assert "| `GREETING` | `Hello` |" in (project.folder / "docs/4-reference/settings.md").read_text()
 
 
 def test_the_code_in_the_documentation_keeps_the_rules(project: Project) -> None:
@@ -131,28 +252,32 @@ def test_the_code_in_the_documentation_keeps_the_rules(project: Project) -> None
         project.type(f"cd services/api && ../../.venv/bin/{check}")
 
 
-def test_the_suite_passes_with_all_of_it(project: Project) -> None:
-    project.type(FIRST.text.splitlines()[1], REQUIRE_DOCKER="1")
+def test_the_suite_passes_with_all_of_it(project: Project, typed: Typed) -> None:
+    project.type(typed("README.md", "Quick start").splitlines()[2], REQUIRE_DOCKER="1")
 
 
 def test_the_stack_comes_up_with_all_of_it(project: Project, typed: Typed) -> None:
-    project.type(typed(FIRST).text.splitlines()[0])
-    project.type(typed(README["Migrations", 1]).text)
+    up_and_down = typed(START, "Start and stop the stack")
+    project.type(replace_once(up_and_down, "--follow ", "--tail 1 "))  # which would not end
+
+    project.type(typed("README.md", "Quick start").splitlines()[1])
+    project.type(typed(BUILD, "Add a migration"))
 
 
 def test_a_session_with_curl(project: Project, typed: Typed) -> None:
-    session = typed(README["A session with curl", 1]).text
-    assert session.count("api=http://localhost:5000\n") == 1
+    session = replace_once(
+        typed("README.md", "A session with curl"), "api=http://localhost:5000\n", f"api={project.api}\n"
+    )
 
-    printed = project.type(session.replace("http://localhost:5000", project.api))
+    printed = project.type(session)
 
     assert '"username":"ann"' in printed
     assert printed.rstrip().endswith("}")
     assert '"code":"token_revoked"' in printed.splitlines()[-1]
 
 
-def test_the_first_admin(project: Project, typed: Typed) -> None:
-    create, list_ = typed(README["The first admin", 1]).text.splitlines()
+def test_the_first_admin_is_created(project: Project, typed: Typed) -> None:
+    create, list_ = typed(START, "Create the first admin").splitlines()
 
     asked = project.type_at_a_terminal(create, "a password that is long enough\n" * 2)
     listed = project.type(list_)
@@ -161,14 +286,60 @@ def test_the_first_admin(project: Project, typed: Typed) -> None:
     assert "root\tadmin" in listed
 
 
+def test_a_setting_is_changed(project: Project, typed: Typed) -> None:
+    project.type(typed(START, "Change a setting"))
+
+    assert "\nACCESS_TOKEN_SECONDS=300\n" in project.type("docker compose exec -T api env")
+
+
+def test_two_clones_have_their_own_stacks(project: Project, typed: Typed) -> None:
+    *settings, up = typed(START, "Run two clones on one machine").splitlines()
+    env = project.folder / ".env"
+    before = env.read_text()
+
+    project.type("\n".join(settings))
+    config = project.type("env -u COMPOSE_PROJECT_NAME -u API_PORT docker compose config")
+    env.write_text(before)
+
+    assert up == "docker compose up --wait"
+    assert config.startswith("name: other\n")
+    assert 'published: "5001"' in config
+
+
 def test_the_settings_are_checked(project: Project, typed: Typed) -> None:
-    checked = project.type(typed(README["Settings", 1]).text)
+    checked = project.type(typed("docs/4-reference/security.md", "Check a deployment"))
 
     assert "No setting is weak." in checked
 
 
+def test_metrics_are_served(project: Project, typed: Typed) -> None:
+    project.type(typed("docs/4-reference/metrics.md", "Turn them on"))
+
+    assert "http_requests_total{" in project.type(
+        f"curl -fsS {project.api}/metrics && curl -fsS {project.api}/metrics"
+    )
+
+
+def test_the_limits_are_switched_off(project: Project, typed: Typed) -> None:
+    project.type(typed(TROUBLESHOOTING, "429 too_many_attempts during development"))
+
+    environment = project.type("docker compose exec -T api env")
+    for limit in ("LOGIN_LIMIT_PAIR", "LOGIN_LIMIT_CLIENT", "LOGIN_LIMIT_ACCOUNT", "REGISTER_LIMIT"):
+        assert f"\n{limit}=off\n" in environment
+
+
+def test_the_port_is_changed(project: Project, typed: Typed) -> None:
+    port = free_port()
+    command = typed(TROUBLESHOOTING, "Port 5000 is in use")
+
+    project.type(replace_once(command, "API_PORT=5001", f"API_PORT={port}"))
+
+    project.type(f"curl -fsS http://localhost:{port}/health/ready")
+    project.type("docker compose up --wait")
+
+
 def test_a_backup_is_made_and_restored(project: Project, typed: Typed) -> None:
-    backup, restore = typed(README["Backups", 1]).text.splitlines()
+    backup, restore = typed(BACKUPS, "Back up and restore").splitlines()
     project.type(backup)
     [written] = (project.folder / "backups").iterdir()
 
@@ -179,9 +350,50 @@ def test_a_backup_is_made_and_restored(project: Project, typed: Typed) -> None:
     assert "root\tadmin" in project.type("docker compose exec -T api flask user list")
 
 
+SCHEDULE = "Schedule backups, and copy them off the server"
+
+
+def test_scheduled_backups_are_copied_to_another_folder(
+    project: Project, typed: Typed, tmp_path: Path
+) -> None:
+    """With cp in place of rsync, which isn't on every machine."""
+    [job] = re.findall(r"^30 2 \* \* \* (.*)$", typed(BACKUPS, SCHEDULE), re.MULTILINE)
+    (tmp_path / "api").mkdir()
+    (tmp_path / "rsync").write_text('#!/bin/sh\n[ "$1" = --archive ] && cp -R "$2". "$3"\n')
+    (tmp_path / "rsync").chmod(0o755)
+
+    local = replace_once(
+        replace_once(job, "/home/deploy/api", str(project.folder)),
+        "backup@backup.example.com:",
+        f"{tmp_path}/",
+    )
+    printed = project.type(f"PATH={tmp_path}:$PATH; {local}")
+
+    assert printed == ""
+    assert {each.name for each in (tmp_path / "api").iterdir()} == {
+        each.name for each in (project.folder / "backups").iterdir()
+    }
+
+
+def test_a_backup_is_encrypted(project: Project, typed: Typed) -> None:
+    command = typed(BACKUPS, SCHEDULE, 2)
+    if shutil.which("gpg") is None:
+        pytest.skip("gpg isn't installed")
+    backup = next((project.folder / "backups").glob("*.dump"))
+    encrypt, replaced = re.subn(r"backups/flask-api-\d{8}T\d{6}Z\.dump", f"backups/{backup.name}", command)
+    assert replaced == 1
+    with TemporaryDirectory() as home:  # a short path, because gpg-agent's socket is in it
+        make_key = "gpg --quiet --batch --passphrase '' --quick-generate-key backup@example.com"
+        project.type(f"{make_key}; {encrypt}; gpgconf --kill all", GNUPGHOME=home)
+
+    encrypted = backup.with_name(f"{backup.name}.gpg")
+    assert encrypted.exists()
+    encrypted.unlink()
+
+
 def test_postgresql_is_replaced_by_another_major_version(project: Project, typed: Typed) -> None:
-    """With the same version again: the image of another one isn't on every machine."""
-    block = typed(README["A new major version of PostgreSQL", 1]).text
+    """With the same version again, because the image of another one isn't on every machine."""
+    block = typed("docs/3-run/postgresql-major.md", "Upgrade")
     assert "postgres:18-trixie" in block
 
     project.type(block.replace("postgres:18", "postgres:17").replace("flask-api_", f"{project.name}_"))
@@ -189,8 +401,8 @@ def test_postgresql_is_replaced_by_another_major_version(project: Project, typed
     assert "root\tadmin" in project.type("docker compose exec -T api flask user list")
 
 
-def test_the_image_alone(project: Project, typed: Typed) -> None:
-    block = typed(README["The image alone", 1]).text
+def test_the_image_runs_without_a_database_server(project: Project, typed: Typed) -> None:
+    block = typed(ONE_SERVER, "Try the image without a database server")
     project.type("docker compose down --timeout 0")
     own = block.replace("127.0.0.1:5000", f"127.0.0.1:{project.port}").replace("flask-api", project.name)
     remove = f"docker rm --force --volumes {project.name}-alone; docker volume rm {project.name}-sqlite"
@@ -202,9 +414,17 @@ def test_the_image_alone(project: Project, typed: Typed) -> None:
         project.type(remove)
 
 
-def test_every_block_is_typed_here_or_runs_elsewhere(typed: Typed) -> None:
-    untyped = [
-        each.place for each in BLOCKS if (each.document, each.heading, each.number) not in typed.blocks
-    ]
+def test_everything_is_deleted(project: Project, typed: Typed) -> None:
+    project.type(typed(TROUBLESHOOTING, "Start from scratch"))
 
-    assert untyped == [], "Run each in a test of this file, or say in ELSEWHERE what runs its commands"
+    assert project.type(f"docker volume ls --quiet --filter name={project.name}_") == ""
+
+
+def test_every_block_is_typed_here_or_runs_elsewhere(typed: Typed) -> None:
+    places = {(each.document, each.heading, each.number): each.place for each in BLOCKS}
+
+    untyped = [place for key, place in places.items() if key not in typed.places]
+    assert untyped == [], (
+        "Run each in a test of this file, or say in ELSEWHERE why not or what runs its commands"
+    )
+    assert set(ELSEWHERE) - set(places) == set()
