@@ -30,7 +30,8 @@ TROUBLESHOOTING = "docs/5-troubleshooting.md"
 
 # The blocks that no test here runs, and the reason, or what runs them.
 ELSEWHERE = {
-    ("docs/templates/README.md", "NEW_NAME", 1): "the commands of README.md, for a project with its own name",
+    ("docs/templates/README.md", "Run it", 1): "the commands of README.md, for a project with its own name",
+    ("docs/templates/README.md", "Test it", 1): "the commands of README.md, for a project with its own name",
     (START, "Develop", 1): "they don't end; .ci/run runs make dev",
     (BUILD, "Project layout", 1): "a listing, which test_lists.py compares with the code",
     (ONE_SERVER, "Deploy", 1): "proof/scripts/deploy-rehearsal",
