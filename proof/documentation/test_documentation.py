@@ -30,7 +30,8 @@ TROUBLESHOOTING = "docs/5-troubleshooting.md"
 
 # The blocks that no test here runs, and the reason, or what runs them.
 ELSEWHERE = {
-    ("docs/templates/README.md", "NEW_NAME", 1): "the commands of README.md, for a project with its own name",
+    ("docs/templates/README.md", "Run it", 1): "the commands of README.md, for a project with its own name",
+    ("docs/templates/README.md", "Test it", 1): "the commands of README.md, for a project with its own name",
     (START, "Develop", 1): "they don't end; .ci/run runs make dev",
     (BUILD, "Project layout", 1): "a listing, which test_lists.py compares with the code",
     (ONE_SERVER, "Deploy", 1): "proof/scripts/deploy-rehearsal",
@@ -384,7 +385,7 @@ def test_a_backup_is_encrypted(project: Project, typed: Typed) -> None:
     assert replaced == 1
     with TemporaryDirectory() as home:  # a short path, because gpg-agent's socket is in it
         make_key = "gpg --quiet --batch --passphrase '' --quick-generate-key backup@example.com"
-        project.type(f"{make_key}; {encrypt}; gpgconf --kill all", GNUPGHOME=home)
+        project.type(f"{make_key}\n{encrypt}\ngpgconf --kill all", GNUPGHOME=home)
 
     encrypted = backup.with_name(f"{backup.name}.gpg")
     assert encrypted.exists()

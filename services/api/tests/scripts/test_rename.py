@@ -41,6 +41,7 @@ def copy(tmp_path: Path) -> Copy:
     files[TEMPLATE] = "# NEW_NAME\n\nMade from the OLD_NAME skeleton, version OLD_VERSION.\n"
     files["CHANGELOG.md"] = f"{CHANGELOG}\n## 2.5.0\n\n- Better.\n\n## 2.4.0\n\n- Good.\n"
     files[CODE] = 'VERSION = "2.5.0"  # the newest heading of CHANGELOG.md\n'
+    files |= {".ci/run": "skeleton\n", ".ci/renamed": "corner-kiosk\n"}
     for path, text in {**files, **NAMED, ".gitignore": "bin/\ncalls\n", "docs/page.png": ""}.items():
         copy.write(path, text)
     git(copy, "init", "--quiet")
@@ -62,7 +63,7 @@ def test_every_file_has_the_new_name_and_the_licence_its_notice(copy: Copy) -> N
     assert not (copy.folder / "corner-kiosk.http").exists()
 
 
-def test_the_project_gets_a_readme_of_its_own_once(copy: Copy) -> None:
+def test_the_project_gets_its_readme_and_ci_once(copy: Copy) -> None:
     copy.run("rename", "book-shop")
 
     assert text(copy, "README.md").startswith("# book-shop\n")
@@ -73,6 +74,9 @@ def test_the_project_gets_a_readme_of_its_own_once(copy: Copy) -> None:
         "# The skeleton\n\nA skeleton. ![A page](page.png) of book_shop. See [the\n"
         "drills](../proof/README.md), [the license](../LICENSE), [curl](#curl) and [Flask](https://flask.example/docs).\n"
     )
+
+    assert text(copy, ".ci/run") == "book-shop\n"
+    assert not (copy.folder / ".ci/renamed").exists()
 
     copy.write("README.md", "# The book-shop of mine\n")
     commit(copy)
