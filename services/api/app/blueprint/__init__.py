@@ -13,14 +13,14 @@ from app.blueprint import (
 from kit.web import documentation, metrics, problem_pages
 
 BLUEPRINTS = (
-    index.blueprint,
-    documentation.blueprint,
-    health.blueprint,
-    metrics.blueprint,
     auth.blueprint,
     account.blueprint,
     users.blueprint,
     problem_pages.blueprint,
+    index.blueprint,
+    health.blueprint,
+    documentation.blueprint,
+    metrics.blueprint,
 )
 DESCRIPTION = """Accounts and JWT sessions.
 

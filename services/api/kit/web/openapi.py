@@ -32,6 +32,13 @@ from kit.web.schemas import Problem, Query, RequestBody
 JsonObject = dict[str, Any]
 REF = "#/components/schemas/{model}"
 REQUEST_ID = "0ff4be9c-7228-460c-a8d6-5685de10b5d5"
+# The documentation page shows these statuses once, here, and hides them in each operation (docs/page.css).
+COMMON_ERRORS_TEXT = """
+
+## Errors of every operation
+
+400 (malformed request), 413 and 415 (body), 422 (invalid values), 431 (headers), 501 (transfer coding) and
+503 (database) are described here once. The operations list their other errors."""
 COMMON_ERRORS = (
     http.BadRequest,
     HostNotAllowed,
@@ -106,7 +113,7 @@ def build(app: Flask) -> JsonObject:
         "info": {
             "title": settings.app_name,
             "version": settings.version,
-            "description": about.description,
+            "description": about.description + COMMON_ERRORS_TEXT,
             "contact": {"name": f"The operators of this {settings.app_name}"},
             "license": {"name": "MIT", "identifier": "MIT"},
         },
