@@ -55,7 +55,7 @@ class Project:
 
     @property
     def environment(self) -> dict[str, str]:
-        """Nothing of the shell's but the PATH; a stack of its own, on a port of its own."""
+        """Only the PATH of the shell, and a separate stack on a free port."""
         return {
             "PATH": os.environ["PATH"],
             "HOME": os.environ.get("HOME", "/"),
