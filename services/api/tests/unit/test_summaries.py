@@ -19,7 +19,6 @@ def test_a_summary_is_a_verb_and_a_noun_in_at_most_six_words(operation: str, sum
     is_short = re.fullmatch(r"[A-Z][a-z]+( [\w'-]+){1,5}", summary)
     is_imperative = first not in ("The", "A", "An", "This") and not first.endswith(("ing", "ed", "ts", "ns"))
 
-    assert is_short and is_imperative, (
-        f"{operation}: begin the docstring of the view with a sentence of two to six words, the first an "
-        f'imperative verb. It is "{summary}".'
-    )
+    advice = f'{operation}: begin the docstring with an imperative verb and a noun, in two to six words: "{summary}".'
+    assert is_short, advice
+    assert is_imperative, advice
