@@ -110,3 +110,16 @@ def assert_in_order(page: Page, base_url: str, width: int) -> None:
     assert page.browser.get_log("browser") == []
     assert [url for url in page.browser.execute_script(REQUESTED) if not url.startswith(ours)] == []
     assert page.browser.execute_script("return document.documentElement.scrollWidth") <= width
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light")])
+def test_an_open_login_fits_on_a_screen_and_a_half(page: Page, username: str) -> None:
+    credentials = {"username": username, "password": PASSWORD}
+    page.try_out("auth", "register", credentials)
+    page.click("#operations-auth-auth_register .opblock-summary-control")
+
+    assert page.try_out("auth", "login", credentials) == "200"
+
+    login = page.find("#operations-auth-auth_login")
+    assert login.size["height"] <= 1.5 * 1080
+    assert "`" not in page.find("body").text
