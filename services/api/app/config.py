@@ -4,7 +4,7 @@ To add a setting, add a field to Settings and a line to .env.example. kit/settin
 """
 
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
@@ -30,6 +30,8 @@ class Settings(settings.Settings):
     fresh_seconds: WholeNumber = Field(900, ge=1, le=900)
     refresh_grace_seconds: WholeNumber = Field(10, ge=0, le=10)
     clock_leeway_seconds: WholeNumber = Field(10, ge=0, le=30)
+    password_min_length: WholeNumber = Field(15, ge=8, le=64, json_schema_extra={"weak_below": 15})
+    password_hasher: Literal["argon2id", "scrypt"] = "argon2id"
     login_limit_pair: OptionalRateLimit = RateLimit(5, 300)
     login_limit_client: OptionalRateLimit = RateLimit(20, 300)
     login_limit_account: OptionalRateLimit = RateLimit(50, 3600)

@@ -54,8 +54,6 @@ class Settings(BaseModel):
     database_timeout_ms: WholeNumber = Field(2000, ge=100, le=60_000)
     secret_key: SigningKey
     secret_key_fallbacks: SigningKeys = ()
-    password_min_length: WholeNumber = Field(15, ge=8, le=64)
-    password_hasher: Literal["argon2id", "scrypt"] = "argon2id"
     rate_limit: OptionalRateLimit = None
     max_body_bytes: WholeNumber = Field(65_536, ge=1024, le=16_777_216)
     allowed_hosts: HostNames = ()

@@ -33,8 +33,11 @@ def check(settings: Settings) -> Iterator[Finding]:
         if rule.applies(settings):
             yield Finding(rule.setting, rule.advice, rule.is_weak)
     for name, field in type(settings).model_fields.items():
+        value, extra = getattr(settings, name), field.json_schema_extra
         if isinstance(field.default, RateLimit):
-            yield from _check_limit(name.upper(), getattr(settings, name), field.default)
+            yield from _check_limit(name.upper(), value, field.default)
+        if isinstance(extra, dict) and value < extra.get("weak_below", value):
+            yield Finding(name.upper(), f"is below {extra['weak_below']}, the recommended minimum.")
 
 
 def _check_limit(setting: str, limit: RateLimit | None, default: RateLimit) -> Iterator[Finding]:
@@ -69,11 +72,6 @@ def _is_sqlite(settings: Settings) -> bool:
 RULES = (
     Rule("FLASK_ENV", lambda s: s.flask_env != "production", "isn't production. Set it, or leave it out."),
     Rule("LOG_LEVEL", lambda s: s.log_level == "DEBUG", "is DEBUG, which floods the log. Set it to INFO."),
-    Rule(
-        "PASSWORD_MIN_LENGTH",
-        lambda s: s.password_min_length < 15,
-        "is below 15, which NIST SP 800-63B-4 requires if only a password protects an account.",
-    ),
     Rule(
         "SECRET_KEY",
         lambda s: not _looks_random(s.signing_keys[0]),

@@ -19,6 +19,6 @@ def test_a_summary_is_a_verb_and_a_noun_in_at_most_six_words(operation: str, sum
     is_short = re.fullmatch(r"[A-Z][a-z]+( [\w'-]+){1,5}", summary)
     is_imperative = first not in ("The", "A", "An", "This") and not first.endswith(("ing", "ed", "ts", "ns"))
 
-    advice = f'{operation}: begin the docstring with an imperative verb and a noun, in two to six words: "{summary}".'
+    advice = f'{operation}, "{summary}": begin the docstring with a verb and a noun, in two to six words.'
     assert is_short, advice
     assert is_imperative, advice
