@@ -1,6 +1,7 @@
 """Render the files of a resource from the templates."""
 
 import json
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -255,6 +256,11 @@ class ResourceView:
     @property
     def optional(self) -> dict[str, object]:
         return {field.column_name: field.default for field in self.fields if not field.is_required}
+
+    @property
+    def counts_rows(self) -> bool:
+        """Whether values of the factory depend on the number of the row."""
+        return any(re.search(r"\bnumber\b", field.factory_value) for field in self.fields)
 
     @property
     def other_choices(self) -> str:
