@@ -4,15 +4,15 @@
 COMMANDS = {
     "scaffold": (
         "tools.scaffold.commands",
-        "Make the resource NAME: model, repository, schemas, views, migration, documents and tests.",
+        "Generate the resource NAME: model, repository, schemas, views, migration, documents and tests.",
     ),
     "scaffold-field": (
         "tools.scaffold.commands",
-        "Add FIELD to the scaffolded resource NAME everywhere, with its migration.",
+        "Add FIELD to the generated resource NAME: code, migration, documents and tests.",
     ),
     "unscaffold": (
         "tools.scaffold.commands",
-        "Take the resource NAME back. A table that exists is dropped by a new migration.",
+        "Remove the generated resource NAME. If its table exists, a new migration drops it.",
     ),
     "postman": (
         "tools.client_files.commands",

@@ -11,7 +11,7 @@ KEPT = ("PATH", "HOME", "TMPDIR")
 SETTINGS = {
     "FLASK_APP": "tools.flask_app",
     "FLASK_ENV": "testing",
-    "DATABASE_URL": "postgresql://nobody@localhost/docs_test",
+    "DATABASE_URL": "postgresql://docs@localhost/docs_test",
 }
 
 

@@ -170,8 +170,8 @@ def _tests(request: Request) -> str:
     documented = {status: _documented(responses[status]) for status in request.statuses}
     lines = [f"const documented = {json.dumps(documented)};", CHECKS]
     if request.code:
-        told = f'pm.expect(pm.response.json().code).to.equal("{request.code}")'
-        lines.append(f'pm.test("The code is {request.code}", () => {told});')
+        check = f'pm.expect(pm.response.json().code).to.equal("{request.code}")'
+        lines.append(f'pm.test("The code is {request.code}", () => {check});')
     for name, place in request.store.items():
         part, _, rest = place.partition(".")
         value = f"json().{rest}" if part == "body" else f'headers.get("{rest}")'

@@ -1,1 +1,1 @@
-"""The scaffolder: writes resources of your own, and takes them back."""
+"""The scaffolder: generates the code of a resource, and removes it again."""

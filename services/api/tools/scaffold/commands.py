@@ -18,22 +18,22 @@ from tools import COMMANDS
 from tools.scaffold.kinds import KINDS
 from tools.scaffold.render import FieldView, migration
 from tools.scaffold.resource import (
-    Refused,
     Resource,
+    ScaffoldError,
     check_resource_name,
     parse_field,
     parse_fields,
     plural_of,
 )
-from tools.scaffold.tree import MADE, Tree
+from tools.scaffold.tree import RECORD, Tree
 
 API = Path(__file__).parents[2]
-FIELDS_HELP = f"""A field is NAME:TYPE, with marks behind it:
+FIELDS_HELP = f"""A field is NAME:TYPE, followed by marks:
 
 \b
-  !  it has to be given (as without any mark)       ^  unique
-  ?  it may be null, and left out                   ~  clients may search in it
-  =DEFAULT  it may be left out, and is that then
+  !  required (the default)             ^  unique
+  ?  optional, and may be null          ~  searchable
+  =DEFAULT  optional, with this default
 
 The types are str(200), decimal(10,2), enum(one,two), ref(user), {
     ", ".join(name for name in KINDS if name not in ("str", "decimal", "enum", "ref"))
@@ -48,18 +48,18 @@ def init_app(app: Flask) -> None:
 @click.command("scaffold", help=COMMANDS["scaffold"][1], epilog=FIELDS_HELP)
 @click.argument("name")
 @click.argument("fields", nargs=-1, required=True)
-@click.option("--owned", "access", flag_value="owned", help="Each user has their own, and sees no others.")
-@click.option("--admin", "access", flag_value="admin", help="For admins alone.")
+@click.option("--owned", "access", flag_value="owned", help="Each user has their own rows.")
+@click.option("--admin", "access", flag_value="admin", help="Only admins can read and write.")
 @click.option(
     "--public",
     "access",
     flag_value="public",
     default=True,
-    help="Everybody reads, admins change. The default.",
+    help="Everyone can read, only admins can write. This is the default.",
 )
-@click.option("--plural", help="The plural, if it is not what English makes of NAME.")
-@click.option("--require-match", is_flag=True, help="A change has to say of which version it is: If-Match.")
-@click.option("--dry-run", is_flag=True, help="Say what would be written, and write nothing.")
+@click.option("--plural", help="The plural of NAME, if it is irregular.")
+@click.option("--require-match", is_flag=True, help="Require If-Match for every change.")
+@click.option("--dry-run", is_flag=True, help="Only list the files.")
 @with_appcontext
 def scaffold(
     name: str, fields: tuple[str, ...], access: str, plural: str | None, require_match: bool, dry_run: bool
@@ -68,24 +68,24 @@ def scaffold(
     resource = new_resource(tree, name, fields, access, plural, require_match=require_match)
     down, revision = tree.head(), tree.next_revision()
     script = _migration_path(revision, f"add {resource.plural}")
-    written = [*tree.paths(resource), script]
+    paths = [*tree.paths(resource), script]
     if dry_run:
-        _print("These files would be written:", [*written, MADE.format(name=name)])
+        _print("These files would be written:", [*paths, RECORD.format(name=name)])
         return
     text = migration("create", tree.view(resource), revision, down, f"Add {resource.plural_words}.")
     with tree.all_or_nothing():
         tree.write(tree.texts(resource) | {script: text})
         tree.register(resource)
-        tree.format(written)
+        tree.format(paths)
         tree.keep_record(resource, [revision])
         tree.write_documents()
     _print(
-        f"Made {resource.path}:",
-        written,
-        "Read first what is yours to change: the model and the views. Then:",
-        "  docker compose up --build           creates the table and serves it (without Docker: make run)",
-        f"  make test                           runs tests/integration/test_{name}.py with the others",
-        f"  {f'scripts/flask unscaffold {name}':35} takes it all back, as long as you have changed nothing",
+        f"Generated {resource.path}:",
+        paths,
+        "Review the model and the views. Then run:",
+        "  docker compose up --build           to create the table and serve the resource (or: make run)",
+        f"  make test                           to run all tests, with tests/integration/test_{name}.py",
+        f"  {f'scripts/flask unscaffold {name}':35} to remove the resource, if you haven't changed its files",
     )
 
 
@@ -99,9 +99,7 @@ def scaffold_field(name: str, field: str) -> None:
     old = record.resource
     new = parse_field(field, old.plural)
     if new.is_required:
-        raise Refused(
-            f"{field!r}: rows that exist have no value for it. Let it be null (?) or give a default (=)."
-        )
+        raise ScaffoldError(f"{field!r}: existing rows have no value for this field. Use ? or a default (=).")
     fields = parse_fields([*(each.spec for each in old.fields), field], old.plural)
     resource = replace(old, fields=fields)
     tree.refuse_references(resource)
@@ -118,22 +116,22 @@ def scaffold_field(name: str, field: str) -> None:
     )
     if changed := [path for path in tree.changed(record) if path in tree.paths(resource)]:
         _print(
-            "Nothing was written, for these files are not as they were made, and what you wrote stays yours:",
+            "Nothing was written, because you have edited these files:",
             changed,
-            f"Add {new.column_name} to them by hand, beside the other fields, and make the migration:",
+            f"Add {new.column_name} by hand, next to the other fields. Then create the migration:",
             f"  flask db migrate --rev-id {revision} -m 'add {new.column_name} to {resource.plural}'",
         )
         raise SystemExit(1)
-    written = [*tree.paths(resource), script]
+    paths = [*tree.paths(resource), script]
     with tree.all_or_nothing():
         tree.write(tree.texts(resource) | {script: text})
-        tree.format(written)
+        tree.format(paths)
         tree.keep_record(resource, [*record.migrations, revision])
         tree.write_documents()
     _print(
         f"Added {new.column_name} to {resource.path}:",
-        written,
-        "Next: docker compose up --build, or make run",
+        paths,
+        "To apply the migration, run docker compose up --build, or make run.",
     )
 
 
@@ -143,23 +141,27 @@ def scaffold_field(name: str, field: str) -> None:
 def unscaffold(name: str) -> None:
     tree = Tree(API)
     record = tree.record(name)
-    tree.refuse_referred(name)
+    tree.refuse_if_referenced(name)
     head = tree.head()
     resource = record.resource
     if changed := tree.changed(record):
         _print(
-            "Nothing was removed, for these files are not as they were made, and what you wrote stays yours:",
+            "Nothing was removed, because you have edited these files:",
             changed,
-            "Remove by hand what is yours to keep or not, and the lines that name the resource in",
-            "app/blueprint/__init__.py, app/model/__init__.py and tests/authorization.md.",
-            f"All files of the resource are named in {MADE.format(name=name)}.",
+            "To remove the resource by hand:",
+            f"  1. Delete the files listed in {RECORD.format(name=name)}, except the migrations.",
+            "  2. Delete that file.",
+            "  3. Delete its lines in app/blueprint/__init__.py, app/model/__init__.py and",
+            "     tests/authorization.md.",
+            f"  4. Drop the table: make migration m='drop {resource.plural}'",
+            "  5. Update the documents: make docs",
         )
         raise SystemExit(1)
     scripts = [tree.migration_path(revision) for revision in record.migrations]
-    is_newest = head == record.migrations[-1] and _follow_each_other(tree, record.migrations)
+    is_newest = head == record.migrations[-1] and _are_consecutive(tree, record.migrations)
     is_applied = bool(_applied(tree) & set(record.migrations))
-    removed = [*tree.paths(resource), MADE.format(name=name)]
-    added, said = {}, []
+    removed = [*tree.paths(resource), RECORD.format(name=name)]
+    added, notes = {}, []
     if is_newest and not is_applied:
         removed += scripts
     else:
@@ -167,10 +169,10 @@ def unscaffold(name: str) -> None:
         script = _migration_path(revision, f"drop {resource.plural}")
         view = tree.view(resource)
         added = {script: migration("drop", view, revision, head, f"Drop {resource.plural_words}.")}
-        why = "is applied here" if is_applied else "is followed by others"
-        said = [
-            f"The migration that made the table {why}, so it stays, and a new one drops the table",
-            f"with all its rows at the next flask db upgrade. Look at it first: services/api/{script}",
+        why = "has been applied" if is_applied else "is followed by other migrations"
+        notes = [
+            f"The migration that creates the table {why}, so it stays. A new one drops the table and all its",
+            f"rows at the next flask db upgrade. Review it first: services/api/{script}",
         ]
     with tree.all_or_nothing():
         tree.remove(removed)
@@ -178,37 +180,37 @@ def unscaffold(name: str) -> None:
         tree.write(added)
         tree.format(added)
         tree.write_documents()
-    _print(f"Took {resource.path} back. Removed:", removed, *said)
+    _print(f"Removed {resource.path}:", removed, *notes)
 
 
 def new_resource(
     tree: Tree, name: str, fields: tuple[str, ...], access: str, plural: str | None, *, require_match: bool
 ) -> Resource:
-    """Return what was asked for, if it can be made. Raises Refused."""
+    """Return the described resource. Raises ScaffoldError if it can't be generated."""
     check_resource_name(name)
     table = plural or plural_of(name)
     check_resource_name(table, "table")
     resource = Resource(name, table, access, require_match, parse_fields(fields, table))
     if resource.class_name in {model.__name__ for model in MODELS}:
-        raise Refused(f"There is a model {resource.class_name} already. Choose another name.")
+        raise ScaffoldError(f"A model {resource.class_name} already exists. Choose another name.")
     if name == table:
-        raise Refused(f"{name!r} is the same in the plural: give another one with --plural.")
-    tree.refuse_taken(resource, db.metadata.tables)
+        raise ScaffoldError(f"{name!r} is its own plural. Pass a different one with --plural.")
+    tree.refuse_taken_names(resource, db.metadata.tables)
     tree.refuse_references(resource)
     return resource
 
 
-def _follow_each_other(tree: Tree, revisions: list[str]) -> bool:
+def _are_consecutive(tree: Tree, revisions: list[str]) -> bool:
     scripts = [tree.scripts().get_revision(revision) for revision in revisions]
     return all(later.down_revision == earlier.revision for earlier, later in pairwise(scripts))
 
 
 def _applied(tree: Tree) -> set[str]:
-    """Return what the database of the settings has applied: all revisions up to its own."""
+    """Return the revisions that the configured database has applied."""
     try:
         current = MigrationContext.configure(db.session.connection()).get_current_heads()
     except SQLAlchemyError:
-        click.echo("The database cannot be asked, so its migrations are taken for not applied.", err=True)
+        click.echo("The database is unavailable. Its migrations are assumed not to be applied.", err=True)
         return set()
     scripts = tree.scripts()
     return {each.revision for head in current for each in scripts.iterate_revisions(head, "base")}

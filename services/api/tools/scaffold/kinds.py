@@ -1,4 +1,4 @@
-"""The types that a field can have, and what each one is in the model, the schemas, a migration and a test."""
+"""The types of fields, and how each appears in the model, the schemas, a migration and a test."""
 
 import re
 from collections.abc import Callable
@@ -12,29 +12,33 @@ from kit.web.fields import decimal_form
 
 @dataclass(frozen=True)
 class Kind:
-    """One type. `{0}` and `{1}` stand for what is in brackets behind its name: str(200), decimal(10,2)."""
+    """A type of field.
 
-    python: str  # what the model holds
-    column: str  # SQLAlchemy's type, as the model names it
-    stored: str  # and as a migration does
-    schema: str  # what bodies and queries take
-    default_of: Callable[..., object]  # reads a default, with what is in brackets; raises ValueError
-    value: str  # an expression: the JSON of a value, another one for each `number`
+    In the templates, `{0}` and `{1}` are its arguments: 10 and 2 in decimal(10,2). `Field.fill` has the other
+    placeholders.
+    """
+
+    python: str  # the type in the model
+    column: str  # SQLAlchemy's type in the model
+    migration_type: str  # SQLAlchemy's type in a migration
+    schema: str  # the type in bodies and queries
+    parse_default: Callable[..., object]  # takes the text and the arguments; raises ValueError
+    value: str  # an expression for the factory: a JSON value that differs for each `number`
     example: object
-    wrong: tuple[tuple[object, str], ...]  # JSON that is refused, and the code of the error
-    compared: tuple[str, ...] = ("",)  # the operators that a list can be filtered with
+    invalid: tuple[tuple[object, str], ...]  # invalid JSON values, each with its error code
+    operators: tuple[str, ...] = ("",)  # of the filters of a list; "" is equality
     is_sortable: bool = False
     can_be_unique: bool = True
     can_have_default: bool = True
-    query: str = ""  # what queries take, if not the same
-    parameters: tuple[tuple[int, int], ...] = ()  # the least and the largest for each in brackets
+    query: str = ""  # the type in queries, if it differs
+    parameters: tuple[tuple[int, int], ...] = ()  # minimum and maximum of each argument
 
 
 ORDERED = ("", "gte", "lte")
-NO_TEXT = ((5, "wrong_type"), ("", "too_short"), ("a\0b", "invalid_format"))
+INVALID_TEXT = ((5, "wrong_type"), ("", "too_short"), ("a\0b", "invalid_format"))
 
 
-def _truth(text: str) -> bool:
+def _bool(text: str) -> bool:
     if text not in ("true", "false"):
         raise ValueError
     return text == "true"
@@ -49,7 +53,7 @@ def _matching(pattern: str) -> Callable[..., str]:
     return read
 
 
-def _as_it_is(text: str, *_: object) -> str:
+def _unchanged(text: str, *_: object) -> str:
     return text
 
 
@@ -83,10 +87,10 @@ KINDS = {
         "Annotated[Line, StringConstraints(max_length={0})]",
         _matching(r"[^\x00-\x1f\x7f-\x9f]+"),
         'f"{name} {number}"[-{0}:]',
-        "{words}",
-        (*NO_TEXT, ("x" * 256, "too_long")),
+        "Example {words}",
+        (*INVALID_TEXT, ("x" * 256, "too_long")),
         is_sortable=True,
-        parameters=((1, 255),),  # an index takes no more than 2,700 bytes
+        parameters=((1, 255),),  # an index entry has at most 2,700 bytes
     ),
     "text": Kind(
         "str",
@@ -94,10 +98,10 @@ KINDS = {
         "sa.Text()",
         "LongText",
         _matching(r"[^\x00-\x1f\x7f-\x9f]*"),
-        'f"{name} {number}\\nand more"',
-        "{words}\nof several lines",
+        'f"{name} {number}\\nand another line"',
+        "Example {words}\nwith several lines",
         ((5, "wrong_type"), ("a\0b", "invalid_format"), ("x" * 10_001, "too_long")),
-        compared=(),
+        operators=(),
         can_be_unique=False,
     ),
     "int": Kind(
@@ -109,7 +113,7 @@ KINDS = {
         "number",
         3,
         (("3", "wrong_type"), (1.5, "wrong_type"), (2**31, "too_large"), (-(2**31) - 1, "too_small")),
-        compared=ORDERED,
+        operators=ORDERED,
         is_sortable=True,
     ),
     "decimal": Kind(
@@ -126,7 +130,7 @@ KINDS = {
             ("1" * 20, "invalid_format"),
             ("NaN", "invalid_format"),
         ),
-        compared=ORDERED,
+        operators=ORDERED,
         is_sortable=True,
         can_be_unique=False,
         parameters=((1, 15), (0, 14)),
@@ -140,7 +144,7 @@ KINDS = {
         "number + 0.5",
         1.5,
         (("1.5", "wrong_type"), (True, "wrong_type")),
-        compared=("gte", "lte"),
+        operators=("gte", "lte"),
         is_sortable=True,
         can_be_unique=False,
     ),
@@ -149,7 +153,7 @@ KINDS = {
         "Boolean",
         "sa.Boolean()",
         "bool",
-        _truth,
+        _bool,
         "number % 2 == 0",
         True,
         (("true", "wrong_type"), (1, "wrong_type")),
@@ -165,7 +169,7 @@ KINDS = {
         'f"2026-01-{number % 28 + 1:02}"',
         "2026-11-22",
         ((20261122, "wrong_type"), ("2026-02-30", "invalid_format"), ("22.11.2026", "invalid_format")),
-        compared=ORDERED,
+        operators=ORDERED,
         is_sortable=True,
         can_be_unique=False,
     ),
@@ -182,7 +186,7 @@ KINDS = {
             ("2026-11-22T08:45:00", "invalid_format"),
             ("0001-01-01T00:00:00+14:00", "invalid_format"),
         ),
-        compared=ORDERED,
+        operators=ORDERED,
         is_sortable=True,
         can_be_unique=False,
         can_have_default=False,
@@ -203,10 +207,10 @@ KINDS = {
         "String({longest})",
         "sa.String(length={longest})",
         "Annotated[str, *value_of({enum})]",
-        _as_it_is,
+        _unchanged,
         "[{choices}][number % {count}]",
         "{choice}",
-        ((5, "wrong_type"), ("no such choice", "invalid_format")),
+        ((5, "wrong_type"), ("unknown", "invalid_format")),
         can_be_unique=False,
     ),
     "json": Kind(
@@ -218,7 +222,7 @@ KINDS = {
         '{"number": number}',
         {"key": ["value"]},
         (({"key": "a\0b"}, "invalid_format"),),
-        compared=(),
+        operators=(),
         can_be_unique=False,
         can_have_default=False,
     ),

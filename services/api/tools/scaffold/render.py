@@ -1,6 +1,7 @@
-"""From a resource to its files: what each field is in each of them, and the templates filled."""
+"""Render the files of a resource from the templates."""
 
 import json
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -32,7 +33,7 @@ def render(template: str, **context: Any) -> str:
 
 
 class FieldView:
-    """A field, as the templates ask for it."""
+    """A field, with the properties that the templates need."""
 
     def __init__(self, field: Field, resource: "ResourceView") -> None:
         self.field, self.resource = field, resource
@@ -59,7 +60,7 @@ class FieldView:
 
     @property
     def table(self) -> str:
-        """Of what it refers to."""
+        """The table that the field refers to."""
         return self.resource.tables[self.target]
 
     def server_default(self, module: str) -> str:
@@ -68,20 +69,20 @@ class FieldView:
         return json.dumps(str(self.default), ensure_ascii=False)
 
     @property
-    def stored(self) -> str:
-        """The column, as a migration names it."""
+    def migration_column(self) -> str:
+        """The column in a migration."""
         default = f", server_default={self.server_default('sa.')}" if self.has_default else ""
-        kind = self.fill(self.kind.stored)
+        kind = self.fill(self.kind.migration_type)
         return f'sa.Column("{self.column_name}", {kind}, nullable={self.is_nullable}{default})'
 
     @property
     def enum(self) -> str:
-        """The name of the enum of the values that a field can have."""
+        """The class name of an enum, or an empty string."""
         return f"{self.resource.class_name}{self.class_name}" if self.type == "enum" else ""
 
     @property
     def members(self) -> dict[str, str]:
-        """The members of that enum, by name."""
+        """The values of an enum by the names of its members."""
         return {member_of(value): value for value in self.arguments}
 
     @property
@@ -90,7 +91,7 @@ class FieldView:
 
     @property
     def alias(self) -> str:
-        """The name for a type that would be long to repeat."""
+        """A name for a type that is too long to repeat, or an empty string."""
         suffix = "Value" if self.enum else ""
         return f"{self.resource.class_name}{self.class_name}{suffix}" if "[" in self.schema else ""
 
@@ -119,11 +120,19 @@ class FieldView:
     def factory_value(self) -> str:
         if self.type == "ref":
             return "person.id" if self.target == "user" else f'{self.target}.add(person)["id"]'
+        if self.type == "enum" and self.has_default:
+            return json.dumps(self.default)
         return str(self.fill(self.kind.value))
 
     @property
+    def other_choice(self) -> str:
+        """A value of an enum that isn't its default, or an empty string."""
+        others = [value for value in self.arguments if value != self.default] if self.enum else []
+        return others[0] if others and self.has_default else ""
+
+    @property
     def operators(self) -> list[str]:
-        return [*self.kind.compared, *(["contains"] if self.is_searchable else [])]
+        return [*self.kind.operators, *(["contains"] if self.is_searchable else [])]
 
     @property
     def comparable(self) -> str:
@@ -132,7 +141,7 @@ class FieldView:
 
 
 class ResourceView:
-    """A resource, as the templates ask for it. `tables` are those of what it may refer to."""
+    """A resource, with the properties that the templates need. `tables` maps resources to their tables."""
 
     def __init__(self, resource: Resource, tables: dict[str, str]) -> None:
         self.resource, self.tables = resource, tables
@@ -208,10 +217,10 @@ class ResourceView:
     @property
     def conditions(self) -> Iterator[tuple[str, str, str]]:
         comparisons = {
-            "": "equals this",
-            "gte": "is at least this",
-            "lte": "is at most this",
-            "contains": "contains this",
+            "": "equals this value",
+            "gte": "is at least this value",
+            "lte": "is at most this value",
+            "contains": "contains this text",
         }
         for field in self.fields:
             for operator in field.operators:
@@ -219,7 +228,7 @@ class ResourceView:
                 yield (
                     name,
                     field.kind.query or field.type_name,
-                    f"Only those whose {field.words} {comparisons[operator]}.",
+                    f"Only rows whose {field.words} {comparisons[operator]}.",
                 )
 
     @property
@@ -228,10 +237,9 @@ class ResourceView:
         return ", ".join(errors)
 
     @property
-    def wrong(self) -> Iterator[tuple[str, str, str]]:
+    def invalid(self) -> Iterator[tuple[str, str, str]]:
         for field in self.fields:
-            for value, code in field.kind.wrong:
-                # A text as long as a body may be is told by how it is made.
+            for value, code in field.kind.invalid:
                 text = (
                     f'"{value[0]}" * {len(value)}'
                     if isinstance(value, str) and len(value) > 99
@@ -248,6 +256,20 @@ class ResourceView:
     @property
     def optional(self) -> dict[str, object]:
         return {field.column_name: field.default for field in self.fields if not field.is_required}
+
+    @property
+    def counts_rows(self) -> bool:
+        """Whether values of the factory depend on the number of the row."""
+        return any(re.search(r"\bnumber\b", field.factory_value) for field in self.fields)
+
+    @property
+    def other_choices(self) -> str:
+        """Arguments for the factory that change each enum from its default."""
+        return "".join(
+            f", {field.column_name}={json.dumps(field.other_choice)}"
+            for field in self.enums
+            if field.other_choice
+        )
 
     @property
     def nullable(self) -> list[str]:
@@ -268,10 +290,10 @@ class ResourceView:
 
 
 def matrix_rows(resource: Resource) -> list[str]:
-    """Return the rows of the table of who may do what."""
+    """Return the resource's rows for tests/authorization.md."""
     one = f"{resource.path}/<uuid:{resource.name}_id>"
-    all_ = resource.path
-    routes = [("GET", all_, 200), ("POST", all_, 201), ("GET", one, 200), ("PATCH", one, 200),
+    every = resource.path
+    routes = [("GET", every, 200), ("POST", every, 201), ("GET", one, 200), ("PATCH", one, 200),
               ("PUT", one, 200), ("DELETE", one, 204)]  # fmt: skip
     rows = []
     for method, path, success in routes:
@@ -308,7 +330,7 @@ def _create_table(view: ResourceView) -> str:
     columns = ['sa.Column("id", sa.Uuid(), nullable=False)']
     if view.is_owned:
         columns.append('sa.Column("owner_id", sa.Uuid(), nullable=False)')
-    columns += [field.stored for field in view.fields]
+    columns += [field.migration_column for field in view.fields]
     columns += [
         f'sa.Column("{name}", sa.DateTime(timezone=True), nullable=False)'
         for name in ("created_at", "updated_at")
@@ -338,7 +360,7 @@ def _add_column(view: ResourceView, new: FieldView) -> str:
     table, name = view.plural, new.column_name
     lines = [
         f'    with op.batch_alter_table("{table}", schema=None) as batch_op:',
-        f"        batch_op.add_column({new.stored})",
+        f"        batch_op.add_column({new.migration_column})",
     ]
     for column, condition in view.checks:
         if column == name:

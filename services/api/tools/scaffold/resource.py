@@ -1,4 +1,4 @@
-"""What was asked for: a resource with its fields, read from the words of a command and checked."""
+"""Resources and fields, parsed from the arguments of a command and validated."""
 
 import keyword
 import re
@@ -19,8 +19,8 @@ FIELD = re.compile(
 )
 CHOICE = re.compile(r"[a-z0-9]+([_-][a-z0-9]+)*")
 LONGEST_NAME = 30
-LONGEST = 44  # of table and field together: PostgreSQL cuts the names of indexes at 63
-# What a field cannot be called: types, columns that each row has, and what a query and an answer have.
+LONGEST = 44  # table and field together: PostgreSQL truncates the names of indexes to 63 bytes
+# Names that a field can't have: types, columns of every table, and names in queries and responses.
 RESERVED = {
     "date", "datetime", "str", "int", "float", "bool", "text", "now", "true", "false", "id", "owner",
     "owner_id", "created_at", "updated_at", "metadata", "registry", "limit", "cursor", "sort", "items",
@@ -28,13 +28,13 @@ RESERVED = {
 }  # fmt: skip
 
 
-class Refused(ClickException):
-    """What was asked for cannot be made; the text says why and what to do, and ends the command."""
+class ScaffoldError(ClickException):
+    """The resource or field can't be generated. The message says why and what to do."""
 
 
 @dataclass(frozen=True)
 class Field:
-    """One field, as it was written and as it is meant."""
+    """A field, parsed from `spec`, such as `title:str(200)`."""
 
     spec: str
     name: str
@@ -72,11 +72,11 @@ class Field:
 
     @property
     def target(self) -> str:
-        """The resource that a reference is to."""
+        """The resource that a `ref` refers to, or an empty string."""
         return str(self.arguments[0]) if self.type == "ref" else ""
 
     def fill(self, template: str) -> str:
-        """Fill what a kind leaves open: what is in brackets behind its name, and the field's own name."""
+        """Replace the placeholders in a template of `Kind` with this field's arguments and name."""
         choices = [str(argument) for argument in self.arguments] if self.type == "enum" else [""]
         values = {str(place): str(argument) for place, argument in enumerate(self.arguments)} | {
             "name": self.column_name,
@@ -99,13 +99,17 @@ class Field:
             text = self.fill(example)
             if self.type == "decimal":
                 return f"{Decimal(text):.{self.arguments[1]}f}"
-            return text[: self.arguments[0]] if self.type == "str" else text
+            return (
+                text
+                if self.type != "str" or len(text) <= self.arguments[0]
+                else self.words[: self.arguments[0]]
+            )
         return example
 
 
 @dataclass(frozen=True)
 class Resource:
-    """A resource: its names, its fields, and who may read and change it."""
+    """A resource: its names, its fields and its access rules."""
 
     name: str  # order_item
     plural: str  # order_items
@@ -143,26 +147,26 @@ class Resource:
 
 
 def parse_fields(specs: Sequence[str], table: str) -> tuple[Field, ...]:
-    """Read fields such as `title:str(200)!`. Raises Refused."""
+    """Parse fields such as `title:str(200)!`. Raises ScaffoldError."""
     fields = tuple(parse_field(spec, table) for spec in specs)
     names = [field.column_name for field in fields]
     for name in names:
         if names.count(name) > 1:
-            raise Refused(f"There are two fields {name!r}. Give each its own name.")
+            raise ScaffoldError(f"Two fields are named {name!r}. Rename one of them.")
     if not any(field.is_required or field.type != "json" for field in fields):
-        raise Refused("Give at least one field, such as 'title:str(200)!'.")
+        raise ScaffoldError("Pass at least one field other than optional json, such as 'title:str(200)!'.")
     return fields
 
 
 def parse_field(spec: str, table: str) -> Field:
     match = FIELD.fullmatch(spec)
     if match is None:
-        raise Refused(
-            f"{spec!r} is no field. Write NAME:TYPE, such as 'title:str(200)!' or 'price:decimal(10,2)'."
+        raise ScaffoldError(
+            f"{spec!r} is not a field. Write NAME:TYPE, such as 'title:str(200)!' or 'price:decimal(10,2)'."
         )
     name, type_, inside, marks = match["name"], match["kind"], match["inside"], match["marks"]
     if type_ not in KINDS:
-        raise Refused(f"{spec!r}: there is no type {type_!r}. The types are {', '.join(KINDS)}.")
+        raise ScaffoldError(f"{spec!r}: unknown type {type_!r}. The types are {', '.join(KINDS)}.")
     _check_name(name, spec)
     arguments = _arguments(type_, inside, spec)
     _check_marks(marks, type_, spec, has_default=match["default"] is not None)
@@ -178,25 +182,25 @@ def parse_field(spec: str, table: str) -> Field:
         has_default=match["default"] is not None,
     )
     if len(table) + len(field.column_name) > LONGEST:
-        raise Refused(
-            f"{spec!r}: the names of table and field are too long together. {LONGEST} characters fit."
+        raise ScaffoldError(
+            f"{spec!r}: the names of table and field together must have at most {LONGEST} characters."
         )
     return field
 
 
 def check_resource_name(name: str, what: str = "resource") -> None:
-    """Raises Refused if nothing can be called so."""
+    """Raise ScaffoldError if the name is invalid."""
     if not NAME.fullmatch(name) or len(name) > LONGEST_NAME:
-        raise Refused(
-            f"{name!r} cannot be the name of a {what}. Write it in snake_case and in the singular, "
-            f"such as book or order_item, in at most {LONGEST_NAME} characters."
+        raise ScaffoldError(
+            f"{name!r} can't be the name of a {what}. Use snake_case, such as book or order_item, "
+            f"and at most {LONGEST_NAME} characters."
         )
     if keyword.iskeyword(name) or keyword.issoftkeyword(name):
-        raise Refused(f"{name!r} is a word of Python's own. Choose another name.")
+        raise ScaffoldError(f"{name!r} is a Python keyword. Choose another name.")
 
 
 def plural_of(name: str) -> str:
-    """Return the plural by the rules of English; what they do not know is given by --plural."""
+    """Return the regular English plural. --plural overrides it."""
     if re.search(r"[^aeiou]y$", name):
         return f"{name[:-1]}ies"
     return f"{name}es" if re.search(r"(s|x|z|ch|sh)$", name) else f"{name}s"
@@ -204,51 +208,51 @@ def plural_of(name: str) -> str:
 
 def _check_name(name: str, spec: str) -> None:
     if not NAME.fullmatch(name) or len(name) > LONGEST_NAME:
-        raise Refused(
-            f"{spec!r}: name it in snake_case, such as page_count, in at most {LONGEST_NAME} characters."
+        raise ScaffoldError(
+            f"{spec!r}: use a name in snake_case, such as page_count, with at most {LONGEST_NAME} characters."
         )
     if name in RESERVED or name.startswith("model_") or hasattr(BaseModel, name):
-        raise Refused(f"{spec!r}: {name!r} means something else already. Choose another name.")
+        raise ScaffoldError(f"{spec!r}: the name {name!r} is reserved. Choose another name.")
     if keyword.iskeyword(name):
-        raise Refused(f"{spec!r}: {name!r} is a word of Python's own. Choose another name.")
+        raise ScaffoldError(f"{spec!r}: {name!r} is a Python keyword. Choose another name.")
 
 
 def _arguments(type_: str, inside: str | None, spec: str) -> tuple[Any, ...]:
-    given = [part.strip() for part in inside.split(",")] if inside is not None else []
+    parts = [part.strip() for part in inside.split(",")] if inside is not None else []
     if type_ == "enum":
-        return _choices(given, spec)
+        return _choices(parts, spec)
     if type_ == "ref":
-        if len(given) != 1 or not NAME.fullmatch(given[0]):
-            raise Refused(f"{spec!r}: say what it refers to, such as ref(user).")
-        return tuple(given)
+        if len(parts) != 1 or not NAME.fullmatch(parts[0]):
+            raise ScaffoldError(f"{spec!r}: name the resource that it refers to, such as ref(user).")
+        return tuple(parts)
     bounds = KINDS[type_].parameters
-    if len(given) != len(bounds):
+    if len(parts) != len(bounds):
         example = {"str": "str(200)", "decimal": "decimal(10,2)"}.get(type_, type_)
-        raise Refused(f"{spec!r}: write {example}.")
+        raise ScaffoldError(f"{spec!r}: write the type as {example}.")
     try:
-        numbers = tuple(int(part) for part in given)
+        numbers = tuple(int(part) for part in parts)
     except ValueError:
-        raise Refused(f"{spec!r}: in the brackets are whole numbers.") from None
-    for number, (least, largest) in zip(numbers, bounds, strict=True):
-        if not least <= number <= largest:
-            raise Refused(f"{spec!r}: {number} must be from {least} to {largest}.")
+        raise ScaffoldError(f"{spec!r}: the values in parentheses must be whole numbers.") from None
+    for number, (minimum, maximum) in zip(numbers, bounds, strict=True):
+        if not minimum <= number <= maximum:
+            raise ScaffoldError(f"{spec!r}: {number} is out of range ({minimum} to {maximum}).")
     if type_ == "decimal" and numbers[1] >= numbers[0]:
-        raise Refused(f"{spec!r}: there must be more digits than places behind the point.")
+        raise ScaffoldError(f"{spec!r}: there must be more digits than decimal places.")
     return numbers
 
 
-def _choices(given: Iterable[str], spec: str) -> tuple[str, ...]:
-    choices = tuple(given)
+def _choices(parts: Iterable[str], spec: str) -> tuple[str, ...]:
+    choices = tuple(parts)
     wrong = [choice for choice in choices if not CHOICE.fullmatch(choice) or len(choice) > LONGEST_NAME]
     if not choices or wrong or len(set(choices)) < len(choices):
-        raise Refused(f"{spec!r}: name different choices in lower case, such as enum(novel,poem).")
+        raise ScaffoldError(f"{spec!r}: list distinct lower-case values, such as enum(novel,poem).")
     if len({member_of(choice) for choice in choices}) < len(choices):
-        raise Refused(f"{spec!r}: two choices differ only in - and _. Give one of them another name.")
+        raise ScaffoldError(f"{spec!r}: two values differ only in - and _. Rename one of them.")
     return choices
 
 
 def member_of(value: str) -> str:
-    """Return the name of a value in an enum: `in-progress` is IN_PROGRESS, `3d` is _3D."""
+    """Return the name of an enum member: IN_PROGRESS for `in-progress`, _3D for `3d`."""
     name = value.upper().replace("-", "_")
     return f"_{name}" if name[0].isdigit() else name
 
@@ -256,27 +260,27 @@ def member_of(value: str) -> str:
 def _check_marks(marks: str, type_: str, spec: str, *, has_default: bool) -> None:
     kind = KINDS[type_]
     if len(set(marks)) < len(marks):
-        raise Refused(f"{spec!r}: give each mark once.")
+        raise ScaffoldError(f"{spec!r}: a mark is repeated. Use each one once.")
     if "!" in marks and ("?" in marks or has_default):
-        raise Refused(f"{spec!r}: ! says that it must be given, and ? or = that it need not be. Choose one.")
+        raise ScaffoldError(f"{spec!r}: a field is either required (!) or optional (? or =). Choose one.")
     if "?" in marks and has_default:
-        raise Refused(f"{spec!r}: choose between ? (left out, it is null) and = (left out, it is that).")
+        raise ScaffoldError(f"{spec!r}: if omitted, the field is null (?) or has a default (=). Choose one.")
     if "^" in marks and (not kind.can_be_unique or has_default):
-        raise Refused(f"{spec!r}: of this type, or with a default, a field cannot be unique.")
+        raise ScaffoldError(f"{spec!r}: a field of this type, or with a default, can't be unique.")
     if "~" in marks and type_ not in ("str", "email"):
-        raise Refused(f"{spec!r}: ~ lets clients search in a str or an email, and in nothing else.")
+        raise ScaffoldError(f"{spec!r}: only str and email fields can be searchable (~).")
     if has_default and not kind.can_have_default:
-        raise Refused(f"{spec!r}: of this type a field has no default.")
+        raise ScaffoldError(f"{spec!r}: a field of this type can't have a default.")
 
 
 def _default(text: str | None, type_: str, arguments: tuple[Any, ...], spec: str) -> object:
     if text is None:
         return None
     if type_ == "enum" and text not in arguments:
-        raise Refused(f"{spec!r}: the default is none of the choices.")
+        raise ScaffoldError(f"{spec!r}: the default is not one of the values.")
     if type_ == "str" and len(text) > arguments[0]:
-        raise Refused(f"{spec!r}: the default is too long.")
+        raise ScaffoldError(f"{spec!r}: the default is too long.")
     try:
-        return KINDS[type_].default_of(text, *arguments)
+        return KINDS[type_].parse_default(text, *arguments)
     except (ArithmeticError, ValueError):
-        raise Refused(f"{spec!r}: the default does not fit its type.") from None
+        raise ScaffoldError(f"{spec!r}: the default is not a valid {type_}.") from None

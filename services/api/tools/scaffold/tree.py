@@ -1,4 +1,4 @@
-"""The tree that the scaffolder works on: the files of a resource, the lists that name it, the migrations."""
+"""The source tree that the scaffolder changes: files of a resource, lists that name it, and migrations."""
 
 import json
 import re
@@ -14,7 +14,7 @@ from alembic.script import ScriptDirectory
 
 from kit.data.migrations import commands as migrations
 from tools.scaffold.render import ResourceView, matrix_rows, render
-from tools.scaffold.resource import Refused, Resource, parse_fields
+from tools.scaffold.resource import Resource, ScaffoldError, parse_fields
 
 TEMPLATE_OF = {
     "app/model/{name}.py": "model.py",
@@ -24,21 +24,21 @@ TEMPLATE_OF = {
     "tests/factories/{name}.py": "factory.py",
     "tests/integration/test_{name}.py": "test.py",
 }
-MADE = "tools/scaffold/made/{name}.json"
+RECORD = "tools/scaffold/made/{name}.json"
 LAST_BLUEPRINT = "    problem_pages.blueprint,\n"  # new ones come before it
 
 
 @dataclass(frozen=True)
 class Record:
-    """What was made for a resource, kept beside the scaffolder so that it can be changed and taken back."""
+    """A generated resource, stored so that the scaffolder can change or remove it later."""
 
     resource: Resource
-    files: dict[str, str]  # path: what its content was, hashed
-    migrations: list[str]  # revisions
+    files: dict[str, str]  # path: SHA-256 of its generated content
+    migrations: list[str]  # their revisions
 
 
 class Tree:
-    """The folder services/api of a repository."""
+    """The folder services/api of a checkout."""
 
     def __init__(self, api: Path) -> None:
         self.api = api
@@ -46,7 +46,7 @@ class Tree:
 
     @contextmanager
     def all_or_nothing(self) -> Iterator[None]:
-        """Do all of it or nothing: after a failure every file is as it was."""
+        """Restore every file if the block fails."""
         folders = [self.api / name for name in ("app", "migrations", "tools/scaffold/made", "tests")] + [
             self.postman
         ]
@@ -61,17 +61,15 @@ class Tree:
                 file.write_bytes(content)
             raise
 
-    # What is there
-
     def paths(self, resource: Resource) -> dict[str, str]:
-        """Return the path of each file of a resource, with its template."""
+        """Return the paths of a resource's files, each with its template."""
         return {path.format(name=resource.name): template for path, template in TEMPLATE_OF.items()}
 
     def record(self, name: str) -> Record:
-        file = self.api / MADE.format(name=name)
+        file = self.api / RECORD.format(name=name)
         if not file.exists():
-            made = ", ".join(self.made()) or "none yet"
-            raise Refused(f"There is no scaffolded resource {name!r}. Those that are: {made}.")
+            made = ", ".join(self.made()) or "none"
+            raise ScaffoldError(f"No generated resource is named {name!r}. Generated resources: {made}.")
         kept = json.loads(file.read_text(encoding="utf-8"))
         fields = parse_fields(kept["fields"], kept["plural"])
         resource = Resource(name, kept["plural"], kept["access"], kept["requires_match"], fields)
@@ -81,50 +79,48 @@ class Tree:
         return sorted(file.stem for file in (self.api / "tools/scaffold/made").glob("*.json"))
 
     def tables(self) -> dict[str, str]:
-        """Return the tables that a reference can be to, by the name of their resource."""
+        """Return the tables that a `ref` can refer to, by the name of their resource."""
         return {"user": "users"} | {name: self.record(name).resource.plural for name in self.made()}
 
-    def refuse_taken(self, resource: Resource, taken_tables: Iterable[str]) -> None:
+    def refuse_taken_names(self, resource: Resource, taken_tables: Iterable[str]) -> None:
         taken = [path for path in self.paths(resource) if (self.api / path).exists()]
         if taken:
-            raise Refused(f"{taken[0]} exists, and nothing is overwritten. Choose another name.")
+            raise ScaffoldError(f"{taken[0]} already exists. Choose another name.")
         if resource.plural in taken_tables:
-            raise Refused(
-                f"There is a table {resource.plural!r} already. Choose another name, or give --plural."
+            raise ScaffoldError(
+                f"A table {resource.plural!r} already exists. Choose another name, or pass --plural."
             )
 
     def refuse_references(self, resource: Resource) -> None:
-        """Raises Refused for a reference to nothing, and for one by which others' rows could be found."""
+        """Raise ScaffoldError for a reference to an unknown resource, or to one whose rows are private."""
         tables = self.tables()
         for field in resource.fields:
             if field.type != "ref":
                 continue
             if field.target not in tables:
-                raise Refused(
-                    f"{field.spec!r}: there is no resource {field.target!r}. There are {', '.join(tables)}."
+                raise ScaffoldError(
+                    f"{field.spec!r}: unknown resource {field.target!r}. Use one of {', '.join(tables)}."
                 )
             if field.target != "user" and self.record(field.target).resource.is_owned:
-                raise Refused(
-                    f"{field.spec!r}: each {field.target} is one user's own, and this could name another's. "
-                    "Write such a field by hand, with a check of the owner."
+                raise ScaffoldError(
+                    f"{field.spec!r}: each {field.target} belongs to one user, and generated code "
+                    "doesn't check its owner. Write this field by hand, with such a check."
                 )
 
-    def refuse_referred(self, name: str) -> None:
+    def refuse_if_referenced(self, name: str) -> None:
         for other in self.made():
             if any(field.target == name for field in self.record(other).resource.fields):
-                raise Refused(f"{other} refers to {name}. Take {other} back first.")
+                raise ScaffoldError(f"{other} refers to {name}. Remove {other} first.")
 
     def changed(self, record: Record) -> list[str]:
-        """Return the files that are not as they were made."""
+        """Return the files that were edited after they were generated."""
         return [path for path, digest in record.files.items() if _digest(self.api / path) != digest]
-
-    # What is written
 
     def view(self, resource: Resource) -> ResourceView:
         return ResourceView(resource, self.tables() | {resource.name: resource.plural})
 
     def texts(self, resource: Resource) -> dict[str, str]:
-        """Return what is written into each file of a resource."""
+        """Return the content of each file of a resource."""
         view = self.view(resource)
         return {path: render(template, r=view) for path, template in self.paths(resource).items()}
 
@@ -133,7 +129,7 @@ class Tree:
             (self.api / path).write_text(text, encoding="utf-8", newline="\n")
 
     def register(self, resource: Resource) -> None:
-        """Add the resource to the lists of blueprints and models, and to the table of who may do what."""
+        """Add the resource to the lists of blueprints and models, and to tests/authorization.md."""
         name, class_name = resource.name, resource.class_name
         self._edit(
             "app/blueprint/__init__.py",
@@ -154,17 +150,17 @@ class Tree:
 
     def unregister(self, resource: Resource) -> None:
         name, class_name = resource.name, resource.class_name
-        own = re.escape(resource.path)
-        without = {
+        own_path = re.escape(resource.path)
+        lines_of = {
             "app/blueprint/__init__.py": rf"^    {name}(\.blueprint)?,\n",
             "app/model/__init__.py": rf"^    {class_name},\n|^from app\.model\.{name} import {class_name}\n",
-            "tests/authorization.md": rf"^\| [A-Z]+ {own}(/<uuid:{name}_id>)? \|.*\n",
+            "tests/authorization.md": rf"^\| [A-Z]+ {own_path}(/<uuid:{name}_id>)? \|.*\n",
         }
-        for path, lines in without.items():
+        for path, lines in lines_of.items():
             self._edit(path, lambda text, lines=lines: re.sub(lines, "", text, flags=re.MULTILINE))  # type: ignore[misc]
 
     def keep_record(self, resource: Resource, migrations: list[str]) -> None:
-        path = MADE.format(name=resource.name)
+        path = RECORD.format(name=resource.name)
         scripts = [self.migration_path(revision) for revision in migrations]
         kept = {
             "plural": resource.plural,
@@ -182,7 +178,7 @@ class Tree:
             (self.api / path).unlink(missing_ok=True)
 
     def format(self, paths: Iterable[str]) -> None:
-        """Format the files, sort their imports, and leave out those that a template had for another field."""
+        """Format the files, sort their imports, and remove imports that this resource doesn't use."""
         lists = ["app/blueprint/__init__.py", "app/model/__init__.py"]
         files = [path for path in [*paths, *lists] if path.endswith(".py")]
         for arguments in (
@@ -192,11 +188,9 @@ class Tree:
             subprocess.run([sys.executable, "-m", "ruff", *arguments, *files], cwd=self.api, check=True)  # noqa: S603
 
     def write_documents(self) -> None:
-        """Write postman/ anew, by a process of its own, for this one has the old views."""
+        """Update postman/ in another process, because this one has imported the old views."""
         command = [sys.executable, "-m", "tools.client_files.documents", str(self.postman)]
         subprocess.run(command, cwd=self.api, check=True)  # noqa: S603
-
-    # The migrations
 
     def scripts(self) -> ScriptDirectory:
         return ScriptDirectory(str(self.api / "migrations"))
@@ -204,7 +198,9 @@ class Tree:
     def head(self) -> str:
         heads = self.scripts().get_heads()
         if len(heads) != 1:
-            raise Refused("The migrations have two heads. Join them first: `flask db merge heads`.")
+            raise ScaffoldError(
+                "The migrations have more than one head. Merge them first: `flask db merge heads`."
+            )
         return heads[0]
 
     def next_revision(self) -> str:

@@ -19,7 +19,7 @@ from tools.scaffold.tree import Tree
 pytestmark = pytest.mark.long
 FOLDERS = ["app", "kit", "migrations", "tools", "tests"]
 IGNORED = shutil.ignore_patterns("node_modules")
-# Names that nobody gives a resource: the tests run beside those of resources that have been added.
+# Unusual names, because these tests also run in projects that have generated resources.
 BOOK = ["trial_book", "title:str(200)!~", "price:decimal(10,2)", "published:date?", "genre:enum(novel,poem)",
         "isbn:str(13)^", "author:ref(user)", "--owned"]  # fmt: skip
 # Every type, every mark, every default.
@@ -32,7 +32,7 @@ THING = [
 
 
 class Copy:
-    """A copy of what the scaffolder works on, with its bytecode: a process in it loads all."""
+    """A copy of the source tree, with its bytecode so that processes start faster."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -59,19 +59,19 @@ class Copy:
         )
 
     def each(self, *commands: str) -> str:
-        """Run commands of flask that write no code, in one process: to load all is what takes long."""
-        return self.told("tests.support.each_command", *commands)
+        """Run flask commands that write no code in one process, because starting one is slow."""
+        return self.output("tests.support.each_command", *commands)
 
     def flask(self, *arguments: str) -> str:
-        return self.told("flask", *arguments)
+        return self.output("flask", *arguments)
 
-    def told(self, *command: str) -> str:
+    def output(self, *command: str) -> str:
         done = self.run(*command)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout + done.stderr
 
     def files(self) -> dict[str, bytes]:
-        """Return what the tree holds, but for the database."""
+        """Return the content of every file except the database."""
         files = (
             file for file in self.folder.rglob("*") if file.is_file() and "scaffold_test.db" not in file.name
         )
@@ -89,14 +89,14 @@ def copy(tmp_path: Path) -> Copy:
 
 @pytest.fixture
 def documents() -> Iterator[Mock]:
-    """Stands for what writes the documents, in a process that takes a second."""
+    """Replace the update of the documents, which takes a second."""
     with patch("tools.scaffold.tree.Tree.write_documents") as write_documents:
         yield write_documents
 
 
 @pytest.fixture
 def here(copy: Copy) -> Iterator[Callable[..., str]]:
-    """Run a command of the scaffolder on the copy in this process: one of its own takes a second as well."""
+    """Run a scaffolder command on the copy in this process, because starting another is slow."""
     app = create_app(settings_for(copy.database))
 
     def run(*arguments: str, status: int = 0) -> str:
@@ -111,7 +111,7 @@ def here(copy: Copy) -> Iterator[Callable[..., str]]:
 
 
 @pytest.mark.any_database
-def test_what_is_made_is_formatted_keeps_the_rules_and_is_taken_back_without_a_trace(
+def test_generated_code_passes_ruff_and_is_removed_without_a_trace(
     copy: Copy, here: Callable[..., str]
 ) -> None:
     before = copy.files()
@@ -124,14 +124,12 @@ def test_what_is_made_is_formatted_keeps_the_rules_and_is_taken_back_without_a_t
         done = copy.run("ruff", *check)
         assert done.returncode == 0, done.stdout
 
-    assert "Took /trial-things back" in copy.flask("unscaffold", "trial_thing")
+    assert "Removed /trial-things" in copy.flask("unscaffold", "trial_thing")
     assert copy.files() == before
 
 
 @pytest.mark.any_database
-def test_a_failure_on_the_way_leaves_the_tree_as_it_was(
-    copy: Copy, here: Callable[..., str], tmp_path: Path
-) -> None:
+def test_a_failure_restores_every_file(copy: Copy, here: Callable[..., str], tmp_path: Path) -> None:
     reached = tmp_path / "reached"
     last_step = f"import pathlib, sys\npathlib.Path({str(reached)!r}).touch()\nsys.exit(1)\n"
     (copy.api / "tools/client_files/documents.py").write_text(last_step)
@@ -144,17 +142,17 @@ def test_a_failure_on_the_way_leaves_the_tree_as_it_was(
 
 
 @pytest.mark.any_database
-def test_fields_are_added_and_a_table_that_exists_is_dropped(
+def test_a_field_is_added_and_an_existing_table_is_dropped(
     copy: Copy, here: Callable[..., str], documents: Mock
 ) -> None:
     before = Tree(copy.api).head()
     here("scaffold", *BOOK)
-    assert "no value for it" in here("scaffold-field", "trial_book", "must:int", status=1)
+    assert "existing rows have no value" in here("scaffold-field", "trial_book", "must:int", status=1)
     here("scaffold-field", "trial_book", "state:enum(new,old)=new")
-    told = copy.each("db upgrade", "db check", f"db downgrade {before}", "db upgrade")
-    assert "No new upgrade operations" in told
+    output = copy.each("db upgrade", "db check", f"db downgrade {before}", "db upgrade")
+    assert "No new upgrade operations" in output
 
-    assert "a new one drops the table" in here("unscaffold", "trial_book")
+    assert "A new one drops the table" in here("unscaffold", "trial_book")
 
     assert "No new upgrade operations" in copy.each("db upgrade", "db check")
     assert documents.call_count == 3
@@ -162,14 +160,14 @@ def test_fields_are_added_and_a_table_that_exists_is_dropped(
 
 @pytest.mark.any_database
 @pytest.mark.usefixtures("documents")
-def test_what_somebody_has_changed_is_left_to_them(copy: Copy, here: Callable[..., str]) -> None:
+def test_edited_files_are_left_alone(copy: Copy, here: Callable[..., str]) -> None:
     here("scaffold", *BOOK)
     model = copy.api / "app/model/trial_book.py"
-    model.write_text(model.read_text() + "\n# mine\n")
+    model.write_text(model.read_text() + "\n# edited\n")
     before = copy.files()
 
     for command in (["unscaffold", "trial_book"], ["scaffold-field", "trial_book", "subtitle:str(5)?"]):
-        told = here(*command, status=1)
-        assert "app/model/trial_book.py" in told
-        assert "what you wrote stays yours" in told
+        output = here(*command, status=1)
+        assert "app/model/trial_book.py" in output
+        assert "you have edited these files" in output
     assert copy.files() == before

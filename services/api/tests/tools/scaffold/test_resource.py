@@ -1,100 +1,101 @@
-"""What the scaffolder makes of the words of its commands, and what it refuses."""
+"""How the scaffolder parses its arguments, and which ones it refuses."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 
 from tools.scaffold.commands import API, new_resource
 from tools.scaffold.kinds import KINDS
-from tools.scaffold.resource import Refused, check_resource_name, parse_field, parse_fields, plural_of
+from tools.scaffold.resource import ScaffoldError, check_resource_name, parse_field, parse_fields, plural_of
 from tools.scaffold.tree import Tree
 
 
 @pytest.mark.parametrize(
     ("spec", "reason"),
     [
-        ("title", "is no field"),
-        ("", "is no field"),
-        (":str(5)", "name it in snake_case"),
-        ("title:string", "there is no type 'string'"),
-        ("title:str", "write str(200)"),
-        ("title:str()", "are whole numbers"),
-        ("title:str(0)", "0 must be from 1 to 255"),
-        ("title:str(256)", "256 must be from 1 to 255"),
-        ("title:str(a)", "are whole numbers"),
-        ("title:int(5)", "write int"),
-        ("price:decimal(10)", "write decimal(10,2)"),
-        ("price:decimal(2,2)", "more digits than places"),
-        ("price:decimal(16,2)", "16 must be from 1 to 15"),
-        ("Title:str(5)", "name it in snake_case"),
-        ("ti__tle:str(5)", "name it in snake_case"),
-        ("_title:str(5)", "name it in snake_case"),
-        ("t" * 31 + ":int", "name it in snake_case"),
-        ("class:int", "a word of Python's own"),
-        ("id:int", "means something else already"),
-        ("owner_id:int", "means something else already"),
-        ("date:date", "means something else already"),
-        ("sort:int", "means something else already"),
-        ("model_name:int", "means something else already"),
-        ("copy:int", "means something else already"),
-        ("genre:enum", "name different choices"),
-        ("genre:enum()", "name different choices"),
-        ("genre:enum(a,a)", "name different choices"),
-        ("genre:enum(a,B)", "name different choices"),
-        ("genre:enum(a,')", "name different choices"),
-        ("author:ref", "say what it refers to"),
-        ("author:ref(User)", "say what it refers to"),
-        ("size:int!?", "Choose one"),
-        ("size:int!=5", "Choose one"),
-        ("size:int?=5", "choose between"),
-        ("size:int!!", "give each mark once"),
-        ("size:int^=5", "cannot be unique"),
-        ("data:json^", "cannot be unique"),
-        ("note:text^", "cannot be unique"),
-        ("size:int~", "~ lets clients search"),
-        ("size:int=five", "does not fit its type"),
-        ("size:int=2147483648", "does not fit its type"),
-        ("price:decimal(4,2)=123.00", "does not fit its type"),
-        ("price:decimal(4,2)=NaN", "does not fit its type"),
+        ("title", "is not a field"),
+        ("", "is not a field"),
+        (":str(5)", "use a name in snake_case"),
+        ("title:string", "unknown type 'string'"),
+        ("title:str", "write the type as str(200)"),
+        ("title:str()", "must be whole numbers"),
+        ("title:str(0)", "0 is out of range (1 to 255)"),
+        ("title:str(256)", "256 is out of range (1 to 255)"),
+        ("title:str(a)", "must be whole numbers"),
+        ("title:int(5)", "write the type as int"),
+        ("price:decimal(10)", "write the type as decimal(10,2)"),
+        ("price:decimal(2,2)", "more digits than decimal places"),
+        ("price:decimal(16,2)", "16 is out of range (1 to 15)"),
+        ("Title:str(5)", "use a name in snake_case"),
+        ("ti__tle:str(5)", "use a name in snake_case"),
+        ("_title:str(5)", "use a name in snake_case"),
+        ("t" * 31 + ":int", "use a name in snake_case"),
+        ("class:int", "is a Python keyword"),
+        ("id:int", "is reserved"),
+        ("owner_id:int", "is reserved"),
+        ("date:date", "is reserved"),
+        ("sort:int", "is reserved"),
+        ("model_name:int", "is reserved"),
+        ("copy:int", "is reserved"),
+        ("genre:enum", "list distinct lower-case values"),
+        ("genre:enum()", "list distinct lower-case values"),
+        ("genre:enum(a,a)", "list distinct lower-case values"),
+        ("genre:enum(a,B)", "list distinct lower-case values"),
+        ("genre:enum(a,')", "list distinct lower-case values"),
+        ("author:ref", "name the resource that it refers to"),
+        ("author:ref(User)", "name the resource that it refers to"),
+        ("size:int!?", "required (!) or optional"),
+        ("size:int!=5", "required (!) or optional"),
+        ("size:int?=5", "null (?) or has a default"),
+        ("size:int!!", "a mark is repeated"),
+        ("size:int^=5", "can't be unique"),
+        ("data:json^", "can't be unique"),
+        ("note:text^", "can't be unique"),
+        ("size:int~", "can be searchable"),
+        ("size:int=five", "is not a valid"),
+        ("size:int=2147483648", "is not a valid"),
+        ("price:decimal(4,2)=123.00", "is not a valid"),
+        ("price:decimal(4,2)=NaN", "is not a valid"),
         ("title:str(3)=four", "is too long"),
-        ("genre:enum(a,b)=c", "none of the choices"),
-        ("active:bool=yes", "does not fit its type"),
-        ("day:date=2026-02-30", "does not fit its type"),
-        ("ratio:float=nan", "does not fit its type"),
-        ("data:json={}", "has no default"),
-        ("due:datetime=2026-01-01T00:00:00Z", "has no default"),
-        ("code:uuid=8b2f9e0c-3c53-4c35-9a7c-1f2f6ad2f9a1", "has no default"),
+        ("genre:enum(a,b)=c", "not one of the values"),
+        ("active:bool=yes", "is not a valid"),
+        ("day:date=2026-02-30", "is not a valid"),
+        ("ratio:float=nan", "is not a valid"),
+        ("data:json={}", "can't have a default"),
+        ("due:datetime=2026-01-01T00:00:00Z", "can't have a default"),
+        ("code:uuid=8b2f9e0c-3c53-4c35-9a7c-1f2f6ad2f9a1", "can't have a default"),
     ],
 )
-def test_a_field_that_cannot_be_is_refused_with_a_reason(spec: str, reason: str) -> None:
-    with pytest.raises(Refused, match=f"(?s).*{reason.replace('(', '[(]').replace(')', '[)]')}"):
+def test_an_invalid_field_is_refused_with_a_reason(spec: str, reason: str) -> None:
+    with pytest.raises(ScaffoldError, match=re.escape(reason)):
         parse_field(spec, "books")
 
 
 @pytest.mark.parametrize("name", ["", "Book", "1book", "book_", "_book", "a__b", "bo-ok", "b" * 31, "../x"])
-def test_a_resource_is_named_in_snake_case(name: str) -> None:
-    with pytest.raises(Refused, match="in snake_case"):
+def test_a_resource_name_is_in_snake_case(name: str) -> None:
+    with pytest.raises(ScaffoldError, match="snake_case"):
         check_resource_name(name)
 
 
 @pytest.mark.parametrize("name", ["class", "match"])
-def test_a_resource_is_not_named_as_a_word_of_python(name: str) -> None:
-    with pytest.raises(Refused, match="a word of Python's own"):
+def test_a_resource_name_is_not_a_python_keyword(name: str) -> None:
+    with pytest.raises(ScaffoldError, match="is a Python keyword"):
         check_resource_name(name)
 
 
-def test_names_that_are_too_long_together_are_refused() -> None:
-    with pytest.raises(Refused, match="44 characters fit"):
+def test_a_column_name_too_long_for_its_table_is_refused() -> None:
+    with pytest.raises(ScaffoldError, match="at most 44 characters"):
         parse_field(f"{'f' * 30}:int", "t" * 15)
 
 
-def test_two_fields_of_one_name_are_refused() -> None:
-    with pytest.raises(Refused, match="two fields 'author_id'"):
+def test_two_fields_with_the_same_name_are_refused() -> None:
+    with pytest.raises(ScaffoldError, match="Two fields are named 'author_id'"):
         parse_fields(["author:ref(user)", "author_id:uuid"], "books")
 
 
-def test_marks_say_what_a_field_must_and_may() -> None:
+def test_marks_are_parsed() -> None:
     title, published, genre, isbn = parse_fields(
         ["title:str(200)!~", "published:date?", "genre:enum(novel,poem)=poem", "isbn:str(13)^"], "books"
     )
@@ -109,28 +110,28 @@ def test_marks_say_what_a_field_must_and_may() -> None:
     ("name", "plural"),
     [("book", "books"), ("box", "boxes"), ("entry", "entries"), ("day", "days"), ("church", "churches")],
 )
-def test_a_plural_is_made_as_english_does(name: str, plural: str) -> None:
+def test_regular_plurals_are_derived(name: str, plural: str) -> None:
     assert plural_of(name) == plural
 
 
 @pytest.mark.parametrize(
     ("name", "field", "plural", "reason"),
     [
-        ("user", "name:int", None, "There is a model User"),
-        ("account", "name:int", None, "account.py exists"),
-        ("trial", "name:int", "users", "There is a table 'users'"),
-        ("sheep", "name:int", "sheep", "is the same in the plural"),
-        ("trial", "author:ref(nobody)", None, "there is no resource 'nobody'"),
+        ("user", "name:int", None, "A model User already exists"),
+        ("account", "name:int", None, "account.py already exists"),
+        ("trial", "name:int", "users", "A table 'users' already exists"),
+        ("sheep", "name:int", "sheep", "is its own plural"),
+        ("trial", "author:ref(unknown)", None, "unknown resource 'unknown'"),
     ],
 )
-def test_what_cannot_be_made_is_refused(name: str, field: str, plural: str | None, reason: str) -> None:
-    with pytest.raises(Refused, match=reason):
+def test_an_invalid_resource_is_refused(name: str, field: str, plural: str | None, reason: str) -> None:
+    with pytest.raises(ScaffoldError, match=reason):
         new_resource(Tree(API), name, (field,), "public", plural, require_match=False)
 
 
 @pytest.fixture
 def tree(tmp_path: Path) -> Tree:
-    """A tree in which an author, and books that refer to authors and belong to somebody, have been made."""
+    """A tree with two generated resources: authors, and books, which have an owner and refer to an author."""
     made = {"author": ("authors", "public", ["name:str(50)"]), "book": ("books", "owned", ["by:ref(author)"])}
     (tmp_path / "tools/scaffold/made").mkdir(parents=True)
     for name, (plural, access, fields) in made.items():
@@ -140,19 +141,19 @@ def tree(tmp_path: Path) -> Tree:
     return Tree(tmp_path)
 
 
-def test_what_is_referred_to_is_not_taken_back(tree: Tree) -> None:
-    with pytest.raises(Refused, match="book refers to author"):
-        tree.refuse_referred("author")
-    tree.refuse_referred("book")
+def test_a_referenced_resource_is_not_removed(tree: Tree) -> None:
+    with pytest.raises(ScaffoldError, match="book refers to author"):
+        tree.refuse_if_referenced("author")
+    tree.refuse_if_referenced("book")
 
 
-def test_a_reference_never_leads_to_what_is_anothers(tree: Tree) -> None:
-    with pytest.raises(Refused, match="one user's own"):
+def test_a_reference_to_an_owned_resource_is_refused(tree: Tree) -> None:
+    with pytest.raises(ScaffoldError, match="belongs to one user"):
         new_resource(tree, "loan", ("book:ref(book)",), "public", None, require_match=False)
     assert new_resource(tree, "prize", ("author:ref(author)",), "public", None, require_match=False)
 
 
-def test_there_are_the_types_that_the_documentation_names() -> None:
+def test_the_documented_types_exist() -> None:
     assert set(KINDS) == {
         "str", "text", "int", "decimal", "float", "bool", "date", "datetime", "uuid", "enum", "json", "email",
         "url", "ref",
