@@ -20,7 +20,7 @@ from proof.production.conftest import REPOSITORY, SITE
 
 PROJECT = os.environ.get("COMPOSE_PROJECT_NAME", "")
 PREVIOUS = f"{PROJECT}:previous"
-UNDER_WAY = "another deploy is under way"
+UNDER_WAY = "another deploy is running"
 # Listens, and has an answer to everything: the worst that can be deployed.
 NEVER_HEALTHY = """
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -146,7 +146,7 @@ def test_what_does_not_become_healthy_is_taken_back(
 
     assert deployed.returncode == 1
     assert "healthy" in deployed.stderr
-    assert "goes on serving" in deployed.stderr
+    assert "is still serving" in deployed.stderr
     assert set(answers) == {200, 204}, answers
     assert api_containers() == before
     test_a_later_up_changes_nothing()
