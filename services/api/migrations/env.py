@@ -98,7 +98,7 @@ def _lock(engine: Engine) -> Iterator[None]:
 
 
 def _disable_foreign_keys(connection: Any, _: object) -> None:
-    """Disable foreign keys: to alter a table, SQLite replaces it, which would delete the rows that refer to it."""
+    """Disable foreign keys: SQLite alters a table by replacing it, which would delete referring rows."""
     connection.execute("PRAGMA foreign_keys = OFF")
 
 
