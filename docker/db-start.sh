@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# Starts PostgreSQL, and tells the API where it is. Compose runs this instead of the image's own entrypoint, so that
-# nobody has to choose a password and none is published: unless POSTGRES_PASSWORD is given, one is made, once.
+# Starts PostgreSQL and writes its URL for the API. Compose runs this instead of the image's entrypoint, so that no
+# password has to be chosen or published: without POSTGRES_PASSWORD, the first start generates one.
 set -euo pipefail
 
-secrets=/secrets/database # a volume, which the API mounts read-only
+secrets=/secrets/database # a volume that the API mounts read-only
 
-write() { # FILE: all of standard input, or the file as it was
+write() { # FILE: replace the file atomically by standard input
   cat >"$1.new"
-  chmod 444 "$1.new" # the API has another uid, and the volume is for the two of them alone
+  chmod 444 "$1.new" # the API has another uid, and only the two containers mount the volume
   mv "$1.new" "$1"
 }
 
@@ -17,23 +17,23 @@ if [ -z "${POSTGRES_PASSWORD:-}" ]; then
 fi
 export POSTGRES_PASSWORD
 
-# Every byte of it percent-encoded: whatever a person chose, it is one word of the URL.
+# Percent-encode every byte, so that any password is valid in a URL.
 encoded=$(printf %s "$POSTGRES_PASSWORD" | od -An -v -tx1 | tr -d '\n' | tr ' ' %)
 printf 'postgresql://%s:%s@db:5432/%s\n' "$POSTGRES_USER" "$encoded" "$POSTGRES_DB" | write "$secrets/url"
 
-# A first start that is cut short leaves a folder which no later start can use. No data is in it yet: begin again.
+# An interrupted first start leaves an unusable folder without data. Start over.
 unfinished=${PGDATA%/*}/unfinished
 if [ -e "$unfinished" ]; then
   rm -rf "$PGDATA"
 fi
 
 if [ ! -s "$PGDATA/PG_VERSION" ]; then
-  chown postgres "${PGDATA%/*}" # root's, where it is a folder of the host or of an image from PostgreSQL 18 on
+  chown postgres "${PGDATA%/*}" # a folder of the host belongs to root, as in images of PostgreSQL 18 and newer
   touch "$unfinished"
-  echo "rm $unfinished" >/docker-entrypoint-initdb.d/zz-finished.sh # run by the image, once the database is made
+  echo "rm $unfinished" >/docker-entrypoint-initdb.d/zz-finished.sh # the image runs it when the database is created
 else
-  # The image takes the password for an empty folder only. For an older one we set it before the server is up (hence the
-  # single-user mode), so that a changed POSTGRES_PASSWORD holds after the next start, as whoever changed it expects.
+  # The image only sets the password of a new database. Set it here too, so that a changed POSTGRES_PASSWORD takes effect.
+  # Single-user mode sets it before the server accepts connections.
   setpriv --reuid=postgres --regid=postgres --clear-groups \
     postgres --single -c log_min_messages=fatal postgres >/dev/null \
     <<<"ALTER ROLE \"$POSTGRES_USER\" PASSWORD '${POSTGRES_PASSWORD//\'/\'\'}'"

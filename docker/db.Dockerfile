@@ -1,6 +1,6 @@
-# PostgreSQL for compose.yaml, with its start script. An image instead of a bind mount, because the Docker engine may not
-# see this folder (remote engines, Docker in Docker). Named .Dockerfile at the end, because Heroku would deploy a
-# `Dockerfile.db` as one more process.
+# PostgreSQL for compose.yaml, with its start script. The script isn't a bind mount, because the Docker engine may not see
+# this folder (remote engines, Docker in Docker). The name isn't Dockerfile.db, because Heroku would deploy that as a
+# process.
 FROM postgres:17-trixie
 
 COPY docker/db-start.sh /

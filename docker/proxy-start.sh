@@ -1,5 +1,5 @@
 #!/bin/sh
-# What the proxy's container runs: refuses settings that Caddy would explain by a line of the Caddyfile, then is Caddy.
+# Starts Caddy. Checks the settings first, because Caddy would report a wrong one as an error in the Caddyfile.
 set -eu
 
 refuse() {
@@ -8,14 +8,14 @@ refuse() {
 }
 
 case $SITE_NAME in
-  "" | *[!A-Za-z0-9.-]*) refuse "SITE_NAME is a host name alone, without https:// and port, not '$SITE_NAME'." ;;
+  "" | *[!A-Za-z0-9.-]*) refuse "SITE_NAME must be a host name without https:// and port, not '$SITE_NAME'." ;;
 esac
 case $SITE_TLS in
-  public | internal | off | files) ;; # files: for stack.yaml, which brings them
-  *) refuse "SITE_TLS is public, internal or off, not '$SITE_TLS'." ;;
+  public | internal | off | files) ;; # files: only in stack.yaml, which mounts them
+  *) refuse "SITE_TLS must be public, internal or off, not '$SITE_TLS'." ;;
 esac
 
-# Lists are written with commas everywhere else; a Caddyfile wants spaces.
+# The setting is separated by commas; Caddyfiles need spaces.
 TRUSTED_PROXIES=$(echo "${TRUSTED_PROXIES-}" | tr , ' ')
 export TRUSTED_PROXIES
 exec caddy run --config /etc/caddy/Caddyfile

@@ -1,8 +1,8 @@
-# The proxy of compose.production.yaml: Caddy with our Caddyfile, for a user who is not root.
+# The proxy of compose.production.yaml: Caddy with our Caddyfile, as a non-root user.
 
 FROM caddy:2
 
-# What Caddy keeps: certificates, and the keys of its own authority. A fresh volume takes its owner from this folder.
+# Caddy stores certificates and the keys of its own authority here. A new volume takes its owner from this folder.
 RUN install -d -o 10002 -g 10002 -m 700 /data/caddy
 ENV XDG_CONFIG_HOME=/tmp
 

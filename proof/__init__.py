@@ -1,1 +1,1 @@
-"""What maintainers run to prove what the documentation promises. README.md lists it."""
+"""Benchmarks, drills and rehearsals that test the promises of the documentation. README.md lists them."""

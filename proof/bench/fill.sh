@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Fills an empty database: each user with one session, of which three refresh tokens are spent and one pair lives.
-# Runs in the container of PostgreSQL: bash -s -- DATABASE USERS
+# Fills an empty database. Each user has one session, with three used refresh tokens and one valid token pair.
+# Runs in the db container: bash -s -- DATABASE USERS
 set -euo pipefail
 
 export PGDATABASE=$1 PGUSER=$POSTGRES_USER
@@ -12,18 +12,18 @@ sql() {
 
 copy() { # TABLE COLUMNS QUERY
   sql -c "COPY ($3) TO STDOUT" |
-    # The rows refer to each other as they should: nobody need look each one up.
+    # Skip the foreign key checks: the generated rows are consistent.
     sql -c "SET session_replication_role = replica" -c "COPY $1 ($2) FROM STDIN"
 }
 
-# Made from the number, so that each table can be written without reading another.
+# Derive the ids from the number, so that the tables can be filled in parallel.
 user_id="md5('user ' || n)::uuid"
 session_id="md5('session ' || n)::uuid"
 refresh_id="md5('token ' || n || ' 4')::uuid"
 numbers="generate_series(1, $users) n"
-# An index is made faster at the end than kept up to date.
+# Creating the indexes at the end is faster than updating them.
 indexes="FROM pg_indexes WHERE tablename IN ('sessions', 'tokens') AND indexname LIKE 'ix_%'"
-making=$(sql -c "SELECT indexdef || ';' $indexes")
+create_indexes=$(sql -c "SELECT indexdef || ';' $indexes")
 sql -c "SELECT 'DROP INDEX ' || indexname || ';' $indexes" | sql
 
 copy users "id, username, username_key, password_hash, password_changed_at, role, created_at, updated_at" \
@@ -32,7 +32,7 @@ copy sessions "id, user_id, refresh_id, created_at, refreshed_at, expires_at, en
   "SELECT $session_id, $user_id, $refresh_id, now() - interval '6 days', now(),
           now() + interval '30 days', now() + interval '84 days', '192.0.2.1'
    FROM $numbers" &
-# Five tokens: the refresh tokens of three days, spent since, and the pair of now.
+# Five tokens: three used refresh tokens, one per day, and the current pair.
 copy tokens "id, session_id, user_id, parent_id, type, issued_at, expires_at, revoked_at, revoked_reason,
              user_agent, ip" \
   "SELECT md5('token ' || n || ' ' || t)::uuid, $session_id, $user_id,
@@ -47,5 +47,5 @@ copy tokens "id, session_id, user_id, parent_id, type, issued_at, expires_at, re
    FROM $numbers, generate_series(1, 5) t" &
 wait -n && wait -n && wait -n
 
-sql <<<"$making"
+sql <<<"$create_indexes"
 sql -c "VACUUM ANALYZE" -c "CHECKPOINT"

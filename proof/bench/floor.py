@@ -1,6 +1,8 @@
-"""The floor: the least that a read with a token can cost. Bare Flask on the API's server and threads, one JWT
-decoded, one round trip to PostgreSQL on the thread's own connection, no ORM. A measure, not a model: it knows
-no session and no error."""
+"""The floor: the minimal server with which the benchmark compares the API.
+
+It is plain Flask with the API's server and number of threads. A request decodes one JWT and makes one round trip
+to PostgreSQL on the thread's connection, without an ORM. It doesn't check sessions or handle errors.
+"""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What one waitress process holds after 100,000 requests, and after 100,000 more."""
+"""Measure the memory of one waitress process after 100,000 and after 200,000 requests."""
 
 import json
 import sys
@@ -11,8 +11,8 @@ from proof.bench.statements import ANN
 
 USERS = 1000
 REQUESTS = 100_000
-LOGIN_SECONDS, SECONDS = 4, 20  # of a round: logins, whose hashes take 19 MB each for a moment, then reads
-LONGEST = 400  # seconds for so many requests: on a slow machine they are fewer
+LOGIN_SECONDS, SECONDS = 4, 20  # per round: logins, whose hashes need 19 MB each for a moment, then reads
+LONGEST = 400  # the maximum seconds: a slow machine sends fewer requests
 READ = Subject("GET /account", "api", "/account", "token", "tokens")
 LOGIN = Subject("POST /auth/login", "api", "/auth/login", "login", "login", connections=4)
 
@@ -31,7 +31,7 @@ def main(project: str) -> None:
         seen.append(stack.resident("api"))
     goals = [
         Goal(f"Resident after {sent[1]} requests", seen[1], 95, " MB"),
-        Goal(f"Growth in {sent[2] - sent[1]} more", (seen[2] / seen[1] - 1) * 100, 1, " %"),
+        Goal(f"Growth after {sent[2] - sent[1]} more", (seen[2] / seen[1] - 1) * 100, 1, " %"),
     ]
     rows = [f"| {requests} | {megabytes:.1f} |" for requests, megabytes in zip(sent, seen, strict=True)]
     text = "\n".join(
@@ -43,12 +43,12 @@ def main(project: str) -> None:
             "",
         ]
     )
-    data = {"requests": sent, "resident_mb": seen, "goals": [goal.told() for goal in goals]}
+    data = {"requests": sent, "resident_mb": seen, "goals": [goal.as_dict() for goal in goals]}
     write("memory", f"{text}\n{goals_table(goals)}", data)
 
 
 def _ask(stack: Stack) -> int:
-    """Send the requests; return how many there was time for."""
+    """Send requests until their number or the time is reached. Return their number."""
     sent, end = 0.0, time.monotonic() + LONGEST
     while sent < REQUESTS and time.monotonic() < end:
         for subject, seconds in ((LOGIN, LOGIN_SECONDS), (READ, SECONDS)):

@@ -1,4 +1,4 @@
-"""Draws what bench.json says as a PNG: python plot.py <bench.json >bench.png"""
+"""Plot bench.json as a PNG: python plot.py <bench.json >bench.png"""
 
 import json
 import sys
@@ -16,14 +16,12 @@ cpu = [results[name]["cpu"] for name in names]
 ratios = [results[name]["cpu"] / results[compared[name]]["cpu"] for name in names]
 bars = left.barh(names, cpu, color=["#999999" if name.startswith("floor") else "#3366aa" for name in names])
 left.bar_label(bars, [f" {each:.2f} ms, {ratio:.2f}x" for each, ratio in zip(cpu, ratios, strict=True)])
-left.set(
-    xlabel="CPU of one request, ms, and its ratio to the floor (log)", xscale="log", xlim=(None, 4 * max(cpu))
-)
+left.set(xlabel="CPU per request, ms, and ratio to the floor (log)", xscale="log", xlim=(None, 4 * max(cpu)))
 for percentile, marker in (("p50", "o"), ("p99", "|")):
     right.plot(
         [results[name][percentile] for name in names], names, marker, label=percentile, color="#3366aa"
     )
-right.set(xlabel="time of one request under load, ms (log)", xscale="log")
+right.set(xlabel="response time under load, ms (log)", xscale="log")
 right.legend()
 for axes in (left, right):
     axes.spines[["top", "right"]].set_visible(False)

@@ -1,4 +1,4 @@
-"""The result: a table of what was measured with its ratios, and the goals, met or missed."""
+"""Report the results: a table of the measurements with their ratios, and the goals, met or missed."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -11,29 +11,29 @@ RESULTS = Path(__file__).parent / "results"
 
 
 class Goal(NamedTuple):
-    """What is to be reached. `judged` is false where this machine cannot tell."""
+    """An upper bound for a measurement, or a lower one with `at_least`. `is_measurable` depends on the machine."""
 
-    what: str
+    name: str
     measured: float
     goal: float
     unit: str = ""
     at_least: bool = False
-    judged: bool = True
+    is_measurable: bool = True
 
     @property
     def verdict(self) -> str:
-        if not self.judged:
-            return "cannot be told here"
+        if not self.is_measurable:
+            return "not measurable here"
         is_met = self.measured >= self.goal if self.at_least else self.measured <= self.goal
         return "met" if is_met else "MISSED"
 
-    def told(self) -> dict[str, object]:
-        """Return it with its verdict, for a program."""
+    def as_dict(self) -> dict[str, object]:
+        """Return the fields and the verdict, for the JSON file."""
         return {**self._asdict(), "verdict": self.verdict}
 
 
 def table(results: Mapping[str, Round], compared: Mapping[str, str]) -> str:
-    """Write the rounds; the ratio is that of CPU to the subject that each is compared with."""
+    """Format the rounds as a table. The ratio compares the CPU time with that of another subject."""
     lines = ["| | CPU ms | ratio | requests/s | p50 ms | p99 ms |", "|---|---:|---:|---:|---:|---:|"]
     for name, round in results.items():
         ratio = f"{round.cpu / results[compared[name]].cpu:.2f}x" if name in compared else ""
@@ -44,15 +44,15 @@ def table(results: Mapping[str, Round], compared: Mapping[str, str]) -> str:
 
 
 def goals_table(goals: Iterable[Goal]) -> str:
-    lines = ["| goal | measured | wanted | |", "|---|---:|---:|---|"]
+    lines = ["| goal | measured | bound | |", "|---|---:|---:|---|"]
     for goal in goals:
-        wanted = f"{'>=' if goal.at_least else '<='} {goal.goal:g}{goal.unit}"
-        lines.append(f"| {goal.what} | {goal.measured:.3g}{goal.unit} | {wanted} | {goal.verdict} |")
+        bound = f"{'>=' if goal.at_least else '<='} {goal.goal:g}{goal.unit}"
+        lines.append(f"| {goal.name} | {goal.measured:.3g}{goal.unit} | {bound} | {goal.verdict} |")
     return "\n".join(lines)
 
 
 def write(name: str, text: str, data: object) -> None:
-    """Print the result, and write it to results/, for people and for programs."""
+    """Print the results, and write them to results/ as Markdown and JSON."""
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / f"{name}.md").write_text(text + "\n", encoding="utf-8")
     (RESULTS / f"{name}.json").write_text(json.dumps(data, indent=2) + "\n", encoding="utf-8")

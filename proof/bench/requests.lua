@@ -1,7 +1,7 @@
--- What wrk sends: wrk -s requests.lua URL -- KIND FILE
+-- The requests of wrk: wrk -s requests.lua URL -- KIND FILE
 --   get      a plain GET
 --   token    a GET with the access tokens of the file, in turn
---   refresh  a POST with the refresh tokens of the file; the answer's takes the place of the one that was spent
+--   refresh  a POST with the refresh tokens of the file; each response replaces the used token
 --   login    a POST with the file as its body
 local requests, next_one = {}, 0
 

@@ -1,4 +1,4 @@
-"""What is driven, and what comes of it: rounds, in turn, and the median of each subject's."""
+"""Measure the subjects in interleaved rounds, and take the medians."""
 
 import json
 import re
@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 
 class Subject(NamedTuple):
-    """A service asked for one thing. `kind` and `file` are explained in requests.lua."""
+    """A service and the request to send to it. requests.lua explains `kind` and `file`."""
 
     name: str
     service: str
@@ -19,20 +19,20 @@ class Subject(NamedTuple):
 
 
 class Round(NamedTuple):
-    """What some seconds of load gave, or the medians of several such rounds."""
+    """The measurements of one round of load, or the medians of several rounds."""
 
-    rate: float  # requests a second
-    cpu: float  # milliseconds of the service's CPU a request
+    rate: float  # requests per second
+    cpu: float  # milliseconds of the service's CPU time per request
     p50: float  # milliseconds
     p99: float
 
 
 class RequestsFailed(Exception):
-    """Some requests were not answered well, so what was measured is something else."""
+    """Some requests failed, so the measurement is invalid."""
 
 
 def read(output: str) -> Round:
-    """Read what wrk printed between the CPU times before and after. Raises RequestsFailed."""
+    """Parse the output of wrk between the two CPU times. Raises RequestsFailed."""
     before, after = (int(usage) for usage in re.findall(r"^usage_usec (\d+)$", output, re.MULTILINE))
     seen = json.loads(re.findall(r"^\{.*\}$", output, re.MULTILINE)[-1])
     if seen["failed"] or not seen["requests"]:
@@ -48,13 +48,13 @@ def read(output: str) -> Round:
 def interleave(
     subjects: Iterable[Subject], rounds: int, drive: Callable[[Subject, int], Round]
 ) -> dict[str, Round]:
-    """Drive each subject in turn, again and again, so that what disturbs the machine disturbs all alike."""
+    """Drive the subjects in turn, so that other load on the machine affects all of them equally."""
     seen: dict[str, list[Round]] = {subject.name: [] for subject in subjects}
     for number in range(rounds):
         for subject in subjects:
             seen[subject.name].append(drive(subject, number))
-    return {name: middle(rounds) for name, rounds in seen.items()}
+    return {name: medians(rounds) for name, rounds in seen.items()}
 
 
-def middle(rounds: list[Round]) -> Round:
+def medians(rounds: list[Round]) -> Round:
     return Round(*(median(values) for values in zip(*rounds, strict=True)))

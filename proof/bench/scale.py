@@ -1,4 +1,4 @@
-"""What a request takes with 1,000,000 users, compared with 1,000, in interleaved rounds."""
+"""Compare response times with 1,000,000 and with 1,000 users, in interleaved rounds."""
 
 import sys
 from collections.abc import Callable
@@ -11,7 +11,7 @@ USERS = {"api": 1000, "large": 1_000_000}
 DATABASES = {"api": DATABASE, "large": LARGE_DATABASE}
 TOKENS_A_USER = 5
 ROUNDS, SECONDS = 5, 3
-REFRESHES = 20  # sessions for each round
+REFRESHES = 20  # sessions per round
 GOAL = 1.2
 REQUESTS = {
     "GET /account": ("/account", "token", "tokens"),
@@ -27,7 +27,7 @@ def main(project: str) -> None:
     stack.sql("postgres", f"CREATE DATABASE {LARGE_DATABASE} TEMPLATE {DATABASE}")
     filled = {service: stack.fill(DATABASES[service], users) for service, users in USERS.items()}
     stack.up("api", "large")
-    # One connection: what is compared is the time of a request, not how many wait for each other.
+    # One connection, because queuing would distort the response times.
     subjects = [
         Subject(f"{name}, {users} users", service, *request, connections=1)
         for name, request in REQUESTS.items()
@@ -35,7 +35,7 @@ def main(project: str) -> None:
     ]
     drive = _driver(stack)
     for subject in subjects:
-        drive(subject, ROUNDS)  # caches fill
+        drive(subject, ROUNDS)  # fill the caches
     results = interleave(subjects, ROUNDS, drive)
     goals = [_growth(results, name) for name in REQUESTS]
     rows = [
@@ -49,20 +49,20 @@ def main(project: str) -> None:
     sections = [
         f"# make -C proof bench-scale: medians of {ROUNDS} rounds of {SECONDS} s\n",
         *rows,
-        f"\n{USERS['large']} users with {USERS['large'] * TOKENS_A_USER} tokens were filled in "
+        f"\n{USERS['large']} users with {USERS['large'] * TOKENS_A_USER} tokens were created in "
         f"{filled['large']:.0f} s.\n",
         goals_table(goals),
     ]
     data = {
         "results": {name: round._asdict() for name, round in results.items()},
         "fill_seconds": filled,
-        "goals": [goal.told() for goal in goals],
+        "goals": [goal.as_dict() for goal in goals],
     }
     write("scale", "\n".join(sections), data)
 
 
 def _driver(stack: Stack) -> Callable[[Subject, int], Round]:
-    """Drive a subject with tokens of random users of its own database, a refresh with others each time."""
+    """Return a function that drives a subject with tokens of random users, and refreshes each token once."""
     pairs = {service: stack.pairs(service, users, 1000) for service, users in USERS.items()}
 
     def drive(subject: Subject, number: int) -> Round:
@@ -78,7 +78,7 @@ def _driver(stack: Stack) -> Callable[[Subject, int], Round]:
 def _growth(results: dict[str, Round], name: str) -> Goal:
     small, large = (results[f"{name}, {users} users"] for users in USERS.values())
     return Goal(
-        f"{name}: time with {USERS['large']} users to that with {USERS['api']}",
+        f"{name}: time with {USERS['large']} users, compared with {USERS['api']}",
         large.p50 / small.p50,
         GOAL,
         "x",

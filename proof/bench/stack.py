@@ -1,4 +1,4 @@
-"""The containers of the bench, and what Docker tells of them: CPU time, memory, size, time to start."""
+"""Run the containers of the benchmark, and measure their CPU time, memory, size and start time."""
 
 import json
 import os
@@ -22,7 +22,7 @@ Pair = tuple[str, str]  # an access and a refresh token
 
 
 class Stack:
-    """A throwaway stack of compose.yaml, which proof/scripts/bench has built and will remove."""
+    """The stack of compose.yaml, which proof/scripts/bench builds and removes."""
 
     def __init__(self, project: str) -> None:
         self.project = project
@@ -44,14 +44,14 @@ class Stack:
         return self.execute("db", "psql", "-qAt", "-U", "flask_api", "-c", statement, database).strip()
 
     def fill(self, database: str, users: int) -> float:
-        """Fill an empty database by COPY; return the seconds that it took."""
+        """Fill an empty database. Return the seconds that it took."""
         begun = time.monotonic()
         script = (COMPOSE.parent / "fill.sh").read_text(encoding="utf-8")
         self.execute("db", "bash", "-s", "--", database, str(users), given=script)
         return time.monotonic() - begun
 
     def pairs(self, service: str, users: int, count: int) -> list[Pair]:
-        """Return the tokens of random sessions in the database of a service."""
+        """Return the tokens of random sessions in a service's database."""
         script = (COMPOSE.parent / "tokens.py").read_text(encoding="utf-8")
         environment = "DATABASE_URL=$(sed 's/_test$/_large_test/' /secrets/database/url) " * (
             service == "large"
@@ -61,11 +61,11 @@ class Stack:
         return [tuple(json.loads(line)) for line in printed.splitlines()]
 
     def keep(self, name: str, text: str) -> None:
-        """Put a file where wrk reads it."""
+        """Write a file for wrk."""
         self.execute("load", "sh", "-c", f"cat >/tmp/{name}", given=text)
 
     def drive(self, subject: Subject, seconds: float) -> Round:
-        """Let wrk ask the subject, and return what it saw, with the CPU time of the subject's container."""
+        """Drive a subject with wrk. Return its results and the CPU time of the subject's container."""
         if subject.service not in self._cpu_files:
             self._cpu_files[subject.service] = self._cpu_file(subject.service)
         command = (
@@ -84,7 +84,7 @@ class Stack:
         return read(self.execute("load", "sh", "-c", command, *given))
 
     def ask(self, service: str, method: str, path: str, token: str = "", body: object = None) -> Any:
-        """Ask a published service, and return its answer."""
+        """Send a request to a published service. Return the JSON body."""
         connection = HTTPConnection("127.0.0.1", self.ports[service], timeout=10)
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         if body:
@@ -97,7 +97,7 @@ class Stack:
             return json.loads(answer or "null")
 
     def seconds_until(self, service: str, path: str) -> float:
-        """Start a published service anew; return the seconds from its container's start to the first 200."""
+        """Restart a published service. Return the seconds from the container's start to the first 200."""
         container = self.container(service)
         run("docker", "stop", container)
         run("docker", "start", container)
@@ -108,7 +108,7 @@ class Stack:
         return ready - datetime.fromisoformat(started[:26] + "+00:00").timestamp()
 
     def import_seconds(self, service: str, statement: str) -> float:
-        """Return how long a fresh Python takes for an import: the median of five."""
+        """Return the seconds that a new Python process takes for an import: the median of five."""
         timed = f"from time import perf_counter as t; b = t(); {statement}; print(t() - b)"
         return median(float(self.execute(service, "python", "-c", timed)) for _ in range(5))
 
@@ -118,7 +118,7 @@ class Stack:
         return max(int(line.split()[1]) for line in lines) * 1024 / 1e6
 
     def image_size(self) -> float:
-        """Return what the API's image adds to its base image, in MB."""
+        """Return the size of the API's image without its base image, in MB."""
         size = [
             int(run("docker", "image", "inspect", "--format", "{{.Size}}", image))
             for image in (self.project, BASE_IMAGE)
@@ -126,14 +126,14 @@ class Stack:
         return (size[0] - size[1]) / 1e6
 
     def printed(self, service: str) -> list[str]:
-        """Return what a service has written, without what Compose adorns it with."""
+        """Return the output of a service, without Compose's prefixes."""
         return run("docker", "logs", self.container(service)).splitlines()
 
     def container(self, service: str) -> str:
         return self.compose("ps", "--quiet", "--no-trunc", service).strip()
 
     def _cpu_file(self, service: str) -> str:
-        """Return the cgroup's file that tells the container's CPU time, as the load generator sees it."""
+        """Return the path of the cgroup file with the container's CPU time, in the load container."""
         find = 'find /cgroup -path "*$0*" -name cpu.stat -exec grep -l usage_usec {} +'
         return self.execute("load", "sh", "-c", find, self.container(service)).splitlines()[0]
 

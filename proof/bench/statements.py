@@ -1,4 +1,4 @@
-"""What one request of each kind says to PostgreSQL, heard on the wire."""
+"""Count the SQL statements, transactions and round trips of each kind of request."""
 
 import json
 import time
@@ -12,7 +12,7 @@ BRACKETS = ("BEGIN", "COMMIT", "ROLLBACK")
 
 
 class Heard(NamedTuple):
-    """What went over the wire for one request: each round trip's time in seconds, and its SQL."""
+    """The round trips of one request to PostgreSQL: their times in seconds, and their SQL."""
 
     times: list[float]
     sql: list[str]
@@ -31,14 +31,14 @@ class Heard(NamedTuple):
 
     @property
     def is_open_at_longest_gap(self) -> bool:
-        """Whether a transaction is open while the request is busy with something else for longest."""
+        """Return whether a transaction is open during the longest pause between two round trips."""
         gaps = [later - earlier for earlier, later in pairwise(self.times)]
         before = self.sql[: gaps.index(max(gaps)) + 1]
         return not before[-1].startswith(("COMMIT", "ROLLBACK"))
 
 
 def listen(stack: Stack) -> dict[str, Heard]:
-    """Send a request of each kind, the second of its kind, for the first one opens connections."""
+    """Record each kind of request. Send each twice and keep the second, as the first one opens connections."""
 
     def ask(method: str, path: str, token: str = "", body: object = None) -> Any:
         before = _lines(stack)
@@ -62,7 +62,7 @@ def listen(stack: Stack) -> dict[str, Heard]:
 
 
 def _lines(stack: Stack) -> list[tuple[float, str]]:
-    time.sleep(0.3)  # what ends a transaction may follow the answer
+    time.sleep(0.3)  # the end of a transaction may follow the response
     return [json.loads(line) for line in stack.printed("wire")]
 
 

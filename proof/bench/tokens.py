@@ -1,6 +1,6 @@
-"""Prints the JWTs of so many random live sessions that fill.sh made, a JSON line each: [access, refresh].
+"""Print the JWTs of random sessions that fill.sh created, one JSON line per session: [access, refresh].
 
-Runs in a container of the API, which alone has the key, from standard input: python - USERS COUNT
+It runs from standard input in a container of the API, which has the signing key: python - USERS COUNT
 """
 
 import json

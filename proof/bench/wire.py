@@ -1,5 +1,7 @@
-"""Stands between the API and PostgreSQL and prints what goes over the wire: a JSON line for each round trip,
-with its time in seconds and its SQL. It reads the client's messages (protocol 3.0) and changes none."""
+"""Proxy the connections to PostgreSQL, and print a JSON line for each round trip: its time in seconds and its SQL.
+
+It parses the client's messages (protocol 3.0) and forwards them unchanged.
+"""
 
 import json
 import socket
@@ -9,11 +11,11 @@ from threading import Thread
 from time import monotonic
 from typing import BinaryIO
 
-SSL_REQUEST, GSS_REQUEST = 80877103, 80877104  # asked before the start-up message, and answered with one byte
+SSL_REQUEST, GSS_REQUEST = 80877103, 80877104  # sent before the startup message; the response is one byte
 
 
-def listen_in(client: BinaryIO, server: BinaryIO) -> None:
-    """Pass on what the client sends. A query, or a Sync behind what was prepared, is what it waits for."""
+def forward_requests(client: BinaryIO, server: BinaryIO) -> None:
+    """Forward the client's messages. A round trip is a Query, or a Sync after Parse messages."""
     code = SSL_REQUEST
     while code in (SSL_REQUEST, GSS_REQUEST):
         length = client.read(4)
@@ -27,16 +29,16 @@ def listen_in(client: BinaryIO, server: BinaryIO) -> None:
         if kind == b"P":  # Parse: a name, the SQL, types
             parsed.append(body.split(b"\0")[1].decode())
         elif kind == b"Q":
-            tell(body.rstrip(b"\0").decode())
+            log(body.rstrip(b"\0").decode())
         elif kind == b"S":
-            tell("; ".join(parsed))
+            log("; ".join(parsed))
             parsed.clear()
         send(server, head + body)
     server.close()
 
 
-def tell(sql: str) -> None:
-    # In one piece: connections speak at the same time.
+def log(sql: str) -> None:
+    # One write, because several threads print lines.
     sys.stdout.write(f"{json.dumps([monotonic(), sql])}\n")
     sys.stdout.flush()
 
@@ -46,7 +48,7 @@ def send(to: BinaryIO, data: bytes) -> None:
     to.flush()
 
 
-def pass_back(server: socket.socket, client: socket.socket) -> None:
+def forward_responses(server: socket.socket, client: socket.socket) -> None:
     while data := server.recv(65536):
         client.sendall(data)
     client.close()
@@ -59,8 +61,10 @@ def serve() -> None:
         server = socket.create_connection(("database", 5432))
         for each in (client, server):
             each.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        Thread(target=listen_in, args=(client.makefile("rb"), server.makefile("wb")), daemon=True).start()
-        Thread(target=pass_back, args=(server, client), daemon=True).start()
+        Thread(
+            target=forward_requests, args=(client.makefile("rb"), server.makefile("wb")), daemon=True
+        ).start()
+        Thread(target=forward_responses, args=(server, client), daemon=True).start()
 
 
 if __name__ == "__main__":

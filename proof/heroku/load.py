@@ -1,6 +1,6 @@
-"""Asks a server without pause until it is gone, and counts what became of the requests.
+"""Send requests to a server until it stops, and count the outcomes.
 
-Runs in any container that has Python, from standard input: python - HOST PORT TOKEN CREDENTIALS
+Run it from standard input in any container that has Python: python - HOST PORT TOKEN CREDENTIALS
 """
 
 import json
@@ -13,24 +13,24 @@ from queue import SimpleQueue
 
 CLIENTS = 8
 SECONDS = 60  # at most
-Request = tuple[str, str, str | None, dict[str, str]]  # as HTTPConnection.request takes it
+Request = tuple[str, str, str | None, dict[str, str]]  # the arguments of HTTPConnection.request
 
 
-def ask_until_gone(host: str, port: int, request: Request, outcomes: "SimpleQueue[str]") -> None:
-    """Ask on one connection after the other, each as long as the server keeps it."""
+def send_until_stopped(host: str, port: int, request: Request, outcomes: "SimpleQueue[str]") -> None:
+    """Send requests on one connection after another. Use each until the server closes it."""
     until = time.monotonic() + SECONDS
     while time.monotonic() < until:
         connection = HTTPConnection(host, port, timeout=20)
         try:
             connection.connect()
-        except OSError:  # refused: gone
+        except OSError:  # refused: the server has stopped
             return
         while connection.sock:
             outcomes.put(ask(connection, request))
 
 
 def ask(connection: HTTPConnection, request: Request) -> str:
-    """Return the status of the answer, `unanswered` where there was none, or `cut` where it had begun."""
+    """Return the status of the response, `unanswered` without one, or `cut` if it is incomplete."""
     outcome = "unanswered"
     try:
         connection.request(*request)
@@ -51,7 +51,7 @@ def main(host: str, port: str, token: str, credentials: str) -> None:
     logs_in: Request = ("POST", "/auth/login", credentials, {"Content-Type": "application/json"})
     outcomes: SimpleQueue[str] = SimpleQueue()
     clients = [
-        threading.Thread(target=ask_until_gone, args=(host, int(port), request, outcomes))
+        threading.Thread(target=send_until_stopped, args=(host, int(port), request, outcomes))
         for request in (CLIENTS // 4) * [logs_in, reads, reads, reads]
     ]
     for client in clients:

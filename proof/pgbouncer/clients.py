@@ -1,4 +1,4 @@
-"""Uses an API with many clients at once: python - HOST:PORT. Exit status 1 if an answer is not right."""
+"""Use an API with many clients at once: python - HOST:PORT. The exit status is 1 if a response is wrong."""
 
 import json
 import sys
@@ -27,29 +27,29 @@ def ask(method: str, path: str, token: str = "", body: object = None) -> Answer:
 
 
 def log_in(_: int) -> dict[str, str]:
-    somebody = {"username": f"c-{uuid4().hex[:12]}", "password": PASSWORD}
-    assert ask("POST", "/auth/register", body=somebody)[0] == 201
-    status, pair = ask("POST", "/auth/login", body=somebody)
+    credentials = {"username": f"c-{uuid4().hex[:12]}", "password": PASSWORD}
+    assert ask("POST", "/auth/register", body=credentials)[0] == 201
+    status, pair = ask("POST", "/auth/login", body=credentials)
     assert status == 200, pair
     return pair
 
 
 def live(pair: dict[str, str]) -> Counter[str]:
-    """Read, refresh and list until the time is up, then log out. Count what was answered."""
+    """Read, refresh and list until the time is up, then log out. Return the counts of the responses."""
     answers: Counter[str] = Counter()
 
-    def told(method: str, path: str, token: str) -> Answer:
+    def count(method: str, path: str, token: str) -> Answer:
         status, body = ask(method, path, token)
         answers[f"{method} {path} {status} {body.get('code', '')}".strip()] += 1
         return status, body
 
     while time.monotonic() < until:
-        told("GET", "/account", pair["access_token"])
-        status, successor = told("POST", "/auth/refresh", pair["refresh_token"])
+        count("GET", "/account", pair["access_token"])
+        status, successor = count("POST", "/auth/refresh", pair["refresh_token"])
         pair = successor if status == 200 else pair
-        told("GET", "/auth/token", pair["access_token"])
-    told("POST", "/auth/logout", pair["access_token"])
-    told("GET", "/account", pair["access_token"])
+        count("GET", "/auth/token", pair["access_token"])
+    count("POST", "/auth/logout", pair["access_token"])
+    count("GET", "/account", pair["access_token"])
     return answers
 
 

@@ -1,4 +1,4 @@
-"""Looks at an app's connections through PgBouncer: python - in its container. Exit status 1 if one is bad."""
+"""Check the app's connections through PgBouncer: python - in its container. The exit status is 1 on failure."""
 
 import sys
 import time
@@ -11,7 +11,7 @@ from app import create_app
 from app.database import db
 from kit.data.database import READ, reason_of
 
-INLINE_SEND_BYTES = 8  # as many as PgBouncer lends
+WORKERS = 8  # the size of PgBouncer's pool
 SETTINGS = {
     "statement_timeout": "2s",
     "lock_timeout": "1500ms",
@@ -22,7 +22,7 @@ WRITE = "DELETE FROM users WHERE false"
 
 
 def run(engine: str | None, statement: str) -> object:
-    """Return what the statement does on this engine of the app: its first value, or why it is refused."""
+    """Run a statement on an engine of the app. Return its first value, or the reason why it failed."""
     try:
         with db.engines[engine].begin() as connection:
             result = connection.execute(text(statement))
@@ -32,7 +32,7 @@ def run(engine: str | None, statement: str) -> object:
 
 
 def read_and_write(_: int) -> set[object]:
-    """Take turns, so that a connection of PgBouncer's is lent now to a reader and now to a writer."""
+    """Alternate between both engines, so that readers and writers share PgBouncer's connections."""
     with app.app_context():
         return {(engine, run(engine, WRITE)) for _ in range(20) for engine in (READ, None)}
 
@@ -49,7 +49,7 @@ with app.app_context():
         seconds = time.monotonic() - begun
         sys.stdout.write(f"{engine or 'write'}: the database ended a statement after {seconds:.1f} s\n")
 
-with ThreadPoolExecutor(INLINE_SEND_BYTES) as pool:
-    answers = set().union(*pool.map(read_and_write, range(INLINE_SEND_BYTES)))
+with ThreadPoolExecutor(WORKERS) as pool:
+    answers = set().union(*pool.map(read_and_write, range(WORKERS)))
 assert answers == {(READ, "cannot execute DELETE in a read-only transaction"), (None, "done")}, answers
-sys.stdout.write("what only reads was refused to write, and what writes was not, by turns\n")
+sys.stdout.write("Read-only connections could not write, and the others could.\n")

@@ -1,4 +1,4 @@
-"""The stack of compose.production.yaml, as proof/scripts/deploy-rehearsal has started it."""
+"""Fixtures for the stack of compose.production.yaml, which proof/scripts/deploy-rehearsal starts."""
 
 import os
 import socket
@@ -21,7 +21,7 @@ PASSWORD = "correct horse battery staple"
 
 @pytest.fixture(scope="session")
 def authority() -> ssl.SSLContext:
-    """Trust the proxy's own authority, and nobody else."""
+    """Return a TLS context that only trusts the proxy's own authority."""
     return ssl.create_default_context(cafile=os.environ["AUTHORITY"])
 
 
@@ -33,14 +33,14 @@ def http(authority: ssl.SSLContext) -> Iterator[httpx.Client]:
 
 @pytest.fixture
 def bearer(http: httpx.Client) -> dict[str, str]:
-    """The header of somebody who has just registered and logged in."""
+    """Return the Authorization header of a new user."""
     ann = {"username": f"ann-{uuid4().hex[:12]}", "password": PASSWORD}
     assert http.post("/auth/register", json=ann).status_code == 201
     return {"Authorization": f"Bearer {http.post('/auth/login', json=ann).json()['access_token']}"}
 
 
 class Wire:
-    """A connection on which a test sends what no client library would."""
+    """A TLS connection for requests that no client library sends."""
 
     def __init__(self, authority: ssl.SSLContext) -> None:
         plain = socket.create_connection(("127.0.0.1", HTTPS_PORT), timeout=10)
@@ -50,9 +50,9 @@ class Wire:
         self.socket.sendall(data)
 
     def receive(self, seconds: float, drip: bytes = b"") -> tuple[bytes, float]:
-        """Return all that comes until the other side closes, and after how many seconds it did.
+        """Read until the server closes the connection. Return the data and the seconds until then.
 
-        Meanwhile `drip` is sent once a second. Raises TimeoutError when it does not close.
+        Send `drip` once a second meanwhile. Raises TimeoutError if the server does not close the connection.
         """
         begin = time.monotonic()
         received = b""
@@ -62,7 +62,7 @@ class Wire:
                 data = self.socket.recv(65_536)
             except TimeoutError:
                 if drip and not received:
-                    with suppress(OSError):  # closed by now: the next recv tells
+                    with suppress(OSError):  # closed: the next recv() returns b""
                         self.socket.sendall(drip)
                 continue
             except ConnectionResetError:

@@ -1,4 +1,4 @@
-"""`make deploy` while clients are at work: none may notice, whether the new version is any good or not."""
+"""`make deploy` under load: no client may notice it, even if the new version is broken."""
 
 import json
 import os
@@ -20,8 +20,8 @@ from proof.production.conftest import REPOSITORY, SITE
 
 PROJECT = os.environ.get("COMPOSE_PROJECT_NAME", "")
 PREVIOUS = f"{PROJECT}:previous"
-UNDER_WAY = "another deploy is under way"
-# Listens, and has an answer to everything: the worst that can be deployed.
+RUNNING = "another deploy is running"
+# The worst case: it listens and answers every request with an error.
 NEVER_HEALTHY = """
 from http.server import BaseHTTPRequestHandler, HTTPServer
 class Broken(BaseHTTPRequestHandler):
@@ -34,7 +34,7 @@ NEW_VERSION = "RUN sed -i 's/^VERSION = .*/VERSION = \"0.0.0-changed\"/' app/con
 
 
 def added_migration() -> str:
-    """Return the command that adds a migration, one of the kind that the running version can live with."""
+    """Return a command that adds a migration with which the running version still works."""
     files = (REPOSITORY / "services/api/migrations/versions").glob("*.py")
     head = max(re.findall(r'^revision = "(\w+)"', "".join(file.read_text() for file in files), re.MULTILINE))
     lines = [
@@ -59,7 +59,7 @@ def run(*command: str, **environment: str) -> subprocess.CompletedProcess[str]:
 
 
 def image(name: str, *lines: str) -> str:
-    """Build an image on top of the running one; return its name."""
+    """Build an image on top of the running one and return its name."""
     dockerfile = "\n".join((f"FROM {PROJECT}", *lines))
     tag = f"{PROJECT}:{name}"
     subprocess.run(["docker", "build", "--quiet", "--tag", tag, "-"], input=dockerfile.encode(), check=True)
@@ -67,14 +67,14 @@ def image(name: str, *lines: str) -> str:
 
 
 def api_containers() -> dict[str, str]:
-    """Name and image of each container of the API that there is."""
+    """Return the API's containers: id -> image."""
     listed = run("docker", "compose", "ps", "--all", "--format", "json", "api").stdout
     return {item["ID"]: item["Image"] for item in map(json.loads, listed.splitlines())}
 
 
 @contextmanager
 def load(authority: ssl.SSLContext, bearer: dict[str, str]) -> Iterator[Counter[int | str]]:
-    """Ask and write all the time, each worker up to 50 times a second, on old connections and on new ones."""
+    """Send reads and writes, up to 50 per second and worker, on kept and on new connections."""
     answers: Counter[int | str] = Counter()
     done = Event()
 
@@ -122,7 +122,7 @@ def test_a_deploy_loses_no_request(
     assert not set(api_containers()) & set(before)
 
 
-def test_a_later_up_changes_nothing() -> None:
+def test_docker_compose_up_after_a_deploy_changes_nothing() -> None:
     before = api_containers()
 
     up = run("docker", "compose", "up", "--detach", "--wait", "--no-build")
@@ -135,7 +135,7 @@ def test_a_later_up_changes_nothing() -> None:
     ("kind", "line"),
     [("broken", f"CMD {json.dumps(['python', '-c', NEVER_HEALTHY])}"), ("ending", 'CMD ["false"]')],
 )
-def test_what_does_not_become_healthy_is_taken_back(
+def test_a_deploy_that_does_not_become_healthy_is_rolled_back(
     authority: ssl.SSLContext, bearer: dict[str, str], kind: str, line: str
 ) -> None:
     broken = image(kind, line)
@@ -146,10 +146,10 @@ def test_what_does_not_become_healthy_is_taken_back(
 
     assert deployed.returncode == 1
     assert "healthy" in deployed.stderr
-    assert "goes on serving" in deployed.stderr
+    assert "is still serving" in deployed.stderr
     assert set(answers) == {200, 204}, answers
     assert api_containers() == before
-    test_a_later_up_changes_nothing()
+    test_docker_compose_up_after_a_deploy_changes_nothing()
 
 
 def test_a_failed_migration_changes_nothing() -> None:
@@ -163,12 +163,12 @@ def test_a_failed_migration_changes_nothing() -> None:
     assert api_containers() == before
 
 
-def test_the_same_image_again_keeps_the_way_back_and_leaves_the_database_alone() -> None:
+def test_deploying_the_same_image_keeps_previous_and_the_database() -> None:
     database = run("docker", "compose", "ps", "--quiet", "db").stdout
     previous = run("docker", "image", "inspect", "--format", "{{.Id}}", PREVIOUS).stdout
     before = api_containers()
 
-    # Of the database, too, this is a setting.
+    # The password is also a setting of the database, whose container must not be replaced.
     deployed = run("scripts/deploy", IMAGE=PROJECT, POSTGRES_PASSWORD="another one, for later")
 
     assert deployed.returncode == 0, deployed.stderr
@@ -177,7 +177,7 @@ def test_the_same_image_again_keeps_the_way_back_and_leaves_the_database_alone()
     assert run("docker", "compose", "ps", "--quiet", "--status", "running", "db").stdout == database
 
 
-def test_of_two_deploys_one_is_refused_and_what_was_killed_can_be_repeated(http: httpx.Client) -> None:
+def test_a_second_deploy_is_refused_and_a_killed_one_can_be_repeated(http: httpx.Client) -> None:
     before = len(api_containers())
     first = subprocess.Popen(["scripts/deploy"], cwd=REPOSITORY, env=os.environ | {"IMAGE": PREVIOUS})
     try:
@@ -188,10 +188,10 @@ def test_of_two_deploys_one_is_refused_and_what_was_killed_can_be_repeated(http:
         first.kill()
         first.wait()
     assert second.returncode == 1
-    assert UNDER_WAY in second.stderr
+    assert RUNNING in second.stderr
 
     again = run("scripts/deploy", IMAGE=PREVIOUS)
-    while UNDER_WAY in again.stderr:  # what it had begun ends first
+    while RUNNING in again.stderr:  # processes of the killed deploy still hold the lock
         time.sleep(0.5)
         again = run("scripts/deploy", IMAGE=PREVIOUS)
 
@@ -213,7 +213,7 @@ def test_only_the_proxy_is_published() -> None:
     assert published == {("proxy", 80), ("proxy", 443)}
 
 
-def test_the_inside_has_metrics() -> None:
+def test_metrics_are_available_inside_the_container() -> None:
     ask = (
         "from urllib.request import Request, urlopen\n"
         "request = Request('http://127.0.0.1:5000/metrics', headers={'Host': 'localhost'})\n"

@@ -1,4 +1,4 @@
-"""What the proxy adds to the API, and what it must not take away."""
+"""The proxy in front of the API: its limits, errors and headers."""
 
 import json
 import os
@@ -35,7 +35,7 @@ def head_and_body(answer: bytes) -> tuple[str, dict[str, Any]]:
     return head.decode(), json.loads(body)
 
 
-def test_an_answer_of_the_proxy_has_the_headers_of_one_of_the_api(http: httpx.Client) -> None:
+def test_responses_of_the_proxy_have_the_headers_of_the_api(http: httpx.Client) -> None:
     of_the_proxy = http.get("/metrics")
     of_the_api = http.get("/auth/nowhere")
 
@@ -52,7 +52,7 @@ def test_an_answer_of_the_proxy_has_the_headers_of_one_of_the_api(http: httpx.Cl
 @pytest.mark.parametrize(
     "path", ["/metrics", "/metrics?x=1", "//metrics", "/%6detrics", "/metrics/", "/METRICS"]
 )
-def test_metrics_are_for_the_inside_alone(http: httpx.Client, path: str) -> None:
+def test_metrics_are_not_public(http: httpx.Client, path: str) -> None:
     response = http.send(httpx.Request("GET", f"{SITE}{path}"))
 
     assert problem(response) == (404, "not_found")
@@ -78,7 +78,7 @@ def test_a_body_over_the_limit_is_a_problem(http: httpx.Client, chunked: bool) -
     assert problem(response) == (413, "body_too_large")
 
 
-def test_a_body_of_the_limit_goes_through(http: httpx.Client) -> None:
+def test_a_body_at_the_limit_is_accepted(http: httpx.Client) -> None:
     assert problem(http.post("/auth/login", content=b" " * 65_536, headers=JSON)) == (400, "malformed_json")
 
 
@@ -88,7 +88,7 @@ def test_headers_over_the_limit_are_a_problem(http: httpx.Client) -> None:
     assert problem(response) == (431, "headers_too_large")
 
 
-def test_headers_beyond_all_measure_end_the_connection(wire: Wire) -> None:
+def test_far_too_long_headers_close_the_connection(wire: Wire) -> None:
     wire.send(GET + HOST + b"X-Long: " + b"x" * 50_000)
 
     answer, _ = wire.receive(15, drip=b"x" * 50_000)
@@ -96,7 +96,7 @@ def test_headers_beyond_all_measure_end_the_connection(wire: Wire) -> None:
 
 
 @pytest.mark.parametrize("drip", [b"", b"x"])
-def test_headers_that_do_not_end_are_closed_after_five_seconds(wire: Wire, drip: bytes) -> None:
+def test_incomplete_headers_time_out_after_five_seconds(wire: Wire, drip: bytes) -> None:
     wire.send(GET + b"Host: ")
 
     answer, seconds = wire.receive(20, drip)
@@ -104,7 +104,7 @@ def test_headers_that_do_not_end_are_closed_after_five_seconds(wire: Wire, drip:
     assert 3 < seconds < 10
 
 
-def test_a_body_that_does_not_end_is_refused_after_thirty_seconds(wire: Wire, another_wire: Wire) -> None:
+def test_an_incomplete_body_times_out_after_thirty_seconds(wire: Wire, another_wire: Wire) -> None:
     wire.send(CHUNKED)
     another_wire.send(LOGIN + b"Content-Length: 100\r\n\r\n{")
 
@@ -138,7 +138,7 @@ def test_a_body_that_does_not_end_is_refused_after_thirty_seconds(wire: Wire, an
         (b"\x16\x03\x01 this is no HTTP\r\n\r\n", 400),
     ],
 )  # fmt: skip
-def test_what_can_be_read_in_two_ways_is_refused_and_closed(wire: Wire, request_: bytes, status: int) -> None:
+def test_an_ambiguous_request_is_refused_and_closed(wire: Wire, request_: bytes, status: int) -> None:
     wire.send(request_)
 
     answer, _ = wire.receive(10)
@@ -153,7 +153,9 @@ def test_length_and_chunks_together_are_one_request(wire: Wire) -> None:
     wire.send(LOGIN + b"Content-Length: 4\r\nTransfer-Encoding: chunked\r\n" + CLOSE + b"\r\n" + body)
 
     answer, _ = wire.receive(10)
-    assert head_and_body(answer)[1]["code"] == "malformed_json"  # the chunks, whole; and nothing after it
+    assert (
+        head_and_body(answer)[1]["code"] == "malformed_json"
+    )  # it parsed the chunks as the body, and answered once
 
 
 def test_a_folded_header_is_one_header(wire: Wire) -> None:
@@ -164,11 +166,11 @@ def test_a_folded_header_is_one_header(wire: Wire) -> None:
     assert answer.count(b"HTTP/1.1") == 1
 
 
-def test_half_a_close_is_still_answered(wire: Wire) -> None:
-    """Caddy would take it for a client that has left, and answer 200 with nothing in it."""
-    body = b'{"username": "nobody", "password": "correct horse battery staple"}'
+def test_a_half_closed_connection_gets_a_response(wire: Wire) -> None:
+    """By default, Caddy would take it for a disconnect, and answer 200 with an empty body."""
+    body = b'{"username": "missing", "password": "correct horse battery staple"}'
     wire.send(LOGIN + b"Content-Length: %d\r\n\r\n" % len(body) + body)
-    # Of the connection alone: TLS has none, and Python would forget that there was any.
+    # Only shut down the TCP connection: SSLSocket.shutdown() would also drop the TLS state.
     with socket.socket(fileno=os.dup(wire.socket.fileno())) as same:
         same.shutdown(socket.SHUT_WR)
 
@@ -177,22 +179,22 @@ def test_half_a_close_is_still_answered(wire: Wire) -> None:
 
 
 @pytest.mark.parametrize("forged", ["203.0.113.9", "203.0.113.9, 203.0.113.10", "10.0.0.1", "localhost"])
-def test_a_forged_address_is_not_believed(http: httpx.Client, bearer: dict[str, str], forged: str) -> None:
-    true = http.get("/auth/token", headers=bearer).json()["items"][0]["ip"]
-    lie = {"X-Forwarded-For": forged, "X-Real-IP": forged, "Forwarded": f"for={forged}"}
-    name = {"username": http.get("/account", headers=bearer).json()["username"]}
+def test_a_forged_client_address_is_ignored(http: httpx.Client, bearer: dict[str, str], forged: str) -> None:
+    address = http.get("/auth/token", headers=bearer).json()["items"][0]["ip"]
+    headers = {"X-Forwarded-For": forged, "X-Real-IP": forged, "Forwarded": f"for={forged}"}
+    username = {"username": http.get("/account", headers=bearer).json()["username"]}
 
-    pair = http.post("/auth/login", json=name | {"password": PASSWORD}, headers=lie).json()
+    pair = http.post("/auth/login", json=username | {"password": PASSWORD}, headers=headers).json()
     listed = http.get("/auth/token", headers={"Authorization": f"Bearer {pair['access_token']}"}).json()
-    assert {item["ip"] for item in listed["items"]} == {true}
+    assert {item["ip"] for item in listed["items"]} == {address}
 
 
-def test_plain_http_is_refused_but_to_browsers() -> None:
+def test_plain_http_is_refused_except_for_browsers() -> None:
     with httpx.Client(base_url=f"http://127.0.0.1:{HTTP_PORT}", headers={"Host": "localhost"}) as plain:
         post = plain.post("/auth/login", json={})
         get = plain.get("/account", headers={"Authorization": "Bearer x"})
-        led_on = plain.get("/docs?x=1", headers={"Accept": "text/html,*/*"})
+        redirect = plain.get("/docs?x=1", headers={"Accept": "text/html,*/*"})
 
     assert problem(post) == problem(get) == (400, "bad_request")
-    assert (led_on.status_code, led_on.headers["Location"]) == (308, "https://localhost/docs?x=1")
-    assert not {"server", "via"} & set(led_on.headers)
+    assert (redirect.status_code, redirect.headers["Location"]) == (308, "https://localhost/docs?x=1")
+    assert not {"server", "via"} & set(redirect.headers)

@@ -1,6 +1,6 @@
-"""The proxy with other settings: wrong ones, and those for another proxy in front, which asks by plain HTTP.
+"""The proxy with other settings: invalid ones, and those for another proxy in front, which forwards plain HTTP.
 
-Runs last: the proxy starts anew, on another port, and in the end there is no API.
+This file must run last: it restarts the proxy on another port, and stops the API.
 """
 
 import os
@@ -14,7 +14,7 @@ from proof.production.conftest import PASSWORD, REPOSITORY
 
 
 def proxy(**environment: str) -> Iterator[httpx.Client]:
-    """Start the proxy with these settings; give a client of its port for plain HTTP."""
+    """Start the proxy with these settings, and yield a client for its plain HTTP port."""
     up = ["docker", "compose", "--progress", "quiet", "up", "--detach", "--wait", "--no-deps", "proxy"]
     where = ["docker", "compose", "port", "proxy", "80"]
     subprocess.run(up, cwd=REPOSITORY, env=os.environ | environment, check=True)
@@ -25,16 +25,16 @@ def proxy(**environment: str) -> Iterator[httpx.Client]:
 
 @pytest.fixture(scope="module")
 def behind_another() -> Iterator[httpx.Client]:
-    """What this machine sends comes from the first address of the network between proxy and API."""
+    """Trust the network between proxy and API, from which this machine's requests come."""
     yield from proxy(SITE_TLS="off", TRUSTED_PROXIES=f"192.0.2.1,{os.environ['PROXY_SUBNET']}")
 
 
-def test_what_a_trusted_proxy_tells_is_believed(behind_another: httpx.Client) -> None:
-    told = {"X-Forwarded-For": "198.51.100.7, 203.0.113.9", "X-Forwarded-Proto": "https"}
+def test_forwarded_headers_of_a_trusted_proxy_are_accepted(behind_another: httpx.Client) -> None:
+    forwarded = {"X-Forwarded-For": "198.51.100.7, 203.0.113.9", "X-Forwarded-Proto": "https"}
     dora = {"username": "dora", "password": PASSWORD}
 
-    assert behind_another.post("/auth/register", json=dora, headers=told).status_code == 201
-    login = behind_another.post("/auth/login", json=dora, headers=told)
+    assert behind_another.post("/auth/register", json=dora, headers=forwarded).status_code == 201
+    login = behind_another.post("/auth/login", json=dora, headers=forwarded)
     bearer = {"Authorization": f"Bearer {login.json()['access_token']}"}
     listed = behind_another.get("/auth/token", headers=bearer).json()
 
@@ -42,7 +42,7 @@ def test_what_a_trusted_proxy_tells_is_believed(behind_another: httpx.Client) ->
     assert {item["ip"] for item in listed["items"]} == {"203.0.113.9"}
 
 
-def test_without_its_word_the_request_came_in_clear(behind_another: httpx.Client) -> None:
+def test_without_forwarded_headers_the_scheme_is_http(behind_another: httpx.Client) -> None:
     answer = behind_another.get("/")
 
     assert answer.status_code == 200

@@ -1,12 +1,15 @@
-"""The clients of proof/scripts/swarm-drill. Needs nothing but Python, and runs in containers:
+"""The clients of proof/scripts/swarm-drill. They only need Python, and run in containers.
 
-load ADDRESS ...     beside the nodes: lives of accounts, through the nodes' proxies, until /tmp/stop is there
-limits ADDRESS ...   beside the nodes: failed logins through the proxies, as one client
-stranger ADDRESS     beside the nodes: as another client, to the same account
-everywhere NUMBER    inside the stack: so many replicas, each asked by its own address
-ready NUMBER         inside the stack: whether each of them has its database
+In a client container, through the nodes' proxies:
+load ADDRESS ...       use accounts until /tmp/stop exists
+limits ADDRESS ...     send failed logins, as one client
+other_client ADDRESS   log in to the same account, as another client
 
-Each prints what it measured; exit status 1 if that is not as it should be.
+In a replica, with requests to the other replicas:
+everywhere NUMBER      check that this many replicas share revocations and rate limits
+ready NUMBER           check that this many replicas are ready
+
+Each command prints its measurements. The exit status is 1 if one of them is wrong.
 """
 
 import json
@@ -29,14 +32,14 @@ CLIENTS = 4
 PAUSE = 0.05
 AT_MOST_SECONDS = 300
 STOP = Path("/tmp/stop")
-KILL = Path("/tmp/kill")  # when a node's kill began, and when it was over
+KILL = Path("/tmp/kill")  # the times when the kill of a node began and ended
 CERTIFICATE = Path("/certificate.pem")  # of the proxies
 Answer = tuple[int, dict[str, object]]
-Measured = tuple[str, bool]  # and whether that is right
+Measured = tuple[str, bool]  # the text, and whether the result is right
 
 
 class NotConnected(ConnectionError):
-    """Nothing has been sent."""
+    """No connection could be made, so no request was sent."""
 
 
 def ask(
@@ -48,7 +51,7 @@ def ask(
     forwarded_for: str = "",
     inside: bool = False,
 ) -> Answer:
-    """Ask a node's proxy, or inside the stack a replica, on a connection of its own. Raises NotConnected."""
+    """Send a request to a node's proxy, or directly to a replica, on a new connection. Raises NotConnected."""
     connection = HTTPConnection(address, 5000 if inside else 443, timeout=2)
     try:
         try:
@@ -78,7 +81,7 @@ def tls() -> ssl.SSLContext:
 
 
 class Client:
-    """Goes from node to node with its requests. Repeats none; one that could not be sent goes to another."""
+    """Sends each request to the next node. Only retries a request that could not be sent, on another node."""
 
     def __init__(self, number: int, addresses: list[str]) -> None:
         self.name = f"client-{number}"
@@ -87,10 +90,10 @@ class Client:
         self.slowest = 0.0
         self.answered: Counter[str] = Counter()
         self.versions: Counter[object] = Counter()
-        self.failures: list[tuple[float, float, str]] = []  # from when to when, and what became of it
+        self.failures: list[tuple[float, float, str]] = []  # begin, end, outcome
 
     def live(self) -> None:
-        """Until told to stop: log in, read, refresh, log out, and be refused."""
+        """Until /tmp/stop exists: log in, read, refresh, log out, and try the revoked token."""
         until = time.monotonic() + AT_MOST_SECONDS
         self.ask("register", (201, 409), "POST", "/auth/register", body=self.credentials)
         while not STOP.exists() and time.monotonic() < until:
@@ -131,7 +134,7 @@ class Client:
         token: str = "",
         body: object = None,
     ) -> dict[str, object] | None:
-        """Return what was answered, None if it was not as expected."""
+        """Return the body of the response, or None if the status is unexpected."""
         begun = time.time()
         try:
             status, document = self.send(method, path, token, body)
@@ -158,7 +161,7 @@ class Client:
             except NotConnected:
                 if len(self.addresses) == 1:
                     raise
-                self.addresses.remove(address)  # this node is asked no more
+                self.addresses.remove(address)  # don't use this node again
                 self.moved += 1
 
 
@@ -168,29 +171,29 @@ def load(*addresses: str) -> Measured:
         list(pool.map(Client.live, clients))
     kill = [float(line) for line in KILL.read_text().split()] if KILL.exists() else [0.0, 0.0]
     failures = [failure for client in clients for failure in client.failures]
-    in_flight = [what for begun, ended, what in failures if begun < kill[1] and ended > kill[0]]
-    failed = [what for begun, ended, what in failures if begun >= kill[1] or ended <= kill[0]]
+    in_flight = [outcome for begun, ended, outcome in failures if begun < kill[1] and ended > kill[0]]
+    failed = [outcome for begun, ended, outcome in failures if begun >= kill[1] or ended <= kill[0]]
     answered = sum((client.answered for client in clients), Counter[str]())
     versions = sum((client.versions for client in clients), Counter[object]())
     moved = sum(client.moved for client in clients)
     text = (
-        f"{answered.total()} requests, {len(failed)} failed, {len(in_flight)} lost under way at a kill;"
+        f"{answered.total()} requests, {len(failed)} failed, {len(in_flight)} interrupted by a kill;"
         f" slowest {max(client.slowest for client in clients):.1f} s;"
-        f" {moved} went to another node; versions {dict(versions)}"
+        f" {moved} retried on another node; versions {dict(versions)}"
     )
     right = (
         not failed
-        and len(in_flight) <= CLIENTS  # each has one under way
+        and len(in_flight) <= CLIENTS  # each client has at most one in flight
         and moved <= (CLIENTS if KILL.exists() else 0)
-        and answered["dead"] > CLIENTS  # that revoked tokens were tried, and refused
+        and answered["dead"] > CLIENTS  # revoked tokens were tried
     )
-    return "\n  ".join([text, *failed, *(f"under way: {what}" for what in in_flight)]), right
+    return "\n  ".join([text, *failed, *(f"in flight: {outcome}" for outcome in in_flight)]), right
 
 
 def limits(*addresses: str) -> Measured:
-    """Five failures are told so, all others 429: whichever node and replica they meet, forged or not."""
+    """Expect 401 for five failed logins and 429 for the others, on all nodes and with forged addresses."""
     ask(addresses[0], "POST", "/auth/register", body={"username": VICTIM, "password": PASSWORD})
-    wrong = {"username": VICTIM, "password": "not the password of anybody"}
+    wrong = {"username": VICTIM, "password": "a wrong password"}
 
     def log_in(number: int) -> int:
         forged = f"203.0.113.{number}" if number % 2 else ""
@@ -202,14 +205,14 @@ def limits(*addresses: str) -> Measured:
     return text, statuses == {401: 5, 429: 7}
 
 
-def stranger(address: str) -> Measured:
+def other_client(address: str) -> Measured:
     credentials = {"username": VICTIM, "password": PASSWORD}
     status = ask(address, "POST", "/auth/login", body=credentials)[0]
     return f"another client logs in to that account: {status}", status == 200
 
 
 def everywhere(replicas: str) -> Measured:
-    """Revocation and limits at each replica, asked as the proxy asks them."""
+    """Check revocations and rate limits on each replica, with requests like the proxy's."""
     addresses = find_replicas()
     name = f"ann-{uuid4().hex[:12]}"
 
@@ -228,13 +231,13 @@ def everywhere(replicas: str) -> Measured:
     before = read_everywhere(token)
     post(2, "/auth/logout", token=token)
     after = read_everywhere(token)
-    revoked = f"a token at {len(addresses)} replicas: {before}, and once it was revoked at one: {after}"
+    revoked = f"a token on {len(addresses)} replicas: {before}, and after its revocation on one: {after}"
 
     name = f"bob-{uuid4().hex[:12]}"
     post(0, "/auth/register", PASSWORD)
-    wrong = [post(number, "/auth/login", "not the password of anybody")[0] for number in range(8)]
-    other = post(0, "/auth/login", "not the password of anybody", client="203.0.113.8")[0]
-    limited = f"8 failed logins at the replicas in turn: {wrong}; of another client: {other}"
+    wrong = [post(number, "/auth/login", "a wrong password")[0] for number in range(8)]
+    other = post(0, "/auth/login", "a wrong password", client="203.0.113.8")[0]
+    limited = f"8 failed logins on the replicas in turn: {wrong}; from another client: {other}"
     right = (
         len(addresses) == int(replicas)
         and set(before) == {200}
@@ -257,7 +260,7 @@ def ready(replicas: str) -> Measured:
 COMMANDS: dict[str, Callable[..., Measured]] = {
     "load": load,
     "limits": limits,
-    "stranger": stranger,
+    "other_client": other_client,
     "everywhere": everywhere,
     "ready": ready,
 }

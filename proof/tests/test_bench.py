@@ -1,4 +1,4 @@
-"""The bench: what it reads from wrk, the table of ratios, the goals, and what it hears on the wire."""
+"""The benchmark: parsing wrk's output, the table of ratios, the goals, and the proxy for PostgreSQL."""
 
 import io
 import json
@@ -9,7 +9,7 @@ import pytest
 
 from proof.bench import report, wire
 from proof.bench.report import Goal
-from proof.bench.rounds import RequestsFailed, Round, Subject, interleave, middle, read
+from proof.bench.rounds import RequestsFailed, Round, Subject, interleave, medians, read
 from proof.bench.statements import Heard
 
 WRK = """usage_usec 1000000
@@ -28,7 +28,7 @@ def test_a_round_is_read_from_wrk_and_the_cgroup() -> None:
 
 
 @pytest.mark.parametrize("wrong", ['"failed": 1', '"requests": 0'])
-def test_a_round_with_failed_or_no_requests_is_no_measurement(wrong: str) -> None:
+def test_a_round_with_failed_or_no_requests_is_rejected(wrong: str) -> None:
     name = wrong.partition(":")[0]
     right = next(part for part in ('"failed": 0', '"requests": 1500') if part.startswith(name))
 
@@ -39,7 +39,7 @@ def test_a_round_with_failed_or_no_requests_is_no_measurement(wrong: str) -> Non
 def test_the_median_of_each_column_is_taken() -> None:
     rounds = [Round(1, 30, 5, 7), Round(2, 10, 6, 9), Round(9, 20, 4, 8)]
 
-    assert middle(rounds) == Round(2, 20, 5, 8)
+    assert medians(rounds) == Round(2, 20, 5, 8)
 
 
 def test_the_subjects_take_turns() -> None:
@@ -72,7 +72,7 @@ def test_the_table_compares_the_cpu_of_each_with_its_own_floor() -> None:
         (Goal("cpu", 1.71, 1.7, "x"), "MISSED"),
         (Goal("rate", 1.7, 1.7, "x", at_least=True), "met"),
         (Goal("rate", 1.6, 1.7, "x", at_least=True), "MISSED"),
-        (Goal("rate", 1.6, 1.7, "x", at_least=True, judged=False), "cannot be told here"),
+        (Goal("rate", 1.6, 1.7, "x", at_least=True, is_measurable=False), "not measurable here"),
     ],
 )
 def test_a_goal_is_met_at_its_bound_and_missed_beyond(goal: Goal, verdict: str) -> None:
@@ -80,7 +80,7 @@ def test_a_goal_is_met_at_its_bound_and_missed_beyond(goal: Goal, verdict: str) 
     assert report.goals_table([goal]).splitlines()[-1].endswith(f"| {verdict} |")
 
 
-def test_transactions_are_no_statements_and_round_trips_are_all() -> None:
+def test_begin_and_commit_are_round_trips_but_not_statements() -> None:
     heard = Heard([0, 0, 0, 0], ["BEGIN", "SELECT 1", "UPDATE users", "COMMIT"])
 
     assert (heard.statements, heard.transactions, heard.round_trips) == (2, 1, 4)
@@ -90,9 +90,7 @@ def test_transactions_are_no_statements_and_round_trips_are_all() -> None:
     ("times", "is_open"),
     [([0, 1, 2, 30, 31, 32], False), ([0, 1, 2, 3, 30, 31], True), ([0, 1, 2, 3, 4, 30], True)],
 )
-def test_a_transaction_that_is_open_while_something_else_takes_long_is_noticed(
-    times: list[float], is_open: bool
-) -> None:
+def test_a_transaction_open_during_the_longest_pause_is_detected(times: list[float], is_open: bool) -> None:
     heard = Heard(times, ["BEGIN", "SELECT 1", "COMMIT", "BEGIN", "SELECT 2", "COMMIT"])
 
     assert heard.is_open_at_longest_gap is is_open
@@ -102,8 +100,10 @@ def message(kind: bytes, body: bytes) -> bytes:
     return kind + pack("!I", len(body) + 4) + body
 
 
-def test_the_wire_tells_each_round_trip_and_changes_nothing(capsys: pytest.CaptureFixture[Any]) -> None:
-    said = (
+def test_the_proxy_prints_each_round_trip_and_forwards_it_unchanged(
+    capsys: pytest.CaptureFixture[Any],
+) -> None:
+    sent = (
         pack("!II", 8, wire.SSL_REQUEST)
         + pack("!II", 15, 196608)
         + b"user\0a\0"
@@ -115,17 +115,17 @@ def test_the_wire_tells_each_round_trip_and_changes_nothing(capsys: pytest.Captu
     )
     server = Server()
 
-    wire.listen_in(io.BytesIO(said), server)
+    wire.forward_requests(io.BytesIO(sent), server)
 
-    assert server.heard == said
+    assert server.received == sent
     assert [json.loads(line)[1] for line in capsys.readouterr().out.splitlines()] == ["BEGIN", "SELECT 1"]
 
 
 class Server(io.BytesIO):
-    """What is written to it, after its end too."""
+    """Keeps the data that was written to it after it is closed."""
 
-    heard = b""
+    received = b""
 
     def close(self) -> None:
-        self.heard = self.getvalue()
+        self.received = self.getvalue()
         super().close()

@@ -64,13 +64,13 @@ def test_the_logs_of_the_stack_come_before_the_report_of_the_clients(tmp_path: P
     done = copy.run(script, docker=copy.reporting(CLIENTS_FAILED))
 
     assert done.stdout.endswith(
-        "Running 3 tests: F 100 %\nPictures of what failed in a browser: screenshots/\n"
+        "Running 3 tests: F 100 %\nScreenshots of the failed browser tests: screenshots/\n"
         f"api-1: a line of the log\n{CLIENTS_FAILED}"
     )
     assert done.returncode == 1
 
 
-def test_the_session_with_curl_is_found_where_the_skeleton_text_is(tmp_path: Path) -> None:
+def test_the_curl_session_is_found_in_the_skeletons_readme(tmp_path: Path) -> None:
     copy = Copy(tmp_path, "proof/scripts/curl-session", docker={})
     copy.write("README.md", "# book-shop\n\n```sh\nexit 9\n```\n")
     block = """api=http://localhost:5000\necho "$api" '"username": "ann"'\n"""

@@ -1,4 +1,4 @@
-"""gunicorn's settings, from the app's own: for `SERVER=gunicorn flask serve`, and for `gunicorn` by hand."""
+"""Configure gunicorn from the app's settings, for `SERVER=gunicorn flask serve` and for plain `gunicorn`."""
 
 import gc
 import os
@@ -22,12 +22,12 @@ except InvalidSettings as error:
     sys.exit(f"Error: {error.message}")
 
 wsgi_app = "app:create_app()"
-preload_app = True  # what is wrong with the app is told once, before any worker
+preload_app = True  # report an error in the app once, before any worker starts
 worker_class = "kit.serving.gunicorn_worker.Worker"
 logger_class = "kit.serving.gunicorn_worker.Log"
 loglevel = settings.log_level
 
-# `flask serve` binds by itself and passes the socket on. `[::]` takes IPv4 as well.
+# `flask serve` binds the socket itself and passes it on. `[::]` also accepts IPv4.
 host = settings.host if settings.host != "*" else "::" if socket.has_dualstack_ipv6() else "0.0.0.0"  # noqa: S104
 bind = f"[{host}]:{settings.port}" if ":" in host else f"{host}:{settings.port}"
 
@@ -35,45 +35,48 @@ workers = settings.web_concurrency
 threads = settings.threads
 worker_connections = 1000
 keepalive = 60
-graceful_timeout = 8  # for a stop within 10 seconds
-# Where a worker tells that it lives: never on a disk, which could block it.
+graceful_timeout = 8  # so that a stop takes less than 10 seconds
+# The workers' heartbeat files. On a disk, a slow write could block a worker.
 worker_tmp_dir = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108
-control_socket_disable = True  # it would be a file in a home folder that may not exist
+control_socket_disable = True  # its file is in a home folder, which may not exist
 
 limit_request_line = 8190
 limit_request_fields = 100
 limit_request_field_size = 8190
 MAX_HEADERS = 16_384
 
-# No header of a client changes what a request is: which proxies to believe is the app's own setting.
+# Ignore forwarding headers here: the app evaluates them, with its setting TRUSTED_PROXIES.
 forwarded_allow_ips = ""
-gunicorn.SERVER = APP_NAME  # the header Server, which gunicorn always sends
+gunicorn.SERVER = APP_NAME  # gunicorn always sends the Server header
 
 
 def on_starting(server: Any) -> None:
-    """Stop by SIGINT as by SIGTERM; gunicorn itself would cut off what is under way."""
+    """Shut down gracefully on SIGINT too, on which gunicorn would abort running requests."""
     server.handle_int = server.handle_term
 
 
 def pre_request(_worker: Any, request: Any) -> None:
-    """Limit the headers as a whole, where gunicorn limits each, and refuse any coding but chunked."""
+    """Limit the total size of the headers and refuse transfer codings other than chunked.
+
+    gunicorn only limits the size of each header.
+    """
     if sum(len(name) + len(value) for name, value in request.headers) > MAX_HEADERS:
-        raise LimitRequestHeaders("the headers are longer than 16 KiB")
+        raise LimitRequestHeaders("The headers are longer than 16 KiB.")
     if any(name == "TRANSFER-ENCODING" and value.lower() != "chunked" for name, value in request.headers):
-        raise UnsupportedTransferCoding("only chunked is known here")
+        raise UnsupportedTransferCoding("only chunked is supported")
 
 
-# Where the processes keep their metrics for each other: empty at the start, and named before
-# prometheus_client is loaded.
+# The folder in which the processes share their metrics. It must be empty at the start, and the variable must
+# be set before prometheus_client is imported. A reload keeps the folder.
 metrics = Path(tempfile.gettempdir()) / f"metrics-{os.getpid()}"
-if settings.metrics_enabled and os.environ.get("PROMETHEUS_MULTIPROC_DIR") != str(metrics):  # not at a reload
+if settings.metrics_enabled and os.environ.get("PROMETHEUS_MULTIPROC_DIR") != str(metrics):
     shutil.rmtree(metrics, ignore_errors=True)
     metrics.mkdir(mode=0o700)
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(metrics)
 
 
 def child_exit(_server: Any, worker: Any) -> None:
-    """Forget what a process that is gone had in use; what it counted stays counted."""
+    """Remove the live gauges of a worker that has exited, and keep its counters."""
     if settings.metrics_enabled:
         import_module("prometheus_client.multiprocess").mark_process_dead(worker.pid)
 
@@ -83,5 +86,5 @@ def on_exit(_server: Any) -> None:
 
 
 def when_ready(_server: Any) -> None:
-    """Let the workers share what is loaded: no collection walks it, or copies it by walking."""
+    """Exclude the loaded objects from garbage collection, so that workers keep sharing their memory pages."""
     gc.freeze()

@@ -1,4 +1,4 @@
-"""Runs the migrations, one migrator at a time."""
+"""Run the migrations, under a lock that admits one process at a time."""
 
 import logging
 import sqlite3
@@ -18,20 +18,20 @@ from kit.data.migrations import drift
 from kit.data.migrations import rendering as migration_text
 
 logger = logging.getLogger("app.migrations")
-LOCK = 7_041_776_411  # an advisory lock's number; nothing else in this database uses one
+LOCK = 7_041_776_411  # the key of the advisory lock, the only one in this database
 LOCK_SECONDS = 60
 NO_LIMITS = "-c statement_timeout=0 -c lock_timeout=0 -c idle_in_transaction_session_timeout=0"
 
 
 def migrate_online() -> None:
-    # An engine of its own, without the time limits of requests: a migration may take minutes.
+    # Migrations may take minutes, so use a separate engine without the timeouts of requests.
     engine = create_engine(_without_limits(db.engine.url), poolclass=NullPool)
     set_up_connections(engine)
     if engine.dialect.name == "sqlite":
-        event.listen(engine, "connect", _forget_foreign_keys)
+        event.listen(engine, "connect", _disable_foreign_keys)
     try:
         with _lock(engine), engine.connect() as connection:
-            # SQLite has transactions for tables too: a migration that breaks off leaves nothing behind.
+            # SQLite also supports transactional DDL, so a failed migration is rolled back.
             context.configure(connection=connection, transactional_ddl=True, **_arguments())
             drift.compare_conditions(context.get_context())
             migration_text.render_neutrally(context.get_context())
@@ -43,7 +43,7 @@ def migrate_online() -> None:
 
 
 def _without_limits(url: URL) -> URL:
-    """Ask for none, for behind PgBouncer the role itself has those of requests."""
+    """Disable the timeouts of a connection explicitly: with PgBouncer, the role sets those of requests."""
     if url.drivername == "sqlite":
         return url
     given = url.query.get("options", "")
@@ -51,19 +51,21 @@ def _without_limits(url: URL) -> URL:
 
 
 def _is_ahead() -> bool:
-    """Whether somebody asks for the newest revision, and the database stands at one that this code does not
-    know: a newer release has migrated it. An older one that comes back works with what is there, or not at
-    all; readiness says so too."""
+    """Return whether a newer release has migrated the database.
+
+    The database is then at a revision that this code doesn't have, and `flask db upgrade` does nothing. So an
+    older release can be deployed again. Readiness accepts such a database too.
+    """
     scripts = ScriptDirectory.from_config(context.config)
     known = {script.revision for script in scripts.walk_revisions()}
     ahead = set(context.get_context().get_current_heads()) - known
     try:
         wanted = context.get_revision_argument()
-    except KeyError:  # this is no upgrade
+    except KeyError:  # not an upgrade
         return False
     if not ahead or set(wanted if isinstance(wanted, tuple) else [wanted]) != set(scripts.get_heads()):
         return False
-    logger.warning("a newer release has migrated the database (to %s): it stays as it is", ", ".join(ahead))
+    logger.warning("a newer release has migrated the database (to %s): nothing to do", ", ".join(ahead))
     return True
 
 
@@ -76,10 +78,10 @@ def migrate_offline() -> None:
 
 @contextmanager
 def _lock(engine: Engine) -> Iterator[None]:
-    """Let one migrator in at a time; who waits longer than LOCK_SECONDS gives up with an error.
+    """Allow one migration at a time. Waiting for more than LOCK_SECONDS is an error.
 
-    A connection of its own holds the lock, so that a migration may end its transaction in between. It is for
-    one transaction: one for a connection would outlive the migrator behind PgBouncer.
+    A separate connection holds the lock, so that a migration may commit in between. The lock belongs to a
+    transaction, because behind PgBouncer a lock of the session would outlive the process.
     """
     if engine.dialect.name == "sqlite":
         file = sqlite3.connect(f"{engine.url.database}.lock", timeout=LOCK_SECONDS, isolation_level=None)
@@ -95,8 +97,8 @@ def _lock(engine: Engine) -> Iterator[None]:
             yield
 
 
-def _forget_foreign_keys(connection: Any, _: object) -> None:
-    """To change a table SQLite makes it anew; dropping the old one would delete what refers to it."""
+def _disable_foreign_keys(connection: Any, _: object) -> None:
+    """Disable foreign keys: SQLite alters a table by replacing it, which would delete referring rows."""
     connection.execute("PRAGMA foreign_keys = OFF")
 
 
@@ -116,7 +118,7 @@ def _finish_revision(_: object, __: object, directives: list[Any]) -> None:
         migration_text.finish(script)
     if getattr(context.config.cmd_opts, "autogenerate", False) and directives[0].upgrade_ops.is_empty():
         directives.clear()
-        print("The models and the database agree: there is nothing to migrate.")  # noqa: T201
+        print("The models match the database: there is nothing to migrate.")  # noqa: T201
 
 
 def _write_plain_types(kind: str, item: Any, autogenerate: Any) -> str | Literal[False]:
@@ -125,7 +127,7 @@ def _write_plain_types(kind: str, item: Any, autogenerate: Any) -> str | Literal
     return text or False
 
 
-logging.getLogger("alembic.runtime.migration").setLevel(logging.INFO)  # tells each revision that it runs
+logging.getLogger("alembic.runtime.migration").setLevel(logging.INFO)  # logs each revision that runs
 if context.is_offline_mode():
     migrate_offline()
 else:

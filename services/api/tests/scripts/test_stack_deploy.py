@@ -43,7 +43,7 @@ def has_begun(copy: Copy) -> bool:
 def test_the_migration_comes_first(copy: Copy) -> None:
     done = copy.run("stack-deploy", **ASKED)
 
-    assert (done.returncode, done.stderr.splitlines()[-1]) == (0, "stack-deploy: flask-api:2 serves.")
+    assert (done.returncode, done.stderr.splitlines()[-1]) == (0, "stack-deploy: flask-api:2 is serving.")
     created, deployed = (
         next(number for number, call in enumerate(copy.calls()) if call.startswith(command))
         for command in ("service create", "stack deploy")
@@ -70,7 +70,7 @@ def test_only_one_deploy_at_a_time(copy: Copy) -> None:
     done = copy.run("stack-deploy", docker=taken, **ASKED)
 
     assert done.returncode == 1
-    assert "another deploy is under way" in done.stderr
+    assert "another deploy is running" in done.stderr
     assert copy.calls()[-1].startswith("service create")  # the other's job stays
 
 
@@ -84,7 +84,7 @@ def test_an_update_that_failed_is_told(copy: Copy, state: str, told: str) -> Non
     assert done.returncode == 1
     assert f"flask-api_api {told}" in done.stderr
     assert "unhealthy" in done.stderr
-    assert "serves.\n" not in done.stderr
+    assert "is serving.\n" not in done.stderr
 
 
 def test_swarm_goes_on_to_watch_after_docker_has_stopped_waiting(copy: Copy) -> None:
@@ -100,7 +100,7 @@ def test_an_update_that_does_not_end_is_told(copy: Copy) -> None:
     done = copy.run("stack-deploy", docker={"stack deploy*": "exec sleep 60"}, DEPLOY_SECONDS="1", **ASKED)
 
     assert done.returncode == 1
-    assert "was not up to date in time" in done.stderr
+    assert "was not updated in time" in done.stderr
 
 
 def test_what_is_missing_is_told_before_anything_is_done(copy: Copy) -> None:
@@ -120,7 +120,7 @@ def test_it_needs_docker_and_not_compose(copy: Copy, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("how", "told"),
-    [("public", "must be off or files"), ("internal", "must be off or files"), ("files", "take the # away")],
+    [("public", "must be off or files"), ("internal", "must be off or files"), ("files", "remove the #")],
 )
 def test_tls_that_cannot_work_is_refused(copy: Copy, how: str, told: str) -> None:
     done = copy.run("stack-deploy", **ASKED | {"SITE_TLS": how})

@@ -183,7 +183,7 @@ def test_without_python_and_docker_the_requirement_is_told(copy: Copy, tmp_path:
     assert (done.returncode, done.stdout) == (1, "")
     first, second = done.stderr.splitlines()
     assert first.startswith(f"scripts/{script} needs Python 3.11 or newer (found: none)")
-    assert second == f"Or start Docker: scripts/{script} then runs in a container."
+    assert second == f"Or start Docker, and scripts/{script} runs in a container."
 
 
 def test_a_check_gets_the_tools_ready_and_runs_nothing(copy: Copy, tmp_path: Path) -> None:
