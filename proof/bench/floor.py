@@ -1,7 +1,7 @@
 """The floor: the minimal server with which the benchmark compares the API.
 
-It is plain Flask with the API's server and number of threads. A request decodes one JWT and makes one round trip
-to PostgreSQL on the thread's connection, without an ORM. It doesn't check sessions or handle errors.
+It is plain Flask with the API's server and number of threads. A request decodes one JWT and makes one round
+trip to PostgreSQL on the thread's connection, without an ORM. It doesn't check sessions or handle errors.
 """
 
 import os

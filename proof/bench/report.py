@@ -11,7 +11,7 @@ RESULTS = Path(__file__).parent / "results"
 
 
 class Goal(NamedTuple):
-    """An upper bound for a measurement, or a lower one with `at_least`. `is_measurable` depends on the machine."""
+    """A bound for a measurement. `is_measurable` is False if this machine is too small for it."""
 
     name: str
     measured: float

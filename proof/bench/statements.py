@@ -38,7 +38,7 @@ class Heard(NamedTuple):
 
 
 def listen(stack: Stack) -> dict[str, Heard]:
-    """Record each kind of request. Send each twice and keep the second, as the first one opens connections."""
+    """Send each kind of request twice and record the second, because the first one opens connections."""
 
     def ask(method: str, path: str, token: str = "", body: object = None) -> Any:
         before = _lines(stack)

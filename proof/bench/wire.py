@@ -1,4 +1,4 @@
-"""Proxy the connections to PostgreSQL, and print a JSON line for each round trip: its time in seconds and its SQL.
+"""Proxy the connections to PostgreSQL, and print the time in seconds and the SQL of each round trip as JSON.
 
 It parses the client's messages (protocol 3.0) and forwards them unchanged.
 """

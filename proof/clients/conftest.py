@@ -1,4 +1,4 @@
-"""The running stack, as the end-to-end tests find it, and a browser to open it in."""
+"""Fixtures: the running stack, shared with the end-to-end tests, and a browser."""
 
 import os
 import shutil
@@ -31,12 +31,12 @@ __all__ = [
 
 @pytest.fixture
 def browser(request: pytest.FixtureRequest) -> Iterator[webdriver.Chrome]:
-    """A headless Chromium. The folder that SCREENSHOTS names gets a picture of what a failed test saw."""
+    """Start a headless Chromium. Save a screenshot in the folder SCREENSHOTS if the test fails."""
     options = webdriver.ChromeOptions()
     options.add_argument("--headless=new")
-    options.add_argument("--no-sandbox")  # the container is the sandbox, and gives no rights to make another
+    options.add_argument("--no-sandbox")  # the container doesn't have the rights to create a sandbox
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    # Named, for without a path Selenium goes looking for drivers on other hosts.
+    # Without a path, Selenium would try to download a driver.
     driver = webdriver.Chrome(options, webdriver.ChromeService(shutil.which("chromedriver")))
     failed_before = request.session.testsfailed
     yield driver

@@ -1,4 +1,4 @@
-"""The page at /docs, in a real browser, at the widths of a desk and of a phone, by day and by night."""
+"""The page at /docs in a real browser, with desktop and mobile widths and light and dark color schemes."""
 
 import json
 from collections.abc import Callable
@@ -29,7 +29,7 @@ BRIGHTNESS_OF_TEXT = """
 
 @dataclass
 class Page:
-    """The page, as a person uses it."""
+    """The page object of /docs."""
 
     browser: Chrome
 
@@ -39,28 +39,26 @@ class Page:
     def click(self, selector: str) -> None:
         element = self.find(selector)
         self.browser.execute_script(INTO_VIEW, element)
-        self._wait(lambda: self._top(element) == self._top(element), f"{selector} does not come to rest")
+        self._wait(lambda: self._top(element) == self._top(element), f"{selector} does not stop moving")
         element.click()
 
     def try_out(self, tag: str, operation: str, body: dict[str, str] | None = None) -> str:
-        """Open the operation, fill in its body, execute it, and return the status that is shown."""
+        """Open an operation, fill in the body, execute it, and return the status on the page."""
         block = f"#operations-{tag}-{tag}_{operation}"
         self.click(f"{block} .opblock-summary-control")
         self.click(f"{block} .try-out__btn")
         if body:
             self.find(f"{block} .body-param__text").send_keys(Keys.CONTROL, "a")
-            self.browser.execute_cdp_cmd(
-                "Input.insertText", {"text": json.dumps(body)}
-            )  # pasted: keys are slow
+            self.browser.execute_cdp_cmd("Input.insertText", {"text": json.dumps(body)})  # typing is slow
         self.click(f"{block} .execute")
         return str(self.find(f"{block} .live-responses-table tbody .response-col_status").text)
 
     def _top(self, element: Any) -> Any:
-        """Return how far down the window it is, a moment from now: the page scrolls to what was opened."""
+        """Return an element's position after a short delay: the page scrolls to an opened operation."""
         return self.browser.execute_async_script(TOP, element)
 
-    def _wait(self, condition: Callable[[], Any], what_is_wrong: str) -> Any:
-        return WebDriverWait(self.browser, 20, poll_frequency=0.1).until(lambda _: condition(), what_is_wrong)
+    def _wait(self, condition: Callable[[], Any], message: str) -> Any:
+        return WebDriverWait(self.browser, 20, poll_frequency=0.1).until(lambda _: condition(), message)
 
 
 @pytest.fixture
@@ -74,7 +72,7 @@ def page(browser: Chrome, base_url: str, width: int, scheme: str) -> Page:
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])
-def test_a_person_registers_logs_in_and_tries_the_rest(
+def test_a_user_registers_logs_in_and_tries_other_operations(
     page: Page, base_url: str, username: str, width: int
 ) -> None:
     credentials = {"username": username, "password": PASSWORD}
@@ -88,23 +86,25 @@ def test_a_person_registers_logs_in_and_tries_the_rest(
     assert (
         username in page.find("#operations-account-account_read .live-responses-table .highlight-code").text
     )
-    assert_in_order(page, base_url, width)
+    assert_clean(page, base_url, width)
 
 
 @pytest.mark.parametrize("width", [1280, 390])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_the_page_has_the_colours_and_the_width_of_its_reader(
+def test_the_page_fits_the_color_scheme_and_width_of_the_browser(
     page: Page, base_url: str, width: int, scheme: str
 ) -> None:
     title = page.find(".info .title")
 
     assert (page.browser.execute_script(BRIGHTNESS_OF_TEXT, title) > 128) == (scheme == "dark")
-    assert_in_order(page, base_url, width)
+    assert_clean(page, base_url, width)
 
 
-def assert_in_order(page: Page, base_url: str, width: int) -> None:
-    """Nothing is told on the console, violations of the page's policy included, nothing asked of another
-    host, and nothing wider than the window."""
+def assert_clean(page: Page, base_url: str, width: int) -> None:
+    """Check the page: no console messages, no requests to other hosts, no horizontal scrolling.
+
+    Browsers report CSP violations on the console.
+    """
     ours = (f"{base_url}/", "data:")
 
     assert page.browser.get_log("browser") == []

@@ -1,4 +1,4 @@
-"""A typed Python client, generated from the document by openapi-python-client."""
+"""A typed Python client that openapi-python-client generates from the OpenAPI document."""
 
 import importlib
 import subprocess
@@ -16,7 +16,7 @@ DOCUMENT = Path(__file__).parents[2] / "postman" / "openapi.json"
 
 @pytest.fixture
 def client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """The package that the generator writes; it must have nothing to complain of."""
+    """Generate the client package without warnings, and import it."""
     (tmp_path / "config.yaml").write_text("post_hooks: []\n")
     command = [sys.executable, "-m", "openapi_python_client", "generate", "--meta", "none"]
     options = ["--path", str(DOCUMENT), "--config", "config.yaml", "--output-path", "api_client"]

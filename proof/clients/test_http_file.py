@@ -1,4 +1,4 @@
-"""The .http files, each read as its editor reads it and sent to the running stack."""
+"""The .http files, interpreted as their editors do, and sent to the running stack."""
 
 import re
 from collections.abc import Callable
@@ -21,7 +21,7 @@ SET = re.compile(r'client\.global\.set\("(\w+)", response\.(.+)\);')
 
 @dataclass(frozen=True)
 class HttpRequest:
-    """One request of a file, its variables still unresolved."""
+    """A request of a file, with unresolved variables."""
 
     name: str
     expected: list[int]
@@ -32,7 +32,7 @@ class HttpRequest:
 
 
 def parse(text: str) -> tuple[dict[str, str], list[HttpRequest]]:
-    """Return the file's own variables and its requests."""
+    """Return the variables and the requests of a file."""
     top, *blocks = re.split(r"^###.*\n", text, flags=re.MULTILINE)
     variables = dict(re.findall(r"^@(\w+) = (.*)$", top, flags=re.MULTILINE))
     return variables, [parse_request(block) for block in blocks]
@@ -49,7 +49,7 @@ def parse_request(block: str) -> HttpRequest:
 
 
 def value_at(place: str, response: httpx.Response) -> str:
-    """Find what a reference means: body.items[0].id, headers.ETag, headers.valueOf("ETag")."""
+    """Resolve a reference such as body.items[0].id, headers.ETag or headers.valueOf("ETag")."""
     part, _, rest = place.partition(".")
     if part == "headers":
         return response.headers[re.sub(r'valueOf\("(.+)"\)', r"\1", rest)]
@@ -60,11 +60,11 @@ def value_at(place: str, response: httpx.Response) -> str:
 
 
 def run(text: str, http: httpx.Client, base_url: str) -> list[str]:
-    """Send all requests of a file in order. Return what was answered otherwise than expected."""
+    """Send all requests of a file in order. Return the unexpected responses."""
     variables, requests = parse(text)
     variables["baseUrl"] = base_url
     answers: dict[str, httpx.Response] = {}
-    surprises = []
+    unexpected = []
 
     def resolve(match: re.Match[str]) -> str:
         if match[1] in DYNAMIC:
@@ -80,8 +80,8 @@ def run(text: str, http: httpx.Client, base_url: str) -> list[str]:
         answers[request.name] = response
         variables |= {name: value_at(place, response) for name, place in SET.findall(request.script)}
         if response.status_code not in request.expected:
-            surprises.append(f"{request.name}: {response.status_code} {response.text}")
-    return surprises
+            unexpected.append(f"{request.name}: {response.status_code} {response.text}")
+    return unexpected
 
 
 @pytest.mark.parametrize("name", ["flask-api.http", "flask-api.jetbrains.http"])
@@ -92,9 +92,9 @@ def test_the_file_runs_from_top_to_bottom(name: str, http: httpx.Client, base_ur
     assert len(parse(text)[1]) > 40
 
 
-def test_a_wrong_expectation_is_noticed(http: httpx.Client, base_url: str) -> None:
+def test_an_unexpected_status_is_reported(http: httpx.Client, base_url: str) -> None:
     text = (POSTMAN / "flask-api.http").read_text(encoding="utf-8")
 
-    surprises = run(text.split("### Register")[0].replace("expect 200", "expect 299"), http, base_url)
+    unexpected = run(text.split("### Register")[0].replace("expect 200", "expect 299"), http, base_url)
 
-    assert len(surprises) == 4
+    assert len(unexpected) == 4

@@ -1,4 +1,4 @@
-"""What the linters of the field say of the document: nothing."""
+"""Common linters have no findings in the OpenAPI document."""
 
 import subprocess
 from pathlib import Path
@@ -23,6 +23,6 @@ def test_the_document_has_no_warning(command: list[str], tmp_path: Path) -> None
         [*command, str(DOCUMENT)], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=100
     )
 
-    said = result.stdout + result.stderr
-    assert result.returncode == 0, said
-    assert "Warning was generated" not in said, said
+    output = result.stdout + result.stderr
+    assert result.returncode == 0, output
+    assert "Warning was generated" not in output, output

@@ -1,4 +1,4 @@
-"""The Postman collection, run by newman against the running stack."""
+"""The Postman collection, run with newman against the running stack."""
 
 import json
 import os
@@ -15,7 +15,7 @@ ENVIRONMENT = POSTMAN / "flask-api.postman_environment.json"
 
 
 def newman(collection: Path, base_url: str, report: Path, *options: str) -> tuple[int, dict[str, Any]]:
-    """Run a collection. Return the exit status and what newman counted."""
+    """Run a collection. Return the exit status and newman's report."""
     given = ["--environment", str(ENVIRONMENT), "--env-var", f"baseUrl={base_url}"]
     reporters = ["--reporters", "json", "--reporter-json-export", str(report)]
     command = ["newman", "run", str(collection), *given, *reporters, *options]
@@ -62,7 +62,7 @@ def test_the_collection_stops_at_a_limit_and_says_which(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("right", "wrong", "told"),
+    ("right", "wrong", "failed"),
     [
         ('const documented = {\\"200\\"', 'const documented = {\\"299\\"', "The status is one of 299"),
         ('\\"X-Request-ID\\"', '\\"X-Nothing\\"', "The headers are there"),
@@ -70,7 +70,9 @@ def test_the_collection_stops_at_a_limit_and_says_which(tmp_path: Path) -> None:
     ],
     ids=["status", "headers", "schema"],
 )
-def test_a_wrong_expectation_fails(right: str, wrong: str, told: str, base_url: str, tmp_path: Path) -> None:
+def test_a_wrong_expectation_fails(
+    right: str, wrong: str, failed: str, base_url: str, tmp_path: Path
+) -> None:
     text = COLLECTION.read_text(encoding="utf-8")
     assert right in text
     broken = tmp_path / "broken.json"
@@ -79,4 +81,4 @@ def test_a_wrong_expectation_fails(right: str, wrong: str, told: str, base_url: 
     status, run = newman(broken, base_url, tmp_path / "report.json", "--folder", "health")
 
     assert status == 1
-    assert any(told in failure for failure in failures(run))
+    assert any(failed in failure for failure in failures(run))

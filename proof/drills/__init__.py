@@ -1,1 +1,1 @@
-"""Drills: faults befall a real stack under load. proof/scripts/drill runs them."""
+"""Drills inject faults into a real stack under load. proof/scripts/drill runs them."""

@@ -1,4 +1,4 @@
-"""A stack for each server, made as each drill wants it, and a table of what was measured."""
+"""Fixtures: a stack for each server, and a table of measurements at the end of the run."""
 
 import os
 import time
@@ -21,13 +21,13 @@ def server_stack(request: pytest.FixtureRequest) -> Iterator[Stack]:
 
 @pytest.fixture
 def stack(server_stack: Stack) -> Stack:
-    """The usual stack, healthy."""
+    """Return the stack with default settings, healthy."""
     server_stack.up()
     return server_stack
 
 
 @pytest.fixture(autouse=True)
-def _throw_away_what_is_broken(server_stack: Stack) -> Iterator[None]:
+def _remove_broken_stack(server_stack: Stack) -> Iterator[None]:
     yield
     if not server_stack.is_ready():
         server_stack.down()
@@ -35,7 +35,7 @@ def _throw_away_what_is_broken(server_stack: Stack) -> Iterator[None]:
 
 @pytest.fixture
 def measured(request: pytest.FixtureRequest) -> Iterator[Callable[[str], None]]:
-    """Write a line into the table at the end."""
+    """Return a function that adds a text to the table of measurements."""
     lines: list[str] = []
     begun = time.monotonic()
     yield lines.append

@@ -1,4 +1,4 @@
-"""The api's clock jumps while it works. Its database's does not."""
+"""The clock of the api container jumps, and the database's clock does not."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -17,20 +17,20 @@ REFUSED = ("token_expired", "invalid_token", "token_revoked")
 
 
 @pytest.fixture
-def stack_with_a_loose_clock(server_stack: Stack) -> Iterator[Stack]:
+def stack_with_adjustable_clock(server_stack: Stack) -> Iterator[Stack]:
     server_stack.up(API_PRELOAD="/tools/clock.so")
     yield server_stack
     set_clock(server_stack, 0)
 
 
 def set_clock(stack: Stack, seconds: int) -> None:
-    """Put the api's clock that far from the true time."""
+    """Set the clock of the api container to this offset from the real time."""
     write = f"echo {seconds:+d} >/tmp/clock.new && mv /tmp/clock.new /tmp/clock"
     stack.docker("exec --env LD_PRELOAD=", "api", "sh", "-c", write)
 
 
 class Person:
-    """Somebody who logs in once."""
+    """A user with one session."""
 
     def __init__(self, stack: Stack) -> None:
         self.client = Client([stack.published()], keeps=False)
@@ -45,15 +45,15 @@ class Person:
         return answer.status, document
 
     def read(self) -> str:
-        """Read the account; return the code of the problem, `ok` without one."""
+        """Read the account. Return the code of the problem, or `ok`."""
         answer, _ = self.client.ask("read", "GET", "/account", self.access)
         return answer.code or "ok"
 
 
 def test_no_token_outlives_its_time_whatever_the_clock_does(
-    stack_with_a_loose_clock: Stack, measured: Measured
+    stack_with_adjustable_clock: Stack, measured: Measured
 ) -> None:
-    stack = stack_with_a_loose_clock
+    stack = stack_with_adjustable_clock
     today, gone = Person(stack), Person(stack)
     assert gone.ask("logout", "POST", "/auth/logout", gone.access)[0] == 204
     people = {}
@@ -78,18 +78,18 @@ def test_no_token_outlives_its_time_whatever_the_clock_does(
     }
 
 
-def test_a_clock_that_jumps_under_load_is_no_error_of_the_api(
-    stack_with_a_loose_clock: Stack, measured: Measured
+def test_a_clock_jump_under_load_causes_no_errors(
+    stack_with_adjustable_clock: Stack, measured: Measured
 ) -> None:
-    stack = stack_with_a_loose_clock
-    # A connection that was silent for minutes, by that clock, is closed.
+    stack = stack_with_adjustable_clock
+    # The server closes connections that seem to be idle for minutes.
     with under_load(stack, tolerated=(*REFUSED, "kept connection broke")) as load:
-        for offset in (300, -300, 0, 20, -20, 5):  # further, and tokens would be swept away as expired
+        for offset in (300, -300, 0, 20, -20, 5):  # larger jumps would delete tokens as expired
             set_clock(stack, offset)
             time.sleep(1.5)
         set_clock(stack, 0)
-        true = time.monotonic()
+        reset = time.monotonic()
         time.sleep(2)
 
     measured(load.counts())
-    assert [answer for answer in load.since(true) if answer.succeeded]
+    assert [answer for answer in load.since(reset) if answer.succeeded]

@@ -1,4 +1,4 @@
-"""What the containers may do, and what is in the image: seen from inside."""
+"""The permissions of the containers, and the contents of the image."""
 
 import pytest
 

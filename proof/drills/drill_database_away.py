@@ -1,4 +1,4 @@
-"""The database goes away: killed, stopped, without a free connection, or with another password."""
+"""The database is unavailable: killed, stopped, without a free connection, or with a changed password."""
 
 import subprocess
 import time
@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from proof.drills.load import PATIENCE, longest, middle, under_load
+from proof.drills.load import PATIENCE, longest, median_seconds, under_load
 from proof.drills.stack import Stack
 from tests.support.waiting import wait_until
 
@@ -15,7 +15,7 @@ DISCONNECT = """
     SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity
     WHERE pid <> pg_backend_pid() AND datname = current_database()
 """
-# Takes every connection there is, the api's too, and holds them until its standard input ends.
+# Takes all connections, including the api's, and keeps them until standard input is closed.
 HOG = """
 import sys, psycopg2
 url = open("/secrets/database/url").read().strip()
@@ -53,16 +53,16 @@ def test_a_database_that_went_away_is_served_again_as_soon_as_it_is_back(
         returned = time.monotonic()
         time.sleep(3)
 
-    away, reads = load.since(gone + 3, until=back), load.since(gone + 3, "read", until=back)
+    outage, reads = load.since(gone + 3, until=back), load.since(gone + 3, "read", until=back)
     measured(f"{load.counts()}; longest {longest(load.since(going)):.2f} s")
-    measured(f"away: median read {middle(reads):.3f} s, longest {longest(reads):.2f} s")
-    measured(f"last failure {load.recovery(returned):.2f} s after it takes connections again")
+    measured(f"outage: median read {median_seconds(reads):.3f} s, longest {longest(reads):.2f} s")
+    measured(f"last failure {load.recovery(returned):.2f} s after it accepted connections again")
     measured(f"applied without an acknowledgement: {len(load.applied_unacknowledged(stack))}")
-    assert {answer.code for answer in away} <= {"database_unavailable", "overloaded"}
+    assert {answer.code for answer in outage} <= {"database_unavailable", "overloaded"}
     assert {answer.code for answer in reads} == {"database_unavailable"}
-    assert middle(reads) < 0.5 * PATIENCE
+    assert median_seconds(reads) < 0.5 * PATIENCE
     assert longest(reads) < 1.5 * PATIENCE
-    # Its address vanishes first: silence, as when a network is cut.
+    # The container's address disappears first, so packets are lost without an error.
     assert longest(load.since(going)) < 5 * PATIENCE
     assert load.recovery(returned) < 2 * PATIENCE
 
@@ -82,16 +82,14 @@ def test_without_a_connection_to_be_had_requests_are_refused_in_time(
 
     refused = load.since(taken + 0.1, until=freed)
     measured(f"{held} connections held; {load.counts()}")
-    measured(
-        f"longest {longest(refused):.2f} s; last failure {load.recovery(freed):.2f} s after they were free"
-    )
+    measured(f"longest {longest(refused):.2f} s; last failure {load.recovery(freed):.2f} s after the release")
     assert {answer.code for answer in refused} <= {"database_unavailable", "overloaded"}
     assert refused
     assert longest(refused) < 4 * PATIENCE
     assert load.recovery(freed) < 2 * PATIENCE
 
 
-def test_another_password_of_the_database_is_no_error_of_the_api(stack: Stack, measured: Measured) -> None:
+def test_a_changed_database_password_only_causes_503s(stack: Stack, measured: Measured) -> None:
     password = stack.docker("exec", "db", "cat", "/secrets/database/password")
     with under_load(stack) as load:
         stack.sql("ALTER ROLE flask_api PASSWORD 'rotated'")
@@ -105,7 +103,10 @@ def test_another_password_of_the_database_is_no_error_of_the_api(stack: Stack, m
         time.sleep(3)
 
     refused = load.since(rotated, until=back)
-    measured(f"{load.counts()}; longest {longest(refused):.2f} s; last {load.recovery(returned):.2f} s after")
+    measured(
+        f"{load.counts()}; longest {longest(refused):.2f} s; "
+        f"last failure {load.recovery(returned):.2f} s after the reset"
+    )
     assert {answer.code for answer in refused} <= {"database_unavailable", "overloaded"}
     assert refused
     assert longest(refused) < 2 * PATIENCE
@@ -126,6 +127,6 @@ def test_the_api_starts_without_its_database_and_serves_when_it_comes(
     wait_until(stack.takes_connections, 30)
     seconds = wait_until(stack.is_ready, 5)
 
-    measured(f"ready {seconds:.2f} s after it takes connections")
+    measured(f"ready {seconds:.2f} s after the database accepted connections")
     assert stack.starts() == starts
     assert "Traceback" not in stack.docker("logs", "api")

@@ -1,4 +1,4 @@
-"""The database answers, but does not do it: locked, read-only, or out of disk."""
+"""The database refuses to work: locked, read-only, or without disk space."""
 
 import subprocess
 import time
@@ -43,7 +43,7 @@ def test_who_waits_for_a_locked_table_is_refused_in_time(stack: Stack, measured:
     waited = load.since(locked, until=freed)
     measured(f"{load.counts()}; longest {longest(waited):.2f} s")
     measured(f"live: longest {longest(load.since(locked, 'live', until=freed)):.2f} s")
-    measured(f"last failure {load.recovery(freed):.2f} s after")
+    measured(f"last failure {load.recovery(freed):.2f} s after the release")
     assert "database_unavailable" in {answer.code for answer in waited}
     assert longest(waited) < 4 * PATIENCE
     assert load.recovery(freed) < 2 * PATIENCE
@@ -68,7 +68,9 @@ def test_a_read_only_database_is_read(stack: Stack, measured: Measured) -> None:
         time.sleep(3)
 
     reads, writes = load.since(begun, "read", until=ended), load.since(begun, "register", until=ended)
-    measured(f"{load.counts()}; {len(reads)} reads; last failure {load.recovery(writable):.2f} s after")
+    measured(
+        f"{load.counts()}; {len(reads)} reads; last failure {load.recovery(writable):.2f} s after the reset"
+    )
     assert {answer.status for answer in reads} == {200}
     assert {answer.code for answer in writes} <= {"database_unavailable", "overloaded"}
     assert writes
@@ -94,7 +96,7 @@ def test_a_full_disk_stops_writes_alone(stack_with_a_small_disk: Stack, measured
     reads, writes = load.since(full, "read", until=ended), load.since(full, "register", "login", until=ended)
     refused = [answer for answer in writes if answer.code == "database_unavailable"]
     measured(f"{load.counts()}; {len(reads)} reads; {len(refused)} of {len(writes)} writes refused")
-    measured(f"last failure {load.recovery(freed):.2f} s after")
+    measured(f"last failure {load.recovery(freed):.2f} s after the file was deleted")
     assert {answer.status for answer in reads} == {200}
     assert refused
     assert longest(writes) < 4 * PATIENCE

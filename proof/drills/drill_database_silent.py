@@ -1,4 +1,4 @@
-"""The database says nothing any more: frozen, unplugged, or behind a network that loses every packet."""
+"""The database stops responding: paused, disconnected, or behind a network that drops every packet."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -6,11 +6,11 @@ from contextlib import AbstractContextManager, contextmanager
 
 import pytest
 
-from proof.drills.load import PATIENCE, longest, middle, under_load
+from proof.drills.load import PATIENCE, longest, median_seconds, under_load
 from proof.drills.stack import Stack, run
 
 Measured = Callable[[str], None]
-FIRST_LIMIT = 2.5  # seconds: DATABASE_TIMEOUT_MS, and the half second more that the client waits
+FIRST_LIMIT = 2.5  # seconds: DATABASE_TIMEOUT_MS, plus half a second that the client waits
 
 
 @contextmanager
@@ -24,7 +24,7 @@ def frozen(stack: Stack) -> Iterator[None]:
 
 @contextmanager
 def unplugged(stack: Stack) -> Iterator[None]:
-    """Without its network the api cannot even ask where the database is."""
+    """Disconnect the api from the database's network, so that it cannot resolve the name."""
     network = f"{stack.project}_database"
     run("docker", "network", "disconnect", network, stack.container("api"))
     try:
@@ -35,7 +35,7 @@ def unplugged(stack: Stack) -> Iterator[None]:
 
 @contextmanager
 def black_hole(stack: Stack) -> Iterator[None]:
-    """Nothing is refused: what the api sends is lost."""
+    """Drop the packets to the database, without refusing connections."""
     stack.tool("db", "iptables", "-A", "INPUT", "!", "-i", "lo", "-p", "tcp", "--dport", "5432", "-j", "DROP")
     try:
         yield
@@ -44,8 +44,8 @@ def black_hole(stack: Stack) -> Iterator[None]:
 
 
 @contextmanager
-def alone_in_the_world(stack: Stack) -> Iterator[None]:
-    """The name server says nothing either."""
+def unplugged_without_dns(stack: Stack) -> Iterator[None]:
+    """Drop the packets to the DNS server too."""
     stack.tool("api", "iptables", "-A", "OUTPUT", "-d", "127.0.0.11", "-j", "DROP")
     try:
         with unplugged(stack):
@@ -55,7 +55,7 @@ def alone_in_the_world(stack: Stack) -> Iterator[None]:
 
 
 @pytest.mark.parametrize(
-    "fault", [pytest.param(frozen, marks=pytest.mark.quick), unplugged, black_hole, alone_in_the_world]
+    "fault", [pytest.param(frozen, marks=pytest.mark.quick), unplugged, black_hole, unplugged_without_dns]
 )
 def test_a_silent_database_delays_nobody_for_long(
     stack: Stack, measured: Measured, fault: Callable[[Stack], AbstractContextManager[None]]
@@ -72,18 +72,20 @@ def test_a_silent_database_delays_nobody_for_long(
 
     known = load.since(silent + FIRST_LIMIT + 0.5, until=ending)
     reads = load.since(silent + FIRST_LIMIT + 0.5, "read", until=ending)
-    beside = load.since(silent + FIRST_LIMIT + 0.5, "live", "problem", until=returned)
+    independent = load.since(silent + FIRST_LIMIT + 0.5, "live", "problem", until=returned)
     at_once = sum(answer.seconds < 0.25 for answer in reads) / len(reads)
     measured(f"{load.counts()}; longest {longest(load.since(silencing)):.2f} s")
     measured(
-        f"then of {len(reads)} reads {at_once:.0%} at once; live and problems: median {middle(beside):.3f} s"
+        f"then {at_once:.0%} of {len(reads)} reads answered at once; "
+        f"live and problems: median {median_seconds(independent):.3f} s"
     )
     measured(
-        f"longest {longest(beside):.2f} s; last failure {load.recovery(returned):.2f} s after it returned"
+        f"longest {longest(independent):.2f} s; "
+        f"last failure {load.recovery(returned):.2f} s after the fault ended"
     )
     assert {answer.code for answer in known} <= {"database_unavailable", "overloaded"}
     assert longest(load.since(silencing)) < 5 * PATIENCE
-    assert middle(reads) < 0.5 * PATIENCE
-    assert middle(beside) < 0.25 * PATIENCE
-    assert longest(beside) < 1 * PATIENCE
+    assert median_seconds(reads) < 0.5 * PATIENCE
+    assert median_seconds(independent) < 0.25 * PATIENCE
+    assert longest(independent) < 1 * PATIENCE
     assert load.recovery(returned) < 2.5 * PATIENCE

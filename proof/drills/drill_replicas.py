@@ -1,4 +1,4 @@
-"""Two replicas share one database: one after the other is replaced, and what one knows, the other knows."""
+"""Two replicas share one database: they are replaced one by one, and share limits and sessions."""
 
 import random
 import time
@@ -41,7 +41,7 @@ def register(stack: Stack, name: str) -> None:
 def test_replicas_are_replaced_one_by_one_without_a_failed_request(
     replicas: Stack, measured: Measured
 ) -> None:
-    """Clients ask the other address where nobody listens, as a proxy does. None sends anything twice."""
+    """Like a proxy, clients try the other address if a connection is refused. They never repeat a request."""
     addresses = [replicas.address(replica) for replica in REPLICAS]
     with under_load(
         replicas, addresses=addresses, tolerated=["fresh connection broke"], restarts=True, lives=8
@@ -53,7 +53,7 @@ def test_replicas_are_replaced_one_by_one_without_a_failed_request(
     assert [replicas.address(replica) for replica in REPLICAS] == addresses
     failed = [answer for answer in load.answers if not answer.succeeded and answer.code != "overloaded"]
     measured(load.counts())
-    assert len(failed) <= 2  # one at each stop, which the kernel took as the listener closed
+    assert len(failed) <= 2  # one per stop, if the kernel accepted it while the listener closed
     assert load.applied_unacknowledged(replicas) == set()
 
 
@@ -70,7 +70,7 @@ def test_failed_logins_are_counted_over_replicas_and_restarts(
         answer, _ = client.ask("login", "POST", "/auth/login", body={"username": name, "password": password})
         return answer.status, answer.code
 
-    with ThreadPoolExecutor(4) as pool:  # as many as hash at once in two replicas: none is shed
+    with ThreadPoolExecutor(4) as pool:  # two replicas can hash this many passwords at once, so none is shed
         answers = Counter(pool.map(log_in, REPLICAS * 6, ["not this password"] * 12))
     for replica in REPLICAS:
         restart(stack, replica)
@@ -80,14 +80,14 @@ def test_failed_logins_are_counted_over_replicas_and_restarts(
     stack.docker("start", "db")
     wait_until(stack.is_ready, 30)
 
-    measured(f"{dict(answers)}; after the restarts {after}; without the store {without_store}")
+    measured(f"{dict(answers)}; after the restarts {after}; without the database {without_store}")
     assert answers == {(401, "invalid_credentials"): 5, (429, "too_many_attempts"): 7}
     assert after == [(429, "too_many_attempts")] * 2
     assert without_store == (503, "database_unavailable")
 
 
 def test_no_deadlock_reaches_a_client(replicas: Stack, measured: Measured) -> None:
-    """Everybody does everything to the same two accounts, through both replicas."""
+    """All clients perform random requests on the same two accounts, through both replicas."""
     addresses = [replicas.published(replica) for replica in REPLICAS]
     names = [f"ann-{uuid4().hex[:12]}" for _ in range(2)]
     for name in names:
@@ -136,7 +136,7 @@ def test_no_deadlock_reaches_a_client(replicas: Stack, measured: Measured) -> No
         return answers
 
     with ThreadPoolExecutor(12) as pool:
-        answers = [answer for some in pool.map(work, range(12)) for answer in some]
+        answers = [answer for part in pool.map(work, range(12)) for answer in part]
 
     failures = Counter(answer for answer in answers if answer[1] >= 500 or not answer[1])
     overloaded = sum(number for (_, _, code), number in failures.items() if code == "overloaded")

@@ -1,4 +1,4 @@
-"""The api is stopped, killed and replaced while it works."""
+"""The api is stopped, killed and restarted under load."""
 
 import subprocess
 import time
@@ -12,7 +12,7 @@ from proof.drills.stack import Stack
 from tests.support.waiting import wait_until
 
 Measured = Callable[[str], None]
-NOBODY_THERE = ("refused", "fresh connection broke", "kept connection broke")
+CONNECTION_FAILURES = ("refused", "fresh connection broke", "kept connection broke")
 
 
 @pytest.mark.parametrize(
@@ -39,7 +39,7 @@ def test_a_stop_answers_what_was_accepted(
         begun = time.monotonic()
         kill = ["docker", "kill", stack.container("api"), "--signal"]
         for process in [subprocess.Popen([*kill, name], stdout=subprocess.DEVNULL) for name in signals]:
-            process.wait()  # the second may come too late: it fails then
+            process.wait()  # the second fails if the container has already stopped
         code = stack.docker("wait", "api")
         seconds = time.monotonic() - begun
     log = stack.docker("logs", "api")
@@ -53,12 +53,12 @@ def test_a_stop_answers_what_was_accepted(
     assert seconds < 10
     assert load.since(begun)
     assert unanswered == set()
-    assert len(broken) <= 1  # the kernel took it as the listener closed
+    assert len(broken) <= 1  # the kernel accepted it while the listener closed
 
 
 def test_a_killed_api_has_what_it_acknowledged_and_is_back_at_once(stack: Stack, measured: Measured) -> None:
     times = []
-    with under_load(stack, tolerated=NOBODY_THERE, restarts=True, lives=8) as load:
+    with under_load(stack, tolerated=CONNECTION_FAILURES, restarts=True, lives=8) as load:
         for _ in range(3):
             stack.docker("kill", "api")
             time.sleep(0.3)
@@ -73,11 +73,13 @@ def test_a_killed_api_has_what_it_acknowledged_and_is_back_at_once(stack: Stack,
     assert min(times) < 5
 
 
-def test_processes_that_the_kernel_kills_are_started_again(stack: Stack, measured: Measured) -> None:
-    """As it does when memory runs out: from within, so that Docker's restart policy is what helps."""
-    with under_load(stack, tolerated=NOBODY_THERE, restarts=True) as load:
+def test_the_container_restarts_after_the_kernel_kills_its_processes(
+    stack: Stack, measured: Measured
+) -> None:
+    """Kill the processes from inside, as the OOM killer does, so that Docker's restart policy applies."""
+    with under_load(stack, tolerated=CONNECTION_FAILURES, restarts=True) as load:
         starts = stack.starts()
-        with suppress(RuntimeError):  # the container ends below this very command
+        with suppress(RuntimeError):  # the container stops during this command
             stack.docker("exec", "api", "sh", "-c", "kill -KILL -1")
         seconds = wait_until(lambda: stack.starts() != starts and stack.is_ready(), 20)
         returned = time.monotonic()

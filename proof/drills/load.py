@@ -1,4 +1,4 @@
-"""The load of a drill: clients that live whole lives, and remember what was acknowledged to them."""
+"""The load of a drill: clients that use accounts, and record what the API acknowledged."""
 
 import json
 import select
@@ -19,7 +19,7 @@ from proof.drills.stack import Address, Stack
 from tests.support.credentials import PASSWORD
 from tests.support.waiting import wait_until
 
-# So much slower than promised a busy machine may be: a test finds what hangs, the table tells the time.
+# The factor by which a busy machine may exceed the promised times. The drills find hangs; the table shows times.
 PATIENCE = 2
 
 SUCCESS = {
@@ -27,8 +27,8 @@ SUCCESS = {
     "live": 200, "problem": 200,
 }  # fmt: skip
 HASHING = ("register", "login")
-BESIDE_THE_DATABASE = ("live", "problem")
-# A session has as many access as refresh tokens; all but one of those are spent, and that one is its own.
+WITHOUT_DATABASE = ("live", "problem")
+# A session has as many access tokens as refresh tokens. All refresh tokens are used except the current one.
 HALF_APPLIED = """
     WITH found AS (
         SELECT s.id,
@@ -44,13 +44,13 @@ HALF_APPLIED = """
 
 @dataclass(frozen=True)
 class Answer:
-    """What became of a request."""
+    """The outcome of a request."""
 
     action: str
-    begun: float  # monotonic
+    begun: float  # on the monotonic clock
     seconds: float
-    status: int  # 0: no answer
-    code: str  # of a problem; without an answer, how the connection failed
+    status: int  # 0: no response
+    code: str  # the code of the problem, or how the connection failed
 
     @property
     def succeeded(self) -> bool:
@@ -59,15 +59,18 @@ class Answer:
 
     @property
     def is_shed(self) -> bool:
-        """Whether it says: later. For `overloaded` only what hashes a password has a reason."""
+        """Return whether it is an acceptable 503. Only requests that hash a password may get `overloaded`."""
         codes = (
             ("database_unavailable", "overloaded") if self.action in HASHING else ("database_unavailable",)
         )
-        return self.status == 503 and self.code in codes and self.action not in BESIDE_THE_DATABASE
+        return self.status == 503 and self.code in codes and self.action not in WITHOUT_DATABASE
 
 
 class Client:
-    """One connection at a time, to the first address that takes it. One that keeps none takes turns."""
+    """Keeps one connection, to the first address that accepts it.
+
+    With `keeps=False`, it opens a connection per request, and alternates between the addresses.
+    """
 
     def __init__(self, addresses: Sequence[Address], *, keeps: bool = True) -> None:
         self.addresses = list(addresses)
@@ -78,7 +81,7 @@ class Client:
         self, action: str, method: str, path: str, token: str = "", body: object = None
     ) -> tuple[Answer, Any]:
         if self.connection and select.select([self.connection.sock], [], [], 0)[0]:
-            self.close()  # the server has closed it meanwhile, as it may
+            self.close()  # the server has closed the idle connection
         begun = time.monotonic()
         kind = "kept" if self.connection else "fresh"
         status, code, document = 0, "", None
@@ -108,7 +111,7 @@ class Client:
         return response.status, _code(response.status, response.headers, document), document
 
     def _connect(self) -> HTTPConnection:
-        """Raises ConnectionRefusedError when no address takes connections. The one that does stays first."""
+        """Connect to the first address that accepts. Raises ConnectionRefusedError."""
         for _ in self.addresses:
             connection = HTTPConnection(*self.addresses[0], timeout=1)
             try:
@@ -127,31 +130,31 @@ class Client:
 
 
 def _code(status: int, headers: Any, document: Any) -> str:
-    """Return the code of a problem, or what is wrong with it."""
+    """Return the code of a problem, or a description of an invalid one."""
     if status < 400:
         return ""
     if headers["Content-Type"] != "application/problem+json":
-        return f"{status}, but no problem"
+        return f"{status} without a problem document"
     if status == 503 and int(headers["Retry-After"] or 0) < 1:
         return "503 without Retry-After"
     return str(document["code"])
 
 
 class Load:
-    """Many clients. `tolerated` are the codes, and the failures of connections, that a drill brings about."""
+    """Many clients. `tolerated` are the problem codes and connection failures that a drill expects."""
 
     def __init__(self, addresses: Sequence[Address], tolerated: Collection[str], pause: float) -> None:
         self.addresses, self.tolerated, self.pause = addresses, tolerated, pause
         self.answers: list[Answer] = []
         self.wrong: list[tuple[Answer, Any]] = []
-        self.tried: dict[str, str] = {}  # names, with the code of the answer
+        self.tried: dict[str, str] = {}  # username -> code of the response
         self.issued: set[str] = set()  # ids of tokens
         self.ended: set[str] = set()  # ids of sessions
         self.stopped = Event()
         self.threads: list[Thread] = []
 
     def start(self, lives: int, readers: int) -> None:
-        """Start all clients; return when the readers are in, and the others had some time."""
+        """Start all clients. Return when the readers are logged in and the others are running."""
         self._start([self._read] * readers)
         wait_until(lambda: len(self.since(0, "read")) >= 3 * readers, 60)
         self._start([self._live] * lives)
@@ -165,18 +168,17 @@ class Load:
             thread.join(timeout=60)
 
     def since(self, begun: float, *actions: str, until: float = float("inf")) -> list[Answer]:
-        """Return what was asked and answered in that time: these actions, or all that need the database."""
+        """Return the requests within this time with these actions, or with all that need the database."""
         return [
             answer
             for answer in list(self.answers)
             if begun <= answer.begun
             and answer.begun + answer.seconds < until
-            and (answer.action in actions if actions else answer.action not in BESIDE_THE_DATABASE)
+            and (answer.action in actions if actions else answer.action not in WITHOUT_DATABASE)
         ]
 
     def recovery(self, since: float) -> float:
-        """Return how long after that moment something was asked in vain for the last time; to be told of too
-        many hashes at once is no failure."""
+        """Return the seconds from this moment to the last failed request. `overloaded` is not a failure."""
         failed = [
             answer
             for answer in self.since(since)
@@ -191,21 +193,21 @@ class Load:
         return ", ".join(f"{number} {kind}" for kind, number in kinds.most_common())
 
     def applied_unacknowledged(self, stack: Stack) -> set[str]:
-        """Return the names that were registered though their answer was another one, or none."""
+        """Return the users that were registered although the response was an error or missing."""
         acknowledged = {name for name, code in self.tried.items() if code == ""}
         return set(self.tried) & set(stack.sql("SELECT username FROM users")) - acknowledged
 
     def check(self, stack: Stack) -> None:
-        """Compare what was acknowledged with what the database has."""
+        """Check that the database has everything that was acknowledged, and nothing half applied."""
         assert not self.wrong, self.wrong[:5]
         assert not any(thread.is_alive() for thread in self.threads), "a client hangs"
         registered = {name for name, code in self.tried.items() if code == ""}
-        assert registered, "nothing was acknowledged, so nothing was tested"
+        assert registered, "nothing was acknowledged, so the drill proves nothing"
         assert registered - set(stack.sql("SELECT username FROM users")) == set()
         assert self.issued - set(stack.sql("SELECT id FROM tokens")) == set()
         assert self.ended - set(stack.sql("SELECT id FROM sessions WHERE ended_at IS NOT NULL")) == set()
         assert stack.sql(HALF_APPLIED) == []
-        # What was shed was not begun; of `database_unavailable` nobody can know whether the commit arrived.
+        # `overloaded` means that nothing was done. After `database_unavailable`, a commit may have succeeded.
         shed = {name for name, code in self.tried.items() if code == "overloaded"}
         assert shed & set(stack.sql("SELECT username FROM users")) == set()
 
@@ -231,7 +233,7 @@ class Load:
         return answer, document
 
     def _enter(self, client: Client) -> Any:
-        """Register and log in; return the pair of tokens, or None."""
+        """Register and log in. Return the token pair, or None."""
         name = f"ann-{uuid4().hex[:12]}"
         credentials = {"username": name, "password": PASSWORD}
         self.tried[name] = "never answered"
@@ -247,7 +249,7 @@ class Load:
         return pair
 
     def _live(self, client: Client) -> None:
-        """From a registration to a logout, or to the first failure."""
+        """Use an account from the registration to the logout, or to the first failure."""
         pair = self._enter(client)
         for _ in range(5):
             pair = pair and self._pair(client, "refresh", "/auth/refresh", token=pair["refresh_token"])
@@ -261,7 +263,7 @@ class Load:
             self._ask(client, "dead", "GET", "/account", token)
 
     def _read(self, client: Client) -> None:
-        """Read one account, as long as its token is taken."""
+        """Read one account until its token is refused."""
         pair = self._enter(client)
         while pair and not self.stopped.is_set():
             answer, _ = self._ask(client, "read", "GET", "/account", pair["access_token"])
@@ -289,8 +291,11 @@ def under_load(
     restarts: bool = False,
     pause: float = 0.05,
 ) -> Iterator[Load]:
-    """Let clients work while a drill goes on. Nothing may be lost or half applied, every answer is a success
-    or an honest 503, and unless the drill `restarts` it the api stays the process it was."""
+    """Run clients during a drill, and check afterwards that the API kept its promises.
+
+    Nothing may be lost or half applied. Every response must be a success or an acceptable 503. The api must not
+    restart, unless the drill `restarts` it.
+    """
     starts = stack.starts()
     begun = datetime.now(UTC).isoformat()
     load = Load(addresses or stack.ports(), tolerated, pause)
@@ -305,8 +310,8 @@ def under_load(
     assert restarts or stack.starts() == starts
 
 
-def middle(answers: Sequence[Answer]) -> float:
-    """Return the median of how long they took."""
+def median_seconds(answers: Sequence[Answer]) -> float:
+    """Return the median response time."""
     return median(answer.seconds for answer in answers)
 
 

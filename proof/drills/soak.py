@@ -1,4 +1,4 @@
-"""The soak: a steady mix of requests over kept connections, for as long as you want."""
+"""The soak test: a steady mix of requests over persistent connections."""
 
 import os
 import random
@@ -14,13 +14,13 @@ from proof.drills.load import Answer, Client
 from proof.drills.stack import Stack, run
 from tests.support.credentials import PASSWORD
 
-# Of a hundred requests. What a login opens a logout ends.
+# Percentages. Logins and logouts are equally frequent, so the number of sessions stays constant.
 MIX = {"read": 68, "list": 12, "refresh": 10, "login": 4, "logout": 4, "register": 2}
 PEOPLE = 40
 
 
 class Pace:
-    """Gives the turns of all, so that together they keep the rate."""
+    """Schedules the requests of all users at a constant total rate."""
 
     def __init__(self, rate: float, seconds: float) -> None:
         self.interval, self.next = 1 / rate, time.monotonic()
@@ -28,7 +28,7 @@ class Pace:
         self.lock = Lock()
 
     def turn(self) -> bool:
-        """Wait for the next turn; return whether there is one."""
+        """Wait for the next turn. Return False if the time is over."""
         with self.lock:
             mine, self.next = self.next, self.next + self.interval
         time.sleep(max(0, mine - time.monotonic()))
@@ -36,7 +36,7 @@ class Pace:
 
 
 class Person:
-    """An account with some sessions, and one connection."""
+    """A user with several sessions and one connection."""
 
     def __init__(self, stack: Stack, answers: list[Answer]) -> None:
         self.client, self.answers = Client([stack.published()]), answers
@@ -81,11 +81,11 @@ class Person:
 
 
 def soak(stack: Stack, rate: float, minutes: float) -> bool:
-    """Print what was measured; return whether every answer was a success, or a login that was shed."""
+    """Print the measurements. Return whether every request succeeded or was shed as `overloaded`."""
     people = [Person(stack, []) for _ in range(PEOPLE)]
     if not all(person.pairs for person in people):
-        raise RuntimeError("the stack refused somebody before the soak began")
-    tell(f"Memory at the beginning: {memory(stack)}")
+        raise RuntimeError("the stack refused a registration or login before the soak test")
+    report(f"Memory at the beginning: {memory(stack)}")
     answers: list[Answer] = []
     pace, begun = Pace(rate, minutes * 60), time.monotonic()
     for person in people:
@@ -96,18 +96,20 @@ def soak(stack: Stack, rate: float, minutes: float) -> bool:
     for thread in threads:
         thread.join()
     seconds = time.monotonic() - begun
-    tell(f"Memory at the end: {memory(stack)}")
-    tell(f"{len(answers)} requests in {seconds:.0f} s: {len(answers) / seconds:.0f} a second of {rate:.0f}")
+    report(f"Memory at the end: {memory(stack)}")
+    report(
+        f"{len(answers)} requests in {seconds:.0f} s: {len(answers) / seconds:.0f} per second of {rate:.0f}"
+    )
     for action in MIX:
         times = quantiles([1000 * answer.seconds for answer in answers if answer.action == action], n=100)
-        tell(f"{action:>9}: p50 {times[49]:.0f} ms, p99 {times[98]:.0f} ms")
+        report(f"{action:>9}: p50 {times[49]:.0f} ms, p99 {times[98]:.0f} ms")
     shed = sum(answer.is_shed and answer.code == "overloaded" for answer in answers)
     errors = Counter(
         (answer.action, answer.status, answer.code) for answer in answers if not answer.succeeded
     )
-    tell(f"Shed: {shed}. Errors: {sum(errors.values()) - shed}. {dict(errors) or ''}")
+    report(f"Shed: {shed}. Errors: {sum(errors.values()) - shed}. {dict(errors) or ''}")
     tracebacks = stack.docker("logs", "api").count("Traceback")
-    tell(f"Tracebacks in the log: {tracebacks}")
+    report(f"Tracebacks in the log: {tracebacks}")
     return errors.total() == shed and not tracebacks
 
 
@@ -116,7 +118,7 @@ def memory(stack: Stack) -> str:
     return ", ".join(run(*command, stack.container("api"), stack.container("db")).splitlines())
 
 
-def tell(line: str) -> None:
+def report(line: str) -> None:
     sys.stdout.write(f"{line}\n")
     sys.stdout.flush()
 

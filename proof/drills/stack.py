@@ -1,4 +1,4 @@
-"""The stack of a drill: Compose says what it is, docker what befalls it."""
+"""The stack of a drill. Compose configures it, and `docker` commands inject the faults."""
 
 import os
 import random
@@ -15,18 +15,16 @@ Address = tuple[str, int]
 
 
 def run(*command: str, **environment: str) -> str:
-    """Run a command and return what it printed. Raises RuntimeError with what it said when it fails."""
-    everything = os.environ | environment
-    done = subprocess.run(
-        command, cwd=REPOSITORY, env=everything, capture_output=True, text=True, check=False
-    )
+    """Run a command and return its output. Raises RuntimeError with the output if it fails."""
+    variables = os.environ | environment
+    done = subprocess.run(command, cwd=REPOSITORY, env=variables, capture_output=True, text=True, check=False)
     if done.returncode:
         raise RuntimeError(f"{' '.join(command)}: {done.stdout}{done.stderr}")
     return (done.stdout + done.stderr).strip()
 
 
 class Stack:
-    """A project of Compose, changed and restarted as a drill needs it."""
+    """A Compose project that drills reconfigure and restart."""
 
     def __init__(self, project: str, server: str) -> None:
         self.project, self.server = project, server
@@ -35,13 +33,13 @@ class Stack:
         self.small_disk = False
 
     def up(self, *, small_disk: bool = False, replicas: int = 1, **environment: str) -> None:
-        """Make the stack what a drill wants, and healthy. `environment` fills compose.yaml."""
+        """Start or reconfigure the stack, and wait until it is healthy. `environment` is for compose.yaml."""
         wanted = (small_disk, replicas, environment)
         if self.variant == wanted:
             return
         if small_disk != self.small_disk:
             self.down()
-        elif self.variant:  # Compose would not wait for a database that was unhealthy a moment ago
+        elif self.variant:  # `compose up` fails if the database is still unhealthy
             wait_until(lambda: self.inspect("db", "{{.State.Health.Status}}") == "healthy", 60)
         self.small_disk = small_disk
         self.compose("up", "--wait", "--no-build", "--scale", f"api={replicas}", "api", **environment)
@@ -64,7 +62,7 @@ class Stack:
         )
 
     def docker(self, command: str, service: str, *arguments: str) -> str:
-        """Run `docker COMMAND CONTAINER ARGUMENTS`; api-2 is the second replica of api."""
+        """Run `docker COMMAND CONTAINER ARGUMENTS`. The service api-2 is the second replica of api."""
         return run("docker", *command.split(), self.container(service), *arguments)
 
     def container(self, service: str) -> str:
@@ -74,24 +72,24 @@ class Stack:
         return run("docker", "inspect", "--format", template, self.container(service))
 
     def ports(self) -> list[Address]:
-        """Return where this machine may reach any replica: each start may take another port of the two."""
+        """Return the addresses of both published ports. A replica can get either of them at each start."""
         return [("127.0.0.1", self.first_port + number) for number in (0, 1)]
 
     def published(self, service: str = "api") -> Address:
-        """Return where this machine reaches a replica, until its next start."""
+        """Return a replica's published address, which is valid until its next start."""
         template = '{{(index (index .NetworkSettings.Ports "5000/tcp") 0).HostPort}}'
         return "127.0.0.1", int(self.inspect(service, template))
 
     def address(self, service: str = "api") -> Address:
-        """Return the container's own address: at the published one Docker itself takes the connections."""
+        """Return the container's own address. On the published port, Docker's proxy accepts connections."""
         network = f'(index .NetworkSettings.Networks "{self.project}_default")'
         return self.inspect(service, "{{" + network + ".IPAddress}}"), 5000
 
     def get(self, path: str, service: str = "api") -> int:
-        """Return the status of a GET, 0 if nobody answers."""
+        """Return the status of a GET, or 0 without a response."""
         try:
             connection = HTTPConnection(*self.published(service), timeout=10)
-        except RuntimeError:  # there is no such container, or it does not run
+        except RuntimeError:  # the container doesn't exist or isn't running
             return 0
         try:
             connection.request("GET", path)
@@ -105,16 +103,16 @@ class Stack:
         return self.get("/health/ready") == 200
 
     def starts(self, service: str = "api") -> str:
-        """Return what differs after every start of the container."""
+        """Return a value that changes at every start of the container."""
         return self.inspect(service, "{{.RestartCount}} {{.State.StartedAt}}")
 
     def sql(self, query: str) -> list[str]:
-        """Ask the database itself, by its Unix socket."""
+        """Run a query in the db container, over its Unix socket."""
         answer = self.docker("exec", "db", "psql", "-U", "flask_api", "-Atqc", query)
         return answer.splitlines()
 
     def takes_connections(self) -> bool:
-        """Tell whether PostgreSQL answers by TCP, as it does to the API."""
+        """Return whether PostgreSQL accepts TCP connections."""
         try:
             self.docker("exec", "db", "pg_isready", "-q", "-h", "127.0.0.1", "-U", "flask_api")
         except RuntimeError:
@@ -122,14 +120,14 @@ class Stack:
         return True
 
     def tool(self, service: str, *command: str) -> None:
-        """Run a tool as root of a container's network, and of nothing else."""
+        """Run a tool as root in the network namespace of a container."""
         network = f"container:{self.container(service)}"
         image = f"{self.project}-tools"
         run("docker", "run", "--rm", "--network", network, "--cap-add", "NET_ADMIN", image, *command)
 
 
 def _two_free_ports() -> int:
-    """Return the first of two neighbours, neither in the range that the kernel gives to clients."""
+    """Return the first of two adjacent free ports, below the kernel's ephemeral range."""
     while True:
         port = random.randrange(20_000, 32_000)
         try:

@@ -1,4 +1,4 @@
-"""Check the app's connections through PgBouncer: python - in its container. The exit status is 1 on failure."""
+"""Check the app's connections through PgBouncer. Run it in the api container: python - <connections.py"""
 
 import sys
 import time

@@ -1,4 +1,4 @@
-"""The proxy with other settings: invalid ones, and those for another proxy in front, which forwards plain HTTP.
+"""The proxy with invalid settings, and behind another proxy, which forwards plain HTTP.
 
 This file must run last: it restarts the proxy on another port, and stops the API.
 """

@@ -51,7 +51,7 @@ def ask(
     forwarded_for: str = "",
     inside: bool = False,
 ) -> Answer:
-    """Send a request to a node's proxy, or directly to a replica, on a new connection. Raises NotConnected."""
+    """Send a request to a node's proxy, or directly to a replica. Raises NotConnected."""
     connection = HTTPConnection(address, 5000 if inside else 443, timeout=2)
     try:
         try:
