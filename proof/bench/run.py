@@ -3,11 +3,10 @@
 import json
 import os
 import sys
-from base64 import b64decode
 from statistics import median
 
 from proof.bench import statements
-from proof.bench.report import RESULTS, Goal, goals_table, table, write
+from proof.bench.report import Goal, goals_table, table, write
 from proof.bench.rounds import Round, Subject, interleave
 from proof.bench.stack import DATABASE, Pair, Stack, lines
 
@@ -83,7 +82,6 @@ def main(project: str) -> None:
         "goals": [goal.as_dict() for goal in goals],
     }
     write("bench", "\n".join(sections), data)
-    _plot(stack)
 
 
 def _require_equal_responses(stack: Stack, pair: Pair) -> None:
@@ -159,13 +157,6 @@ def _goals(
             is_measurable=(os.cpu_count() or 1) >= 4,
         ),
     ]
-
-
-def _plot(stack: Stack) -> None:
-    """Draw the plot in the load container, which has matplotlib."""
-    given = (RESULTS / "bench.json").read_text(encoding="utf-8")
-    drawn = stack.execute("load", "sh", "-c", "python /bench/plot.py | base64", given=given)
-    (RESULTS / "bench.png").write_bytes(b64decode(drawn))
 
 
 if __name__ == "__main__":
