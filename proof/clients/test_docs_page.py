@@ -33,6 +33,15 @@ class Page:
 
     browser: Chrome
 
+    @classmethod
+    def open(cls, browser: Chrome, base_url: str, width: int, scheme: str) -> "Page":
+        screen = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500}
+        preference = {"name": "prefers-color-scheme", "value": scheme}
+        browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
+        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [preference]})
+        browser.get(f"{base_url}/docs")
+        return cls(browser)
+
     def find(self, selector: str) -> Any:
         return self._wait(lambda: self.browser.find_element(By.CSS_SELECTOR, selector), f"no {selector}")
 
@@ -63,12 +72,7 @@ class Page:
 
 @pytest.fixture
 def page(browser: Chrome, base_url: str, width: int, scheme: str) -> Page:
-    screen = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500}
-    preference = {"name": "prefers-color-scheme", "value": scheme}
-    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
-    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [preference]})
-    browser.get(f"{base_url}/docs")
-    return Page(browser)
+    return Page.open(browser, base_url, width, scheme)
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])
