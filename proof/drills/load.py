@@ -19,7 +19,7 @@ from proof.drills.stack import Address, Stack
 from tests.support.credentials import PASSWORD
 from tests.support.waiting import wait_until
 
-# The factor by which a busy machine may exceed the promised times. The drills find hangs; the table shows times.
+# A busy machine may exceed the promised times by this factor: the drills look for hangs, not for delays.
 PATIENCE = 2
 
 SUCCESS = {
@@ -293,8 +293,8 @@ def under_load(
 ) -> Iterator[Load]:
     """Run clients during a drill, and check afterwards that the API kept its promises.
 
-    Nothing may be lost or half applied. Every response must be a success or an acceptable 503. The api must not
-    restart, unless the drill `restarts` it.
+    Nothing may be lost or half applied. Every response must be a success or an acceptable 503. The api must
+    not restart, unless the drill `restarts` it.
     """
     starts = stack.starts()
     begun = datetime.now(UTC).isoformat()
