@@ -2,7 +2,7 @@
 
 FROM caddy:2
 
-# Caddy stores certificates and the keys of its own authority here. A new volume takes its owner from this folder.
+# Caddy stores certificates and the keys of its internal authority here. A new volume takes its owner from this folder.
 RUN install -d -o 10002 -g 10002 -m 700 /data/caddy
 ENV XDG_CONFIG_HOME=/tmp
 

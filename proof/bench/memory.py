@@ -21,8 +21,8 @@ def main(project: str) -> None:
     stack = Stack(project)
     stack.up("api", "load")
     stack.fill(DATABASE, USERS)
-    stack.keep("tokens", lines(stack.pairs("api", USERS, USERS)))
-    stack.keep("login", json.dumps(ANN))
+    stack.write_file("tokens", lines(stack.pairs("api", USERS, USERS)))
+    stack.write_file("login", json.dumps(ANN))
     stack.ask("api", "POST", "/auth/register", body=ANN)
 
     sent, seen = [0], [stack.resident("api")]

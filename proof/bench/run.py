@@ -44,7 +44,7 @@ def main(project: str) -> None:
     pairs = stack.pairs("api", USERS, USERS)
     _require_equal_responses(stack, pairs[0])
     results = _drive(stack, pairs)
-    heard = statements.listen(stack)
+    recordings = statements.record(stack)
     memory = {"api": stack.resident("api"), "floor": stack.resident("floor")}
     imports = {
         "api": stack.import_seconds("api", "import app"),
@@ -53,7 +53,7 @@ def main(project: str) -> None:
     starts = _starts(stack)
     size = stack.image_size()
 
-    goals = _goals(results, heard, starts, size)
+    goals = _goals(results, recordings, starts, size)
     more = [
         f"Import: app {imports['api']:.2f} s, floor {imports['floor']:.2f} s.",
         f"From the container's start to the first 200: API {starts['live']:.2f} s (live) and "
@@ -65,7 +65,7 @@ def main(project: str) -> None:
         table(results, COMPARED),
         "\nCPU is the CPU time per request in the API's container. The ratio compares it with the floor, "
         "and for /health/live with a bare view.\n",
-        statements.table(heard),
+        statements.table(recordings),
         "",
         *(f"- {line}" for line in more),
         "",
@@ -74,7 +74,7 @@ def main(project: str) -> None:
     data = {
         "results": {name: round._asdict() for name, round in results.items()},
         "compared": COMPARED,
-        "sql": {name: it.sql for name, it in heard.items()},
+        "sql": {name: it.sql for name, it in recordings.items()},
         "memory_mb": memory,
         "import_seconds": imports,
         "start_seconds": starts,
@@ -94,12 +94,12 @@ def _require_equal_responses(stack: Stack, pair: Pair) -> None:
 def _drive(stack: Stack, pairs: list[Pair]) -> dict[str, Round]:
     carol = statements.ANN | {"username": "carol"}
     stack.ask("api", "POST", "/auth/register", body=carol)
-    stack.keep("login", json.dumps(carol))
-    stack.keep("tokens", lines(pairs))
+    stack.write_file("login", json.dumps(carol))
+    stack.write_file("tokens", lines(pairs))
 
     def drive(subject: Subject, number: int) -> Round:
         if subject.kind == "refresh":
-            stack.keep("refresh", lines(pairs[number * REFRESHES :][:REFRESHES]))
+            stack.write_file("refresh", lines(pairs[number * REFRESHES :][:REFRESHES]))
         return stack.drive(subject, SECONDS)
 
     for subject in SUBJECTS:
@@ -118,10 +118,13 @@ def _starts(stack: Stack) -> dict[str, float]:
 
 
 def _goals(
-    results: dict[str, Round], heard: dict[str, statements.Heard], starts: dict[str, float], size: float
+    results: dict[str, Round],
+    recordings: dict[str, statements.Recording],
+    starts: dict[str, float],
+    size: float,
 ) -> list[Goal]:
     account, refresh, login = (
-        heard[f"{it}"] for it in ("GET /account", "POST /auth/refresh", "POST /auth/login")
+        recordings[f"{it}"] for it in ("GET /account", "POST /auth/refresh", "POST /auth/login")
     )
     return [
         Goal(

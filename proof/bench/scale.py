@@ -69,7 +69,7 @@ def _driver(stack: Stack) -> Callable[[Subject, int], Round]:
         chosen = pairs[subject.service]
         if subject.kind == "refresh":
             chosen = chosen[number * REFRESHES :][:REFRESHES]
-        stack.keep(subject.file, lines(chosen))
+        stack.write_file(subject.file, lines(chosen))
         return stack.drive(subject, SECONDS)
 
     return drive

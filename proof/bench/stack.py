@@ -33,12 +33,12 @@ class Stack:
     def up(self, *services: str) -> None:
         self.compose("up", "--wait", "--no-build", *services)
 
-    def compose(self, *arguments: str, given: str | None = None) -> str:
+    def compose(self, *arguments: str, stdin: str | None = None) -> str:
         project = ("--project-name", self.project, "--file", str(COMPOSE), "--env-file", os.devnull)
-        return run("docker", "compose", "--progress", "quiet", *project, *arguments, given=given)
+        return run("docker", "compose", "--progress", "quiet", *project, *arguments, stdin=stdin)
 
-    def execute(self, service: str, *command: str, given: str | None = None) -> str:
-        return self.compose("exec", "-T", service, *command, given=given)
+    def execute(self, service: str, *command: str, stdin: str | None = None) -> str:
+        return self.compose("exec", "-T", service, *command, stdin=stdin)
 
     def sql(self, database: str, statement: str) -> str:
         return self.execute("db", "psql", "-qAt", "-U", "flask_api", "-c", statement, database).strip()
@@ -47,7 +47,7 @@ class Stack:
         """Fill an empty database. Return the seconds that it took."""
         begun = time.monotonic()
         script = (COMPOSE.parent / "fill.sh").read_text(encoding="utf-8")
-        self.execute("db", "bash", "-s", "--", database, str(users), given=script)
+        self.execute("db", "bash", "-s", "--", database, str(users), stdin=script)
         return time.monotonic() - begun
 
     def pairs(self, service: str, users: int, count: int) -> list[Pair]:
@@ -57,12 +57,12 @@ class Stack:
             service == "large"
         )
         command = f"{environment}exec python - {users} {count}"
-        printed = self.execute(service, "sh", "-c", command, given=script)
+        printed = self.execute(service, "sh", "-c", command, stdin=script)
         return [tuple(json.loads(line)) for line in printed.splitlines()]
 
-    def keep(self, name: str, text: str) -> None:
+    def write_file(self, name: str, text: str) -> None:
         """Write a file for wrk."""
-        self.execute("load", "sh", "-c", f"cat >/tmp/{name}", given=text)
+        self.execute("load", "sh", "-c", f"cat >/tmp/{name}", stdin=text)
 
     def drive(self, subject: Subject, seconds: float) -> Round:
         """Drive a subject with wrk. Return its results and the CPU time of the subject's container."""
@@ -72,7 +72,7 @@ class Stack:
             'cat "$0" && wrk --threads 1 --connections "$1" --duration "$2" --latency --timeout 10s'
             ' --script /bench/requests.lua "http://$3:5000$4" -- "$5" "/tmp/$6" && cat "$0"'
         )
-        given = (
+        arguments = (
             self._cpu_files[subject.service],
             str(subject.connections),
             f"{seconds:g}s",
@@ -81,7 +81,7 @@ class Stack:
             subject.kind,
             subject.file,
         )
-        return read(self.execute("load", "sh", "-c", command, *given))
+        return read(self.execute("load", "sh", "-c", command, *arguments))
 
     def ask(self, service: str, method: str, path: str, token: str = "", body: object = None) -> Any:
         """Send a request to a published service. Return the JSON body."""
@@ -142,8 +142,8 @@ def lines(pairs: Iterable[Pair]) -> str:
     return "\n".join(map(json.dumps, pairs))
 
 
-def run(*command: str, given: str | None = None) -> str:
-    done = subprocess.run(command, check=False, input=given, capture_output=True, text=True)
+def run(*command: str, stdin: str | None = None) -> str:
+    done = subprocess.run(command, check=False, input=stdin, capture_output=True, text=True)
     if done.returncode:
         raise SystemExit(f"{' '.join(command[:12])} failed:\n{done.stdout}{done.stderr}")
     return done.stdout

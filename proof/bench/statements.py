@@ -11,7 +11,7 @@ ANN = {"username": "ann", "password": "correct horse battery staple"}
 BRACKETS = ("BEGIN", "COMMIT", "ROLLBACK")
 
 
-class Heard(NamedTuple):
+class Recording(NamedTuple):
     """The round trips of one request to PostgreSQL: their times in seconds, and their SQL."""
 
     times: list[float]
@@ -37,17 +37,17 @@ class Heard(NamedTuple):
         return not before[-1].startswith(("COMMIT", "ROLLBACK"))
 
 
-def listen(stack: Stack) -> dict[str, Heard]:
+def record(stack: Stack) -> dict[str, Recording]:
     """Send each kind of request twice and record the second, because the first one opens connections."""
 
     def ask(method: str, path: str, token: str = "", body: object = None) -> Any:
         before = _lines(stack)
         answer = stack.ask("wired", method, path, token, body)
         times, sql = zip(*(_lines(stack)[len(before) :] or [(0.0, "")]), strict=True)
-        heard[f"{method} {path}"] = Heard(list(times), [text for text in sql if text])
+        recordings[f"{method} {path}"] = Recording(list(times), [text for text in sql if text])
         return answer
 
-    heard: dict[str, Heard] = {}
+    recordings: dict[str, Recording] = {}
     ask("POST", "/auth/register", body=ANN | {"username": "bob"})
     ask("POST", "/auth/register", body=ANN)
     for _ in range(2):
@@ -58,7 +58,7 @@ def listen(stack: Stack) -> dict[str, Heard]:
         ask("GET", "/health/ready")
         ask("GET", "/health/live")
         ask("POST", "/auth/logout", pair["access_token"])
-    return heard
+    return recordings
 
 
 def _lines(stack: Stack) -> list[tuple[float, str]]:
@@ -66,9 +66,10 @@ def _lines(stack: Stack) -> list[tuple[float, str]]:
     return [json.loads(line) for line in stack.printed("wire")]
 
 
-def table(heard: dict[str, Heard]) -> str:
+def table(recordings: dict[str, Recording]) -> str:
     lines = ["| one request | statements | transactions | round trips |", "|---|---:|---:|---:|"]
     lines += [
-        f"| {name} | {it.statements} | {it.transactions} | {it.round_trips} |" for name, it in heard.items()
+        f"| {name} | {it.statements} | {it.transactions} | {it.round_trips} |"
+        for name, it in recordings.items()
     ]
     return "\n".join(lines)

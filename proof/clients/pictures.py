@@ -1,4 +1,7 @@
-"""Takes the pictures of the documentation: PICTURES=1 make -C proof test-clients t=proof/clients/pictures.py"""
+"""Take the pictures of the documentation.
+
+PICTURES=1 make -C proof test-clients t=proof/clients/pictures.py
+"""
 
 import os
 from pathlib import Path
@@ -6,7 +9,8 @@ from pathlib import Path
 import pytest
 from selenium.webdriver import Chrome
 
-from proof.clients.test_docs_page import PASSWORD, Page
+from proof.clients.test_docs_page import Page
+from tests.support.credentials import PASSWORD
 
 LOGIN = "#operations-auth-auth_login"
 

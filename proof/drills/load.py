@@ -19,7 +19,7 @@ from proof.drills.stack import Address, Stack
 from tests.support.credentials import PASSWORD
 from tests.support.waiting import wait_until
 
-# A busy machine may exceed the promised times by this factor. The drills find hangs; the table shows times.
+# A busy machine may exceed the promised times by this factor: the drills look for hangs, not for delays.
 PATIENCE = 2
 
 SUCCESS = {

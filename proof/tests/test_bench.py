@@ -10,7 +10,7 @@ import pytest
 from proof.bench import report, wire
 from proof.bench.report import Goal
 from proof.bench.rounds import RequestsFailed, Round, Subject, interleave, medians, read
-from proof.bench.statements import Heard
+from proof.bench.statements import Recording
 
 WRK = """usage_usec 1000000
 Running 3s test @ http://api:5000/account
@@ -81,9 +81,9 @@ def test_a_goal_is_met_at_its_bound_and_missed_beyond(goal: Goal, verdict: str) 
 
 
 def test_begin_and_commit_are_round_trips_but_not_statements() -> None:
-    heard = Heard([0, 0, 0, 0], ["BEGIN", "SELECT 1", "UPDATE users", "COMMIT"])
+    recording = Recording([0, 0, 0, 0], ["BEGIN", "SELECT 1", "UPDATE users", "COMMIT"])
 
-    assert (heard.statements, heard.transactions, heard.round_trips) == (2, 1, 4)
+    assert (recording.statements, recording.transactions, recording.round_trips) == (2, 1, 4)
 
 
 @pytest.mark.parametrize(
@@ -91,9 +91,9 @@ def test_begin_and_commit_are_round_trips_but_not_statements() -> None:
     [([0, 1, 2, 30, 31, 32], False), ([0, 1, 2, 3, 30, 31], True), ([0, 1, 2, 3, 4, 30], True)],
 )
 def test_a_transaction_open_during_the_longest_pause_is_detected(times: list[float], is_open: bool) -> None:
-    heard = Heard(times, ["BEGIN", "SELECT 1", "COMMIT", "BEGIN", "SELECT 2", "COMMIT"])
+    recording = Recording(times, ["BEGIN", "SELECT 1", "COMMIT", "BEGIN", "SELECT 2", "COMMIT"])
 
-    assert heard.is_open_at_longest_gap is is_open
+    assert recording.is_open_at_longest_gap is is_open
 
 
 def message(kind: bytes, body: bytes) -> bytes:
