@@ -42,7 +42,7 @@ def test_the_image_holds_what_runs(stack: Stack) -> None:
     seen = stack.docker("exec", "api", "python", "-c", CONTENTS)
 
     folder, packages, tools, tests = (seen + "\n\n").split("\n")[:4]
-    assert folder.split() == ["app", "gunicorn.conf.py", "instance", "migrations"]
+    assert folder.split() == ["app", "gunicorn.conf.py", "instance", "kit", "migrations"]
     assert not {"pip", "setuptools", "pytest", "ruff", "mypy", "hypothesis", "debugpy"} & set(
         packages.split()
     )
