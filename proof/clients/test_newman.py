@@ -65,8 +65,8 @@ def test_the_collection_stops_at_a_limit_and_says_which(tmp_path: Path) -> None:
     ("right", "wrong", "failed"),
     [
         ('const documented = {\\"200\\"', 'const documented = {\\"299\\"', "The status is one of 299"),
-        ('\\"X-Request-ID\\"', '\\"X-Nothing\\"', "The headers are there"),
-        ('\\"const\\": \\"ok\\"', '\\"const\\": \\"bad\\"', "The body is as documented"),
+        ('\\"X-Request-ID\\"', '\\"X-Nothing\\"', "The headers are present"),
+        ('\\"const\\": \\"ok\\"', '\\"const\\": \\"bad\\"', "The body matches the schema"),
     ],
     ids=["status", "headers", "schema"],
 )
