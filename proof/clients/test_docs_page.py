@@ -34,8 +34,8 @@ class Page:
     browser: Chrome
 
     @classmethod
-    def open(cls, browser: Chrome, base_url: str, width: int, scheme: str) -> "Page":
-        screen = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500}
+    def open(cls, browser: Chrome, base_url: str, width: int, scheme: str, height: int = 900) -> "Page":
+        screen = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 500}
         preference = {"name": "prefers-color-scheme", "value": scheme}
         browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
         browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [preference]})
@@ -117,13 +117,9 @@ def assert_clean(page: Page, base_url: str, width: int) -> None:
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(1280, "light")])
-def test_an_open_login_fits_on_a_screen_and_a_half(page: Page, username: str) -> None:
-    credentials = {"username": username, "password": PASSWORD}
-    page.try_out("auth", "register", credentials)
-    page.click("#operations-auth-auth_register .opblock-summary-control")
+def test_an_open_login_fits_on_a_screen_and_a_half(page: Page) -> None:
+    page.click("#operations-auth-auth_login .opblock-summary-control")
 
-    assert page.try_out("auth", "login", credentials) == "200"
-
-    login = page.find("#operations-auth-auth_login")
-    assert login.size["height"] <= 1.5 * 1080
+    page.find("#operations-auth-auth_login .responses-table")
+    assert page.find("#operations-auth-auth_login").size["height"] <= 1.5 * 1080
     assert "`" not in page.find("body").text
