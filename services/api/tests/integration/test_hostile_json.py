@@ -1,4 +1,4 @@
-"""Hundreds of hostile bodies for every operation that takes one: refused rightly, and nothing changes."""
+"""Hundreds of hostile bodies for every operation with a body: they are refused and change nothing."""
 
 import os
 from dataclasses import dataclass
@@ -34,7 +34,7 @@ REASONS = {
 
 @dataclass(frozen=True)
 class Operation:
-    """One that takes a body, and the status when it takes it."""
+    """An operation with a body, and its status for a valid body."""
 
     method: str
     path: str
@@ -43,7 +43,7 @@ class Operation:
 
     @property
     def step(self) -> int:
-        """An ordinary run sends all of them to one operation, and of each other's every fifth."""
+        """Return all bodies for one operation, and every fifth for the others, to save time."""
         return 1 if "FUZZ_EXAMPLES" in os.environ or self.path == "/auth/register" else 5
 
 
@@ -102,7 +102,7 @@ OPERATIONS = {
 }
 
 
-# Of the other resources, those included that are added later, the document says what they take.
+# The bodies of other resources, including generated ones, come from the document.
 OTHERS = sorted(
     route
     for route in routes(create_app(settings_for(NEVER_OPENED)))
@@ -111,7 +111,7 @@ OTHERS = sorted(
 
 
 def rows(app: Flask) -> dict[str, list[str]]:
-    """Return all that is stored."""
+    """Return every row of every table."""
     with app.app_context():
         return {
             table.name: sorted(repr(row) for row in db.session.execute(table.select()))
@@ -120,7 +120,7 @@ def rows(app: Flask) -> dict[str, list[str]]:
 
 
 def verdict(response: TestResponse, hostile: Hostile) -> str | None:
-    """Tell what is wrong with the answer to a hostile body, if anything is."""
+    """Return why the response to a hostile body is wrong, or an empty string."""
     try:
         answered = problem(response)
     except (AssertionError, AttributeError, KeyError, TypeError) as defect:
@@ -134,7 +134,7 @@ def verdict(response: TestResponse, hostile: Hostile) -> str | None:
         if set(error) != {"pointer", "code", "detail"} or error["code"] not in REASONS or not error["detail"]:
             return f"{hostile.name}: {error}"
         if (error["pointer"], error["code"]) == ("", "invalid_format"):
-            return f"{hostile.name}: it is not told where"
+            return f"{hostile.name}: the error has no pointer"
     return None
 
 
@@ -142,7 +142,7 @@ def verdict(response: TestResponse, hostile: Hostile) -> str | None:
 def test_hostile_json_is_refused_and_changes_nothing(
     app: Flask, ann: Person, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(app.config, "PROPAGATE_EXCEPTIONS", False)  # a defect is to be answered, and named
+    monkeypatch.setitem(app.config, "PROPAGATE_EXCEPTIONS", False)  # report bugs as 500 responses
     operation = OPERATIONS[name]
     token = ann.get("/auth/token").json["items"][0]["id"]
     before = rows(app)
@@ -156,7 +156,7 @@ def test_hostile_json_is_refused_and_changes_nothing(
     hostiles = corpus(operation.taken)
     verdicts = [verdict(send(hostile.raw), hostile) for hostile in hostiles[:: operation.step]]
 
-    assert [told for told in verdicts if told] == []
+    assert [reason for reason in verdicts if reason] == []
     assert rows(app) == before
     assert len(hostiles) >= 600
     assert send(operation.taken.text().encode()).status_code == operation.success
@@ -166,7 +166,7 @@ def test_hostile_json_is_refused_and_changes_nothing(
 def test_other_resources_refuse_hostile_json_too(
     app: Flask, people: People, route: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """But for wrong values of their fields, which their own tests know."""
+    """Invalid values of fields are tested with each resource."""
     monkeypatch.setitem(app.config, "PROPAGATE_EXCEPTIONS", False)
     world = World(people)
     path, body, caller = world.path(route), world.body(route) or {}, world.caller(route)
@@ -187,7 +187,7 @@ def test_other_resources_refuse_hostile_json_too(
     hostiles = [hostile for hostile in corpus(taken) if not hostile.name.startswith(own_values)]
     verdicts = [verdict(send(hostile.raw), hostile) for hostile in hostiles[::5]]
 
-    assert [told for told in verdicts if told] == []
+    assert [reason for reason in verdicts if reason] == []
     assert rows(app) == before
     assert len(hostiles) >= 600
     assert send(taken.text().encode()).status_code in (200, 201)

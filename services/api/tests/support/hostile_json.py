@@ -1,7 +1,7 @@
-"""Hostile JSON: hundreds of bodies that must be refused, made from one that would be taken.
+"""Hostile JSON: hundreds of bodies that must be refused, derived from a valid one.
 
-Each has a name, and the status that the contract gives it: 400 if it is not strict JSON, 422 if it is and
-the operation does not take it.
+Each has a name and its expected status: 400 if it isn't strict JSON, 422 if it is, but isn't valid for the
+operation.
 """
 
 import json
@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 MAX_BYTES = 65_536
 MAX_DEPTH = 32
 
-# Bytes that no UTF-8 text contains: overlong, cut short, out of place, surrogates, beyond U+10FFFF.
+# Invalid UTF-8: overlong, truncated or misplaced sequences, surrogates, beyond U+10FFFF.
 NO_UTF8 = [
     b"\xc0\x80", b"\xc0\xaf", b"\xc1\xbf", b"\xe0\x80\xaf", b"\xe0\x9f\xbf", b"\xf0\x80\x80\xaf",
     b"\xf0\x8f\xbf\xbf", b"\x80", b"\xbf", b"\xc3", b"\xe2\x82", b"\xf0\x9f\x98", b"\xff", b"\xfe",
@@ -92,7 +92,7 @@ GARBAGE = [
     "\x04",
 ]
 
-# JSON, but nothing that any field takes.
+# JSON values that are invalid for every field.
 NUMBERS = [
     "0", "-0", "-0.0", "1", "-1", "0.1", "1e400", "-1e400", "1E+2", "1e-400", "1e99999999999999999999",
     "9007199254740993", "9223372036854775808", "18446744073709551616", "-9223372036854775809", "1.0", "0e0",
@@ -121,31 +121,31 @@ class Hostile(NamedTuple):
 
 @dataclass(frozen=True)
 class Taken:
-    """A body that an operation takes: its fields, which of them it needs, and values that it refuses."""
+    """A valid body of an operation, with its required fields and with invalid values for its fields."""
 
     body: Mapping[str, Any]
     needed: Sequence[str]
     refused: Mapping[str, Sequence[Any]] = field(default_factory=dict)
 
     def text(self, **changed: str) -> str:
-        """Write it, fields with another JSON text where one is given."""
+        """Return the body as JSON, with some values replaced by other JSON texts."""
         pairs = {name: json.dumps(value) for name, value in self.body.items()} | changed
         return "{" + ", ".join(f"{json.dumps(name)}: {value}" for name, value in pairs.items()) + "}"
 
     def beside(self, text: str) -> str:
-        """Write it with something more behind its last field. A name such as `x y` is no field's."""
+        """Return the body as JSON, with a text after its last field."""
         return self.text()[:-1] + text + "}"
 
 
 def corpus(taken: Taken) -> list[Hostile]:
-    """Return them all, each text once."""
+    """Return all hostile bodies, without duplicates."""
     found = {
         hostile.raw: hostile
         for make in (_encodings, _strings, _values, _structure, _cuts, _names, _depths, _shapes, _sizes)
         for hostile in make(taken)
     }
     too_large = [hostile.name for hostile in found.values() if len(hostile.raw) > MAX_BYTES]
-    assert not too_large, f"413 would hide what these are: {too_large}"
+    assert not too_large, f"These would get a 413: {too_large}"
     return list(found.values())
 
 
@@ -277,7 +277,7 @@ def _depths(taken: Taken) -> Iterator[Hostile]:
         ('{"a": 1, "b":', "}"),
     ):
         levels = opening.count("[") + opening.count("{")
-        at_most = (MAX_DEPTH - 1) // levels  # the body itself is one
+        at_most = (MAX_DEPTH - 1) // levels  # the body itself is one level
         for count, status in ((at_most, 422), (at_most + 1, 400), (100, 400), (1000, 400), (4000, 400)):
             nested = opening * count + "1" + closing * count
             yield _hostile(f"{count} times {opening}", taken.beside(f', "x y": {nested}'), status)
