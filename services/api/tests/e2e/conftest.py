@@ -40,13 +40,13 @@ def docker_cleanup() -> list[str]:
 @pytest.fixture(scope="session")
 def base_url(request: pytest.FixtureRequest) -> str:
     if given := os.environ.get("API_BASE_URL"):
-        refuse_what_is_not_ready(given)
+        wait_until_ready(given)
         return given
     services: Any = request.getfixturevalue("docker_services")
     return f"http://127.0.0.1:{services.port_for('api', 5000)}"
 
 
-def refuse_what_is_not_ready(url: str, seconds: int = 60) -> None:
+def wait_until_ready(url: str, seconds: int = 60) -> None:
     """Wait for the stack, which scripts/test starts in parallel with the other tests."""
 
     def is_ready() -> bool:

@@ -22,7 +22,7 @@ from tests.support.problems import errors, problem
 NEW = "a whole new passphrase"
 
 
-def may_log_in(client: FlaskClient, name: str, password: str) -> bool:
+def can_log_in(client: FlaskClient, name: str, password: str) -> bool:
     response = client.post("/auth/login", json={"username": name, "password": password})
     return response.status_code == 200
 
@@ -92,15 +92,15 @@ def test_a_new_password_ends_only_the_other_sessions(
     assert problem(elsewhere.get("/account")) == (401, "token_revoked")
     assert problem(client.post("/auth/refresh", headers=bearer(elsewhere.refresh))) == (401, "token_revoked")
     assert bob.get("/account").status_code == 200
-    assert may_log_in(client, "ann", NEW)
-    assert not may_log_in(client, "ann", PASSWORD)
+    assert can_log_in(client, "ann", NEW)
+    assert not can_log_in(client, "ann", PASSWORD)
 
 
 def test_a_replacement_changes_both(client: FlaskClient, ann: Person) -> None:
     response = ann.put("/account", json={"username": "anna", "password": NEW, "current_password": PASSWORD})
 
     assert response.json["username"] == "anna"
-    assert may_log_in(client, "anna", NEW)
+    assert can_log_in(client, "anna", NEW)
 
 
 @pytest.mark.parametrize("method", ["patch", "put"])
@@ -183,7 +183,7 @@ def test_a_refused_rename_does_not_change_the_password(client: FlaskClient, ann:
     body = {"username": "Bob", "password": NEW, "current_password": PASSWORD}
 
     assert problem(ann.patch("/account", json=body)) == (409, "username_taken")
-    assert may_log_in(client, "ann", PASSWORD)
+    assert can_log_in(client, "ann", PASSWORD)
 
 
 def test_a_password_that_changes_meanwhile_counts_as_wrong(app: Flask, ann: Person) -> None:
@@ -218,7 +218,7 @@ def test_deleting_an_account_deletes_all_its_rows(app: Flask, client: FlaskClien
     for person in (ann, elsewhere):
         assert problem(person.get("/account")) == (401, "token_revoked")
         assert problem(client.post("/auth/refresh", headers=bearer(person.refresh))) == (401, "token_revoked")
-    assert not may_log_in(client, "ann", PASSWORD)
+    assert not can_log_in(client, "ann", PASSWORD)
     with app.app_context():
         for table in (User, Session, Token):
             assert db.session.scalar(select(func.count()).select_from(table)) == 0

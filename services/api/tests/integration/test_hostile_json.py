@@ -12,7 +12,7 @@ from app.database import db
 from kit.data.base import Base
 from tests.support import plain_http
 from tests.support.credentials import PASSWORD
-from tests.support.hostile_json import Hostile, Taken, corpus
+from tests.support.hostile_json import Hostile, ValidBody, corpus
 from tests.support.people import People, Person
 from tests.support.problems import problem
 from tests.support.servers import Live
@@ -38,7 +38,7 @@ class Operation:
 
     method: str
     path: str
-    taken: Taken
+    valid: ValidBody
     success: int
 
     @property
@@ -51,7 +51,7 @@ OPERATIONS = {
     "register": Operation(
         "POST",
         "/auth/register",
-        Taken(
+        ValidBody(
             {"username": "carol", "password": PASSWORD},
             ["username", "password"],
             {"username": NO_NAMES, "password": [*NO_PASSWORDS, "short", "carol carol", "a" * 15, "ab" * 9]},
@@ -61,7 +61,7 @@ OPERATIONS = {
     "login": Operation(
         "POST",
         "/auth/login",
-        Taken(
+        ValidBody(
             {"username": "ann", "password": PASSWORD},
             ["username", "password"],
             {"username": ["", "a" * 65, "a\0n"], "password": NO_PASSWORDS},
@@ -71,18 +71,18 @@ OPERATIONS = {
     "logout": Operation(
         "POST",
         "/auth/logout",
-        Taken(
+        ValidBody(
             {"scope": "session"},
             [],
             {"scope": ["", "SESSION", "session ", "sessions", "others,all", "none", "\0"]},
         ),
         204,
     ),
-    "change_token": Operation("PUT", "/auth/token/{token}", Taken({"revoke": True}, ["revoke"]), 200),
+    "change_token": Operation("PUT", "/auth/token/{token}", ValidBody({"revoke": True}, ["revoke"]), 200),
     "change": Operation(
         "PATCH",
         "/account",
-        Taken(
+        ValidBody(
             {"username": "Ann", "password": NEW_PASSWORD, "current_password": PASSWORD},
             ["current_password"],
             {"username": NO_NAMES, "password": [*NO_PASSWORDS, "short"], "current_password": NO_PASSWORDS},
@@ -92,7 +92,7 @@ OPERATIONS = {
     "replace": Operation(
         "PUT",
         "/account",
-        Taken(
+        ValidBody(
             {"username": "Ann", "password": NEW_PASSWORD, "current_password": PASSWORD},
             ["username", "password", "current_password"],
             {"username": NO_NAMES, "password": [*NO_PASSWORDS, "short"], "current_password": NO_PASSWORDS},
@@ -123,8 +123,8 @@ def verdict(response: TestResponse, hostile: Hostile) -> str | None:
     """Return why the response to a hostile body is wrong, or an empty string."""
     try:
         answered = problem(response)
-    except (AssertionError, AttributeError, KeyError, TypeError) as defect:
-        return f"{hostile.name}: {response.status_code}, no problem ({defect})"
+    except (AssertionError, AttributeError, KeyError, TypeError) as reason:
+        return f"{hostile.name}: {response.status_code}, not a valid problem ({reason})"
     if answered != (hostile.status, "malformed_json" if hostile.status == 400 else "validation_failed"):
         return f"{hostile.name}: {answered} instead of {hostile.status}"
     errors = response.get_json().get("errors", [])
@@ -153,13 +153,13 @@ def test_hostile_json_is_refused_and_changes_nothing(
             path, method=operation.method, headers=ann.headers, data=raw, content_type="application/json"
         )
 
-    hostiles = corpus(operation.taken)
+    hostiles = corpus(operation.valid)
     verdicts = [verdict(send(hostile.raw), hostile) for hostile in hostiles[:: operation.step]]
 
     assert [reason for reason in verdicts if reason] == []
     assert rows(app) == before
     assert len(hostiles) >= 600
-    assert send(operation.taken.text().encode()).status_code == operation.success
+    assert send(operation.valid.text().encode()).status_code == operation.success
 
 
 @pytest.mark.parametrize("route", OTHERS)
@@ -171,7 +171,7 @@ def test_other_resources_refuse_hostile_json_too(
     world = World(people)
     path, body, caller = world.path(route), world.body(route) or {}, world.caller(route)
     schema = documented_schema(operation_of(route)["requestBody"]["content"]["application/json"]["schema"])
-    taken = Taken(body, schema.get("required", []))
+    valid = ValidBody(body, schema.get("required", []))
     own_values = tuple(f"{name} is " for name in body)
     before = rows(app)
 
@@ -184,20 +184,20 @@ def test_other_resources_refuse_hostile_json_too(
             content_type="application/json",
         )
 
-    hostiles = [hostile for hostile in corpus(taken) if not hostile.name.startswith(own_values)]
+    hostiles = [hostile for hostile in corpus(valid) if not hostile.name.startswith(own_values)]
     verdicts = [verdict(send(hostile.raw), hostile) for hostile in hostiles[::5]]
 
     assert [reason for reason in verdicts if reason] == []
     assert rows(app) == before
     assert len(hostiles) >= 600
-    assert send(taken.text().encode()).status_code in (200, 201)
+    assert send(valid.text().encode()).status_code in (200, 201)
 
 
 def test_after_any_hostile_body_the_next_request_is_answered(live: Live) -> None:
     url, _ = live
 
     with plain_http.Client(base_url=url) as client:
-        for hostile in corpus(OPERATIONS["register"].taken)[::16]:
+        for hostile in corpus(OPERATIONS["register"].valid)[::16]:
             refused = client.post(
                 "/auth/register", content=hostile.raw, headers={"Content-Type": "application/json"}
             )

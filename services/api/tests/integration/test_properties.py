@@ -102,7 +102,7 @@ def holds(response: TestResponse) -> int:
 
 
 @pytest.fixture(autouse=True)
-def answer_defects(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+def answer_bugs(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(app.config, "PROPAGATE_EXCEPTIONS", False)  # report bugs as 500 responses
 
 

@@ -30,7 +30,7 @@ def python_with(copy: Copy, **modules: str) -> str:
     for name, text in modules.items():
         copy.write(f"modules/{name}.py", text)
     python = copy.write(
-        "bin/pretended-python",
+        "bin/fake-python",
         f'#!/bin/sh\nPYTHONPATH={copy.folder}/modules exec {shlex.quote(sys.executable)} "$@"\n',
     )
     python.chmod(0o755)

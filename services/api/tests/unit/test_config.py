@@ -433,7 +433,7 @@ def test_every_setting_is_explained_in_the_example() -> None:
     example = (REPOSITORY / ".env.example").read_text()
 
     missing = [name.upper() for name in Settings.model_fields if f"\n#{name.upper()}=" not in example]
-    assert not missing, f"Describe these settings in .env.example, each in a line #NAME=default: {missing}"
+    assert not missing, f"Describe these settings in .env.example, each with a line #NAME=default: {missing}"
 
 
 def test_every_setting_is_passed_to_the_containers() -> None:
