@@ -34,8 +34,8 @@ class Page:
     browser: Chrome
 
     @classmethod
-    def open(cls, browser: Chrome, base_url: str, width: int, scheme: str, height: int = 900) -> "Page":
-        screen = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 500}
+    def open(cls, browser: Chrome, base_url: str, width: int, scheme: str) -> "Page":
+        screen = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500}
         preference = {"name": "prefers-color-scheme", "value": scheme}
         browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
         browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [preference]})

@@ -1,4 +1,4 @@
-"""The running stack: the one that API_BASE_URL names, else one that pytest-docker starts and removes."""
+"""The running stack: the one at API_BASE_URL, or one that pytest-docker starts and removes."""
 
 import os
 import subprocess
@@ -40,14 +40,14 @@ def docker_cleanup() -> list[str]:
 @pytest.fixture(scope="session")
 def base_url(request: pytest.FixtureRequest) -> str:
     if given := os.environ.get("API_BASE_URL"):
-        refuse_what_is_not_ready(given)
+        wait_until_ready(given)
         return given
     services: Any = request.getfixturevalue("docker_services")
     return f"http://127.0.0.1:{services.port_for('api', 5000)}"
 
 
-def refuse_what_is_not_ready(url: str, seconds: int = 60) -> None:
-    """Fail unless the stack, which scripts/test starts beside the other tests, gets ready in time."""
+def wait_until_ready(url: str, seconds: int = 60) -> None:
+    """Wait for the stack, which scripts/test starts in parallel with the other tests."""
 
     def is_ready() -> bool:
         with suppress(httpx.TransportError):
@@ -71,5 +71,5 @@ def http(base_url: str) -> Iterator[httpx.Client]:
 
 @pytest.fixture
 def username() -> str:
-    """A name that nobody else has: this database is not emptied between tests."""
+    """A unique name, because this database isn't emptied between tests."""
     return f"ann-{uuid4().hex[:12]}"

@@ -1,4 +1,4 @@
-"""The whole stack, over HTTP, as a client meets it."""
+"""The running stack, over HTTP."""
 
 import re
 from collections import Counter
@@ -21,7 +21,7 @@ def test_the_stack_is_ready(http: httpx.Client) -> None:
     }
 
 
-def test_an_account_from_its_registration_to_its_end(http: httpx.Client, username: str) -> None:
+def test_an_account_from_registration_to_deletion(http: httpx.Client, username: str) -> None:
     credentials = {"username": username, "password": PASSWORD}
 
     registered = http.post("/auth/register", json=credentials)
@@ -97,7 +97,7 @@ def test_every_failure_is_a_problem(
     assert http.get("/health/live").status_code == 200
 
 
-def test_no_answer_tells_what_serves(http: httpx.Client) -> None:
+def test_no_response_reveals_the_server(http: httpx.Client) -> None:
     for response in (http.get("/"), http.get("/nowhere"), http.request("BREW", "/")):
         assert "Server" not in response.headers
         assert not re.search(

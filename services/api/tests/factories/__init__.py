@@ -1,1 +1,1 @@
-"""What tests make of each resource."""
+"""Factories: test data for each resource."""

@@ -22,12 +22,12 @@ from tests.support.problems import errors, problem
 NEW = "a whole new passphrase"
 
 
-def may_log_in(client: FlaskClient, name: str, password: str) -> bool:
+def can_log_in(client: FlaskClient, name: str, password: str) -> bool:
     response = client.post("/auth/login", json={"username": name, "password": password})
     return response.status_code == 200
 
 
-def test_the_account_is_the_callers_own(ann: Person, bob: Person) -> None:
+def test_the_account_belongs_to_the_caller(ann: Person, bob: Person) -> None:
     response = ann.get("/account")
 
     assert (response.json["id"], response.json["username"]) == (ann.id, "ann")
@@ -35,7 +35,7 @@ def test_the_account_is_the_callers_own(ann: Person, bob: Person) -> None:
     assert "password" not in str(response.json)
 
 
-def test_an_account_that_did_not_change_is_not_sent_again(ann: Person) -> None:
+def test_an_unchanged_account_is_not_sent_again(ann: Person) -> None:
     tag = ann.get("/account").headers["ETag"]
 
     for given in (tag, f'"other", {tag}', f"W/{tag}", "*"):
@@ -46,7 +46,7 @@ def test_an_account_that_did_not_change_is_not_sent_again(ann: Person) -> None:
     assert ann.get("/account", headers={"If-Match": '"other"'}).status_code == 200
 
 
-def test_a_rename_is_seen_and_changes_the_etag(ann: Person) -> None:
+def test_a_rename_changes_the_account_and_its_etag(ann: Person) -> None:
     before = ann.get("/account")
 
     response = ann.patch("/account", json={"username": "Anna", "current_password": PASSWORD})
@@ -59,7 +59,7 @@ def test_a_rename_is_seen_and_changes_the_etag(ann: Person) -> None:
     assert after.headers["ETag"] == response.headers["ETag"] != before.headers["ETag"]
 
 
-def test_ones_own_name_again_changes_nothing(ann: Person) -> None:
+def test_renaming_to_the_current_name_changes_nothing(ann: Person) -> None:
     before = ann.get("/account").json
 
     response = ann.patch("/account", json={"username": "ann", "current_password": PASSWORD})
@@ -73,13 +73,13 @@ def test_a_change_of_case_is_a_rename(ann: Person) -> None:
     assert response.json["username"] == "ANN"
 
 
-def test_a_name_that_was_given_up_is_free(ann: Person, bob: Person) -> None:
+def test_a_former_name_is_available(ann: Person, bob: Person) -> None:
     ann.patch("/account", json={"username": "anna", "current_password": PASSWORD})
 
     assert bob.patch("/account", json={"username": "ann", "current_password": PASSWORD}).status_code == 200
 
 
-def test_a_new_password_ends_the_other_sessions_only(
+def test_a_new_password_ends_only_the_other_sessions(
     client: FlaskClient, people: People, bob: Person
 ) -> None:
     ann, elsewhere = people("ann"), people.log_in("ann")
@@ -92,19 +92,19 @@ def test_a_new_password_ends_the_other_sessions_only(
     assert problem(elsewhere.get("/account")) == (401, "token_revoked")
     assert problem(client.post("/auth/refresh", headers=bearer(elsewhere.refresh))) == (401, "token_revoked")
     assert bob.get("/account").status_code == 200
-    assert may_log_in(client, "ann", NEW)
-    assert not may_log_in(client, "ann", PASSWORD)
+    assert can_log_in(client, "ann", NEW)
+    assert not can_log_in(client, "ann", PASSWORD)
 
 
 def test_a_replacement_changes_both(client: FlaskClient, ann: Person) -> None:
     response = ann.put("/account", json={"username": "anna", "password": NEW, "current_password": PASSWORD})
 
     assert response.json["username"] == "anna"
-    assert may_log_in(client, "anna", NEW)
+    assert can_log_in(client, "anna", NEW)
 
 
 @pytest.mark.parametrize("method", ["patch", "put"])
-def test_a_merge_patch_is_a_patch(ann: Person, method: str) -> None:
+def test_a_patch_accepts_the_merge_patch_media_type(ann: Person, method: str) -> None:
     body = json.dumps({"username": "anna", "password": NEW, "current_password": PASSWORD})
 
     response = getattr(ann, method)("/account", data=body, content_type="application/merge-patch+json")
@@ -148,7 +148,7 @@ def test_a_replacement_needs_every_field(ann: Person, missing: str) -> None:
     assert errors(ann.put("/account", json=body)) == {(f"/{missing}", "required")}
 
 
-def test_the_failures_of_a_change_come_in_order(ann: Person, bob: Person) -> None:
+def test_errors_of_a_change_have_a_fixed_order(ann: Person, bob: Person) -> None:
     stale = {"If-Match": '"old"'}
     body = {"username": "bob", "current_password": "wrong horse battery staple"}
 
@@ -160,7 +160,7 @@ def test_the_failures_of_a_change_come_in_order(ann: Person, bob: Person) -> Non
 
 
 @pytest.mark.parametrize("wildcard", [False, True])
-def test_a_change_of_the_version_that_was_read_goes_through(ann: Person, wildcard: bool) -> None:
+def test_the_current_version_can_be_changed(ann: Person, wildcard: bool) -> None:
     tag = "*" if wildcard else ann.get("/account").headers["ETag"]
     body = {"username": "anna", "current_password": PASSWORD}
 
@@ -168,7 +168,7 @@ def test_a_change_of_the_version_that_was_read_goes_through(ann: Person, wildcar
 
 
 @pytest.mark.parametrize("form", ["{}", "W/{}"])
-def test_a_change_of_an_older_version_is_refused(ann: Person, form: str) -> None:
+def test_an_outdated_version_cannot_be_changed(ann: Person, form: str) -> None:
     tag = ann.get("/account").headers["ETag"]
     ann.patch("/account", json={"username": "anna", "current_password": PASSWORD})
     body = {"username": "annie", "current_password": PASSWORD}
@@ -179,14 +179,14 @@ def test_a_change_of_an_older_version_is_refused(ann: Person, form: str) -> None
     assert ann.get("/account").json["username"] == "anna"
 
 
-def test_a_refused_rename_changes_no_password(client: FlaskClient, ann: Person, bob: Person) -> None:
+def test_a_refused_rename_does_not_change_the_password(client: FlaskClient, ann: Person, bob: Person) -> None:
     body = {"username": "Bob", "password": NEW, "current_password": PASSWORD}
 
     assert problem(ann.patch("/account", json=body)) == (409, "username_taken")
-    assert may_log_in(client, "ann", PASSWORD)
+    assert can_log_in(client, "ann", PASSWORD)
 
 
-def test_a_password_that_changes_meanwhile_is_the_wrong_one(app: Flask, ann: Person) -> None:
+def test_a_password_that_changes_meanwhile_counts_as_wrong(app: Flask, ann: Person) -> None:
     def change_meanwhile(hasher: Argon2id, password: str, hashed: str) -> bool:
         db.session.scalars(select(User)).one().password_changed_at = now()
         db.session.commit()
@@ -198,7 +198,7 @@ def test_a_password_that_changes_meanwhile_is_the_wrong_one(app: Flask, ann: Per
     assert problem(response) == (403, "wrong_current_password")
 
 
-def test_an_account_that_is_deleted_meanwhile_cannot_change(app: Flask, ann: Person) -> None:
+def test_an_account_deleted_meanwhile_cannot_be_changed(app: Flask, ann: Person) -> None:
     def delete_meanwhile(hasher: Argon2id, password: str, hashed: str) -> bool:
         db.session.execute(delete(User))
         db.session.commit()
@@ -210,7 +210,7 @@ def test_an_account_that_is_deleted_meanwhile_cannot_change(app: Flask, ann: Per
     assert problem(response) == (401, "token_revoked")
 
 
-def test_a_deleted_account_is_gone_with_all_its_rows(app: Flask, client: FlaskClient, people: People) -> None:
+def test_deleting_an_account_deletes_all_its_rows(app: Flask, client: FlaskClient, people: People) -> None:
     ann, elsewhere = people("ann"), people.log_in("ann")
 
     assert ann.delete("/account").status_code == 204
@@ -218,7 +218,7 @@ def test_a_deleted_account_is_gone_with_all_its_rows(app: Flask, client: FlaskCl
     for person in (ann, elsewhere):
         assert problem(person.get("/account")) == (401, "token_revoked")
         assert problem(client.post("/auth/refresh", headers=bearer(person.refresh))) == (401, "token_revoked")
-    assert not may_log_in(client, "ann", PASSWORD)
+    assert not can_log_in(client, "ann", PASSWORD)
     with app.app_context():
         for table in (User, Session, Token):
             assert db.session.scalar(select(func.count()).select_from(table)) == 0
@@ -233,7 +233,7 @@ def test_the_next_owner_of_a_name_inherits_nothing(ann: Person, people: People) 
     assert len(successor.get("/auth/token?active=false").json["items"]) == 2
 
 
-def test_a_deletion_needs_the_token_of_a_login(client: FlaskClient, ann: Person) -> None:
+def test_deleting_the_account_requires_a_token_from_a_login(client: FlaskClient, ann: Person) -> None:
     refreshed = client.post("/auth/refresh", headers=bearer(ann.refresh)).json["access_token"]
 
     response = client.delete("/account", headers=bearer(refreshed))
@@ -243,7 +243,7 @@ def test_a_deletion_needs_the_token_of_a_login(client: FlaskClient, ann: Person)
     assert ann.get("/account").status_code == 200
 
 
-def test_a_deletion_needs_a_recent_login(app: Flask, ann: Person) -> None:
+def test_deleting_the_account_requires_a_recent_login(app: Flask, ann: Person) -> None:
     fresh = app.extensions["settings"].model_copy(update={"fresh_seconds": 60})
 
     with patch.dict(app.extensions, {"settings": fresh}):
@@ -253,7 +253,7 @@ def test_a_deletion_needs_a_recent_login(app: Flask, ann: Person) -> None:
             assert ann.delete("/account").status_code == 204
 
 
-def test_the_last_admin_stays(people: People, ann: Person) -> None:
+def test_the_last_admin_cannot_be_removed(people: People, ann: Person) -> None:
     root = people("root", Role.ADMIN)
 
     assert problem(root.delete("/account")) == (409, "last_admin")

@@ -1,4 +1,4 @@
-"""Who may do what: every route is asked by everybody, and answers as tests/authorization.md says."""
+"""Authorization: every route with every kind of caller, compared with tests/authorization.md."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -24,7 +24,7 @@ CALLERS = HEADER[1:]
 
 
 def _disabled(world: World) -> str:
-    """Its session goes on: that a disabled account has none any more is another test's."""
+    """Disable an account but keep its session, unlike the API."""
     db.session.get_one(User, UUID(world.owner.id)).disabled = True
     db.session.commit()
     return world.owner.access
@@ -55,7 +55,7 @@ TOKENS: dict[str, Callable[[World], str]] = {
 
 @contextmanager
 def undone(app: Flask) -> Iterator[None]:
-    """What one caller does, the next one does not see."""
+    """Roll back the changes of each caller."""
     with app.app_context():
         savepoint = db.engines[None].begin_nested()  # type: ignore[attr-defined]
         yield
@@ -78,7 +78,7 @@ def test_every_route_has_its_row(app: Flask) -> None:
 @pytest.mark.parametrize(
     ("route", "expected"), [(row[0], row[1:]) for row in ROWS], ids=[row[0] for row in ROWS]
 )
-def test_everybody_is_answered_as_the_table_says(
+def test_every_caller_gets_the_status_in_the_table(
     app: Flask, people: People, route: str, expected: list[str]
 ) -> None:
     answered = {}

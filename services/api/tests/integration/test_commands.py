@@ -25,7 +25,7 @@ def create(runner: FlaskCliRunner, name: str, *options: str, password: str = PAS
     return runner.invoke(args=["user", "create", name, "--password-stdin", *options], input=f"{password}\n")
 
 
-def test_user_create_makes_an_account_that_may_log_in(runner: FlaskCliRunner, client: FlaskClient) -> None:
+def test_user_create_creates_an_account_that_can_log_in(runner: FlaskCliRunner, client: FlaskClient) -> None:
     result = create(runner, "ann", "--role", "admin")
 
     assert result.exit_code == 0
@@ -34,7 +34,7 @@ def test_user_create_makes_an_account_that_may_log_in(runner: FlaskCliRunner, cl
     assert "ann\tadmin\t" in runner.invoke(args=["user", "list"]).output
 
 
-def test_user_create_asks_twice_without_echo(runner: FlaskCliRunner) -> None:
+def test_user_create_prompts_twice_without_echo(runner: FlaskCliRunner) -> None:
     result = runner.invoke(args=["user", "create", "ann"], input=f"{PASSWORD}\n{PASSWORD}\n")
 
     assert result.exit_code == 0
@@ -53,7 +53,7 @@ def test_user_create_asks_twice_without_echo(runner: FlaskCliRunner) -> None:
         ("bob", "x" * 129, "at most 128"),
     ],
 )
-def test_user_create_says_in_a_line_what_is_wrong(
+def test_user_create_reports_errors_in_one_line(
     runner: FlaskCliRunner, people: People, name: str, password: str, reason: str
 ) -> None:
     people.register("ann")
@@ -84,7 +84,7 @@ def test_set_password_ends_the_sessions(runner: FlaskCliRunner, client: FlaskCli
     assert client.post("/auth/login", json=body).status_code == 200
 
 
-def test_nothing_is_locked_while_a_person_types(runner: FlaskCliRunner, people: People) -> None:
+def test_no_rows_are_locked_during_a_prompt(runner: FlaskCliRunner, people: People) -> None:
     people.register("ann")
 
     def typed(*_: object) -> str:
@@ -96,13 +96,13 @@ def test_nothing_is_locked_while_a_person_types(runner: FlaskCliRunner, people: 
 
 
 @pytest.mark.parametrize("command", ["set-password", "delete"])
-def test_an_unknown_name_is_told(runner: FlaskCliRunner, command: str) -> None:
+def test_an_unknown_username_is_reported(runner: FlaskCliRunner, command: str) -> None:
     result = runner.invoke(args=["user", command, "ann"], input=f"{PASSWORD}\n{PASSWORD}\n")
 
     assert (result.exit_code, result.stderr) == (1, "Error: No account has this username.\n")
 
 
-def test_user_delete_deletes(runner: FlaskCliRunner, people: People) -> None:
+def test_user_delete_deletes_the_account(runner: FlaskCliRunner, people: People) -> None:
     ann = people("ann")
 
     assert runner.invoke(args=["user", "delete", "ann"]).exit_code == 0
@@ -121,7 +121,7 @@ def test_the_last_admin_cannot_be_deleted(runner: FlaskCliRunner, people: People
     assert runner.invoke(args=["user", "delete", "root"]).exit_code == 0
 
 
-def test_token_prune_deletes_what_expired(app: Flask, runner: FlaskCliRunner, people: People) -> None:
+def test_token_prune_deletes_expired_tokens(app: Flask, runner: FlaskCliRunner, people: People) -> None:
     expired, alive = people("ann"), people("bob")
     with app.app_context():
         for row in [*db.session.scalars(select(Session)), *db.session.scalars(select(Token))]:
@@ -138,7 +138,7 @@ def test_token_prune_deletes_what_expired(app: Flask, runner: FlaskCliRunner, pe
         assert len(db.session.scalars(select(User)).all()) == 2
 
 
-def test_token_revoke_all_logs_everybody_out_and_deletes_nobody(
+def test_token_revoke_all_ends_every_session_and_keeps_accounts(
     runner: FlaskCliRunner, people: People
 ) -> None:
     ann, bob = people("ann"), people("bob")
@@ -152,7 +152,7 @@ def test_token_revoke_all_logs_everybody_out_and_deletes_nobody(
 
 
 def flask(*arguments: str, app: str = "app", **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run the real command in a process of its own, with this environment and no other."""
+    """Run the command in another process, with only these environment variables."""
     return subprocess.run(
         [sys.executable, "-m", "flask", "--app", app, *arguments],
         cwd=API, env=environment, capture_output=True, text=True, timeout=60, check=False, input="",
@@ -162,7 +162,7 @@ def flask(*arguments: str, app: str = "app", **environment: str) -> subprocess.C
 @pytest.mark.parametrize(
     "arguments", [["create", "bob", "--password-stdin"], ["delete", "ab\udcff"], ["set-password", "\udcff"]]
 )
-def test_what_is_no_utf8_is_told_in_one_line(runner: FlaskCliRunner, arguments: list[str]) -> None:
+def test_invalid_utf8_is_reported_in_one_line(runner: FlaskCliRunner, arguments: list[str]) -> None:
     stdin = b"caf\xe9 au lait et miel\n"
 
     result = runner.invoke(args=["user", *arguments], input=stdin)
@@ -173,14 +173,14 @@ def test_what_is_no_utf8_is_told_in_one_line(runner: FlaskCliRunner, arguments: 
 
 
 @pytest.mark.any_database
-def test_wrong_settings_stop_every_command_in_one_line() -> None:
-    result = flask("user", "list", PORT="high", SECRET_KEY="not to be told")
+def test_invalid_settings_stop_every_command_with_one_line() -> None:
+    result = flask("user", "list", PORT="high", SECRET_KEY="a-secret-value")
 
     assert result.returncode == 1
     assert result.stderr.count("\n") == 1
     for name in ("DATABASE_URL", "PORT", "SECRET_KEY"):
         assert name in result.stderr
-    assert "not to be told" not in result.stderr
+    assert "a-secret-value" not in result.stderr
 
 
 LOGGING_APP = """
@@ -224,7 +224,7 @@ def test_a_command_writes_its_log_to_standard_error(command: str, expected: str,
 
 
 @pytest.mark.any_database
-def test_a_database_that_is_not_migrated_is_told_in_one_line(tmp_path: Path) -> None:
+def test_an_unmigrated_database_is_reported_in_one_line(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/app_test.db"
 
     result = flask("user", "list", DATABASE_URL=url, SECRET_KEY=SECRET_KEY)
@@ -235,7 +235,7 @@ def test_a_database_that_is_not_migrated_is_told_in_one_line(tmp_path: Path) -> 
 
 
 @pytest.mark.any_database
-def test_a_migration_without_its_database_is_told_in_one_line() -> None:
+def test_a_migration_without_its_database_fails_with_one_line() -> None:
     result = flask("db", "upgrade", DATABASE_URL=NEVER_OPENED, SECRET_KEY=SECRET_KEY)
 
     assert result.returncode == 1
@@ -247,7 +247,9 @@ def test_a_migration_without_its_database_is_told_in_one_line() -> None:
 @pytest.mark.parametrize(
     "command", ["user list", "db upgrade", "db heads", "config check", "openapi", "serve"]
 )
-def test_a_sqlite_file_in_no_folder_stops_every_command_in_one_line(command: str, tmp_path: Path) -> None:
+def test_a_sqlite_file_in_a_missing_folder_stops_every_command_with_one_line(
+    command: str, tmp_path: Path
+) -> None:
     url = f"sqlite:///{tmp_path}/no/app_test.db"
 
     result = flask(*command.split(), DATABASE_URL=url, SECRET_KEY=SECRET_KEY)

@@ -1,4 +1,4 @@
-"""Requests that nobody thought of, inside the process; see tests/support/fuzzing.py."""
+"""Generated requests, in this process. See tests/support/fuzzing.py."""
 
 from collections.abc import Iterator
 from itertools import count
@@ -25,7 +25,7 @@ OPERATIONS = [
     f"{method.upper()} {path}"
     for path, methods in documented_paths().items()
     for method in methods
-    if path != "/openapi.json"  # schemathesis leaves out what it has read the document from
+    if path != "/openapi.json"  # schemathesis skips the path of the document itself
 ]
 names = (f"fuzz-{number}" for number in count())
 
@@ -38,14 +38,14 @@ def schema(migrated_app: Flask) -> Any:
 
 @pytest.fixture
 def fuzzed_people(committed_app: Flask, cheap_passwords: Passwords) -> Iterator[People]:
-    committed_app.config["PROPAGATE_EXCEPTIONS"] = False  # a defect is to be answered, and found
+    committed_app.config["PROPAGATE_EXCEPTIONS"] = False  # report bugs as 500 responses
     with patch.dict(committed_app.extensions, passwords=cheap_passwords):
         yield People(committed_app, cheap_passwords.hash(PASSWORD))
     committed_app.config["PROPAGATE_EXCEPTIONS"] = None
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)
-def test_every_answer_is_as_documented(operation: str, schema: Any, fuzzed_people: People) -> None:
+def test_every_response_matches_the_document(operation: str, schema: Any, fuzzed_people: People) -> None:
     # Not with schema.parametrize(): that generates the requests while pytest collects, in every worker.
     only = schema.exclude(lambda context: context.operation.label != operation)
     [result] = get_all_tests(schema=only, test_func=ask, settings=None, given_kwargs=None)

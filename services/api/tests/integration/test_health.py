@@ -34,7 +34,7 @@ def test_a_migrated_app_is_ready(client: FlaskClient) -> None:
     ],
     ids=["unmarked", "never migrated", "by a newer release"],
 )
-def test_readiness_tells_whether_the_database_is_migrated(
+def test_readiness_requires_a_migrated_database(
     app: Flask, client: FlaskClient, statement: str, is_ready: bool
 ) -> None:
     with app.app_context():
@@ -58,7 +58,7 @@ def test_an_older_revision_that_the_code_knows_is_not_ready(app: Flask, client: 
         assert problem(client.get("/health/ready")) == (503, "not_ready")
 
 
-def test_readiness_ends_when_a_stop_begins(app: Flask, client: FlaskClient) -> None:
+def test_readiness_fails_once_shutdown_begins(app: Flask, client: FlaskClient) -> None:
     app.extensions["stopping"].set()
 
     ready, live = client.get("/health/ready"), client.get("/health/live")
@@ -70,11 +70,11 @@ def test_readiness_ends_when_a_stop_begins(app: Flask, client: FlaskClient) -> N
 
 @pytest.fixture
 def stranded(tmp_path: object, database_url: URL) -> Iterator[FlaskClient]:
-    """An app whose database is away."""
+    """An app whose database is unavailable."""
     url = (
         make_url(f"sqlite:////{tmp_path}/nowhere/app_test.db")
         if database_url.drivername == "sqlite"
-        else make_url("postgresql://nobody@127.0.0.1:1/app_test")
+        else make_url("postgresql://user@127.0.0.1:1/app_test")
     )
     app = create_app(settings_for(url))
     app.config["PROPAGATE_EXCEPTIONS"] = False
@@ -83,16 +83,14 @@ def stranded(tmp_path: object, database_url: URL) -> Iterator[FlaskClient]:
         db.engine.dispose()
 
 
-def test_without_its_database_the_app_lives_and_is_not_ready(stranded: FlaskClient) -> None:
+def test_without_its_database_the_app_is_alive_but_not_ready(stranded: FlaskClient) -> None:
     assert stranded.get("/health/live").status_code == 200
     response = stranded.get("/health/ready")
     assert problem(response) == (503, "not_ready")
     assert "`database`" in response.json["detail"]
 
 
-def test_without_its_database_requests_are_asked_to_come_again(
-    stranded: FlaskClient, output: StringIO
-) -> None:
+def test_without_its_database_the_app_asks_clients_to_retry(stranded: FlaskClient, output: StringIO) -> None:
     response = stranded.post("/auth/register", json={"username": "ann", "password": PASSWORD})
 
     assert problem(response) == (503, "database_unavailable")

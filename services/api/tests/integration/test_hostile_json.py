@@ -1,4 +1,4 @@
-"""Hundreds of hostile bodies for every operation that takes one: refused rightly, and nothing changes."""
+"""Hundreds of hostile bodies for every operation with a body: they are refused and change nothing."""
 
 import os
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from app.database import db
 from kit.data.base import Base
 from tests.support import plain_http
 from tests.support.credentials import PASSWORD
-from tests.support.hostile_json import Hostile, Taken, corpus
+from tests.support.hostile_json import Hostile, ValidBody, corpus
 from tests.support.people import People, Person
 from tests.support.problems import problem
 from tests.support.servers import Live
@@ -34,16 +34,16 @@ REASONS = {
 
 @dataclass(frozen=True)
 class Operation:
-    """One that takes a body, and the status when it takes it."""
+    """An operation with a body, and its status for a valid body."""
 
     method: str
     path: str
-    taken: Taken
+    valid: ValidBody
     success: int
 
     @property
     def step(self) -> int:
-        """An ordinary run sends all of them to one operation, and of each other's every fifth."""
+        """Return all bodies for one operation, and every fifth for the others, to save time."""
         return 1 if "FUZZ_EXAMPLES" in os.environ or self.path == "/auth/register" else 5
 
 
@@ -51,7 +51,7 @@ OPERATIONS = {
     "register": Operation(
         "POST",
         "/auth/register",
-        Taken(
+        ValidBody(
             {"username": "carol", "password": PASSWORD},
             ["username", "password"],
             {"username": NO_NAMES, "password": [*NO_PASSWORDS, "short", "carol carol", "a" * 15, "ab" * 9]},
@@ -61,7 +61,7 @@ OPERATIONS = {
     "login": Operation(
         "POST",
         "/auth/login",
-        Taken(
+        ValidBody(
             {"username": "ann", "password": PASSWORD},
             ["username", "password"],
             {"username": ["", "a" * 65, "a\0n"], "password": NO_PASSWORDS},
@@ -71,18 +71,18 @@ OPERATIONS = {
     "logout": Operation(
         "POST",
         "/auth/logout",
-        Taken(
+        ValidBody(
             {"scope": "session"},
             [],
             {"scope": ["", "SESSION", "session ", "sessions", "others,all", "none", "\0"]},
         ),
         204,
     ),
-    "change_token": Operation("PUT", "/auth/token/{token}", Taken({"revoke": True}, ["revoke"]), 200),
+    "change_token": Operation("PUT", "/auth/token/{token}", ValidBody({"revoke": True}, ["revoke"]), 200),
     "change": Operation(
         "PATCH",
         "/account",
-        Taken(
+        ValidBody(
             {"username": "Ann", "password": NEW_PASSWORD, "current_password": PASSWORD},
             ["current_password"],
             {"username": NO_NAMES, "password": [*NO_PASSWORDS, "short"], "current_password": NO_PASSWORDS},
@@ -92,7 +92,7 @@ OPERATIONS = {
     "replace": Operation(
         "PUT",
         "/account",
-        Taken(
+        ValidBody(
             {"username": "Ann", "password": NEW_PASSWORD, "current_password": PASSWORD},
             ["username", "password", "current_password"],
             {"username": NO_NAMES, "password": [*NO_PASSWORDS, "short"], "current_password": NO_PASSWORDS},
@@ -102,7 +102,7 @@ OPERATIONS = {
 }
 
 
-# Of the other resources, those included that are added later, the document says what they take.
+# The bodies of other resources, including generated ones, come from the document.
 OTHERS = sorted(
     route
     for route in routes(create_app(settings_for(NEVER_OPENED)))
@@ -111,7 +111,7 @@ OTHERS = sorted(
 
 
 def rows(app: Flask) -> dict[str, list[str]]:
-    """Return all that is stored."""
+    """Return every row of every table."""
     with app.app_context():
         return {
             table.name: sorted(repr(row) for row in db.session.execute(table.select()))
@@ -120,11 +120,11 @@ def rows(app: Flask) -> dict[str, list[str]]:
 
 
 def verdict(response: TestResponse, hostile: Hostile) -> str | None:
-    """Tell what is wrong with the answer to a hostile body, if anything is."""
+    """Return why the response to a hostile body is wrong, or an empty string."""
     try:
         answered = problem(response)
-    except (AssertionError, AttributeError, KeyError, TypeError) as defect:
-        return f"{hostile.name}: {response.status_code}, no problem ({defect})"
+    except (AssertionError, AttributeError, KeyError, TypeError) as reason:
+        return f"{hostile.name}: {response.status_code}, not a valid problem ({reason})"
     if answered != (hostile.status, "malformed_json" if hostile.status == 400 else "validation_failed"):
         return f"{hostile.name}: {answered} instead of {hostile.status}"
     errors = response.get_json().get("errors", [])
@@ -134,7 +134,7 @@ def verdict(response: TestResponse, hostile: Hostile) -> str | None:
         if set(error) != {"pointer", "code", "detail"} or error["code"] not in REASONS or not error["detail"]:
             return f"{hostile.name}: {error}"
         if (error["pointer"], error["code"]) == ("", "invalid_format"):
-            return f"{hostile.name}: it is not told where"
+            return f"{hostile.name}: the error has no pointer"
     return None
 
 
@@ -142,7 +142,7 @@ def verdict(response: TestResponse, hostile: Hostile) -> str | None:
 def test_hostile_json_is_refused_and_changes_nothing(
     app: Flask, ann: Person, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(app.config, "PROPAGATE_EXCEPTIONS", False)  # a defect is to be answered, and named
+    monkeypatch.setitem(app.config, "PROPAGATE_EXCEPTIONS", False)  # report bugs as 500 responses
     operation = OPERATIONS[name]
     token = ann.get("/auth/token").json["items"][0]["id"]
     before = rows(app)
@@ -153,25 +153,25 @@ def test_hostile_json_is_refused_and_changes_nothing(
             path, method=operation.method, headers=ann.headers, data=raw, content_type="application/json"
         )
 
-    hostiles = corpus(operation.taken)
+    hostiles = corpus(operation.valid)
     verdicts = [verdict(send(hostile.raw), hostile) for hostile in hostiles[:: operation.step]]
 
-    assert [told for told in verdicts if told] == []
+    assert [reason for reason in verdicts if reason] == []
     assert rows(app) == before
     assert len(hostiles) >= 600
-    assert send(operation.taken.text().encode()).status_code == operation.success
+    assert send(operation.valid.text().encode()).status_code == operation.success
 
 
 @pytest.mark.parametrize("route", OTHERS)
 def test_other_resources_refuse_hostile_json_too(
     app: Flask, people: People, route: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """But for wrong values of their fields, which their own tests know."""
+    """Invalid values of fields are tested with each resource."""
     monkeypatch.setitem(app.config, "PROPAGATE_EXCEPTIONS", False)
     world = World(people)
     path, body, caller = world.path(route), world.body(route) or {}, world.caller(route)
     schema = documented_schema(operation_of(route)["requestBody"]["content"]["application/json"]["schema"])
-    taken = Taken(body, schema.get("required", []))
+    valid = ValidBody(body, schema.get("required", []))
     own_values = tuple(f"{name} is " for name in body)
     before = rows(app)
 
@@ -184,20 +184,20 @@ def test_other_resources_refuse_hostile_json_too(
             content_type="application/json",
         )
 
-    hostiles = [hostile for hostile in corpus(taken) if not hostile.name.startswith(own_values)]
+    hostiles = [hostile for hostile in corpus(valid) if not hostile.name.startswith(own_values)]
     verdicts = [verdict(send(hostile.raw), hostile) for hostile in hostiles[::5]]
 
-    assert [told for told in verdicts if told] == []
+    assert [reason for reason in verdicts if reason] == []
     assert rows(app) == before
     assert len(hostiles) >= 600
-    assert send(taken.text().encode()).status_code in (200, 201)
+    assert send(valid.text().encode()).status_code in (200, 201)
 
 
 def test_after_any_hostile_body_the_next_request_is_answered(live: Live) -> None:
     url, _ = live
 
     with plain_http.Client(base_url=url) as client:
-        for hostile in corpus(OPERATIONS["register"].taken)[::16]:
+        for hostile in corpus(OPERATIONS["register"].valid)[::16]:
             refused = client.post(
                 "/auth/register", content=hostile.raw, headers={"Content-Type": "application/json"}
             )

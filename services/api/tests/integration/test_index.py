@@ -7,7 +7,7 @@ from app.config import VERSION
 
 
 @pytest.mark.parametrize("accept", [None, "*/*", "application/json", "text/html;q=0.1, */*"])
-def test_the_index_leads_on(client: FlaskClient, accept: str | None) -> None:
+def test_the_index_lists_the_entry_points(client: FlaskClient, accept: str | None) -> None:
     response = client.get("/", headers={"Accept": accept} if accept else {})
 
     assert response.json == {
@@ -20,7 +20,7 @@ def test_the_index_leads_on(client: FlaskClient, accept: str | None) -> None:
     assert response.headers["Vary"] == "Accept"
 
 
-def test_a_browser_is_sent_to_the_documentation(client: FlaskClient) -> None:
+def test_a_browser_is_redirected_to_the_documentation(client: FlaskClient) -> None:
     response = client.get("/", headers={"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"})
 
     assert (response.status_code, response.headers["Location"]) == (302, "/docs")

@@ -1,4 +1,4 @@
-"""How often somebody may try: exact, healing by itself, no way around it, and nobody's owner locked out."""
+"""Rate limits: they are exact, expire, can't be bypassed, and don't lock out the owner of an account."""
 
 import time
 from collections import Counter
@@ -55,7 +55,7 @@ def register(client: FlaskClient, name: str, address: str = "192.0.2.7") -> Test
 
 
 def age(app: Flask, seconds: int) -> None:
-    """Let everything that was counted be older."""
+    """Move every counted attempt into the past."""
     with app.app_context():
         for row in db.session.scalars(select(Attempts)):
             entries = [row.entries[at : at + ENTRY_LENGTH] for at in range(0, len(row.entries), ENTRY_LENGTH)]
@@ -74,10 +74,8 @@ def with_settings(app: Flask) -> Iterator[Callable[..., None]]:
     app.extensions["settings"] = settings
 
 
-@pytest.mark.parametrize("name", ["ann", "nobody", "no name at all"])
-def test_five_failed_logins_are_answered_and_then_none(
-    client: FlaskClient, people: People, name: str
-) -> None:
+@pytest.mark.parametrize("name", ["ann", "unknown", "not a username"])
+def test_the_sixth_failed_login_is_refused(client: FlaskClient, people: People, name: str) -> None:
     people.register("ann")
 
     answers = [problem(log_in(client, name)) for _ in range(7)]
@@ -86,7 +84,7 @@ def test_five_failed_logins_are_answered_and_then_none(
     assert problem(log_in(client, name, PASSWORD)) == LIMITED
 
 
-def test_what_is_refused_is_not_hashed(client: FlaskClient, people: People) -> None:
+def test_a_refused_login_is_not_hashed(client: FlaskClient, people: People) -> None:
     people.register("ann")
     for _ in range(5):
         log_in(client)
@@ -97,7 +95,7 @@ def test_what_is_refused_is_not_hashed(client: FlaskClient, people: People) -> N
     assert verify.call_count == 0
 
 
-def test_retry_after_is_true(app: Flask, client: FlaskClient, people: People) -> None:
+def test_retry_after_is_exact(app: Flask, client: FlaskClient, people: People) -> None:
     people.register("ann")
     log_in(client)
     age(app, 100)
@@ -106,7 +104,7 @@ def test_retry_after_is_true(app: Flask, client: FlaskClient, people: People) ->
 
     seconds = int(log_in(client).headers["Retry-After"])
 
-    assert 195 <= seconds <= 200  # when the first of the five is five minutes old
+    assert 195 <= seconds <= 200  # until the first of the five attempts is five minutes old
     age(app, seconds - 10)
     assert problem(log_in(client)) == LIMITED
     age(app, 11)
@@ -114,7 +112,7 @@ def test_retry_after_is_true(app: Flask, client: FlaskClient, people: People) ->
     assert problem(log_in(client)) == LIMITED
 
 
-def test_of_several_limits_the_longest_wait_is_told(client: FlaskClient, with_settings: Any) -> None:
+def test_retry_after_is_the_longest_wait_of_all_limits(client: FlaskClient, with_settings: Any) -> None:
     with_settings(login_limit_pair=(1, 60), login_limit_client=(1, 1800))
     log_in(client)
 
@@ -132,7 +130,7 @@ def test_a_refused_attempt_does_not_count(app: Flask, client: FlaskClient) -> No
     assert answers == [FAILED] * 15 + [LIMITED]
 
 
-def test_a_login_that_succeeds_clears_its_pair_and_nothing_else(client: FlaskClient, people: People) -> None:
+def test_a_successful_login_clears_only_its_pair(client: FlaskClient, people: People) -> None:
     people.register("ann")
     for _ in range(3):
         for _ in range(4):
@@ -144,7 +142,7 @@ def test_a_login_that_succeeds_clears_its_pair_and_nothing_else(client: FlaskCli
     assert answers == {FAILED: 20 - 12, LIMITED: 2}
 
 
-def test_logins_that_succeed_are_not_counted(client: FlaskClient, people: People, with_settings: Any) -> None:
+def test_successful_logins_do_not_count(client: FlaskClient, people: People, with_settings: Any) -> None:
     people.register("ann")
     with_settings(login_limit_pair=(2, 300), login_limit_client=(2, 300), login_limit_account=(2, 300))
 
@@ -162,7 +160,7 @@ def test_a_malformed_login_does_not_count(client: FlaskClient, app: Flask, body:
 
 
 @pytest.mark.parametrize("failure", [Overloaded(), OperationalError("", {}, Exception("gone"))])
-def test_a_login_that_nobody_looked_at_does_not_count(
+def test_a_login_that_was_not_verified_does_not_count(
     client: FlaskClient, app: Flask, people: People, failure: Exception
 ) -> None:
     people.register("ann")
@@ -175,7 +173,7 @@ def test_a_login_that_nobody_looked_at_does_not_count(
     assert [problem(log_in(client)) for _ in range(6)] == [FAILED] * 5 + [LIMITED]
 
 
-def test_the_current_password_is_guarded_like_a_login(app: Flask, client: FlaskClient, ann: Person) -> None:
+def test_the_current_password_is_limited_like_a_login(app: Flask, client: FlaskClient, ann: Person) -> None:
     def change(current: str) -> TestResponse:
         return ann.patch("/account", json={"username": "Ann", "current_password": current})
 
@@ -189,7 +187,7 @@ def test_the_current_password_is_guarded_like_a_login(app: Flask, client: FlaskC
 
 
 @pytest.mark.parametrize("name", ["ann", "ANN", "Ann"])
-def test_another_spelling_is_the_same_name(client: FlaskClient, people: People, name: str) -> None:
+def test_another_spelling_counts_as_the_same_name(client: FlaskClient, people: People, name: str) -> None:
     people.register("ann")
     for spelling in ("ann", "aNn", "anN", "ANn", "AnN"):
         log_in(client, spelling)
@@ -197,7 +195,7 @@ def test_another_spelling_is_the_same_name(client: FlaskClient, people: People, 
     assert problem(log_in(client, name, PASSWORD)) == LIMITED
 
 
-def test_an_ipv6_client_is_its_network(client: FlaskClient) -> None:
+def test_an_ipv6_client_is_identified_by_its_network(client: FlaskClient) -> None:
     for number in range(5):
         log_in(client, address=f"2001:db8:1:2:{number}::{number}")
 
@@ -213,21 +211,21 @@ def test_an_ipv4_client_has_one_address_in_every_form(client: FlaskClient) -> No
     assert problem(log_in(client, address="192.0.2.8")) == FAILED
 
 
-def test_a_forged_header_makes_no_other_client(client: FlaskClient) -> None:
+def test_a_forged_header_does_not_change_the_client(client: FlaskClient) -> None:
     for number in range(5):
         log_in(client, **{"X-Forwarded-For": f"198.51.100.{number}", "Forwarded": f"for=198.51.100.{number}"})
 
     assert problem(log_in(client, **{"X-Forwarded-For": "203.0.113.1"})) == LIMITED
 
 
-def test_a_client_may_fail_at_twenty_accounts(client: FlaskClient) -> None:
+def test_a_client_can_fail_at_twenty_accounts(client: FlaskClient) -> None:
     answers = [problem(log_in(client, f"ann{number}")) for number in range(21)]
 
     assert answers == [FAILED] * 20 + [LIMITED]
     assert problem(log_in(client, "bob", address="192.0.2.8")) == FAILED
 
 
-def test_an_account_may_be_failed_at_fifty_times_an_hour(app: Flask, client: FlaskClient) -> None:
+def test_an_account_allows_fifty_failures_an_hour(app: Flask, client: FlaskClient) -> None:
     answers = [problem(log_in(client, address=f"198.51.100.{number}")) for number in range(51)]
 
     assert answers == [FAILED] * 50 + [LIMITED]
@@ -235,7 +233,7 @@ def test_an_account_may_be_failed_at_fifty_times_an_hour(app: Flask, client: Fla
     assert problem(log_in(client, address="203.0.113.1")) == FAILED
 
 
-def test_nobody_locks_an_owner_out(
+def test_others_cannot_lock_the_owner_out(
     app: Flask, client: FlaskClient, people: People, with_settings: Any
 ) -> None:
     with_settings(login_limit_account=(4, 3600))
@@ -262,14 +260,14 @@ def test_a_client_is_still_known_when_its_session_has_expired(
     with app.app_context():
         db.session.execute(update(Session).values(expires_at=now() - timedelta(days=1)))
         db.session.commit()
-    log_in(client, password=PASSWORD, address="192.0.2.9")  # sweeps
+    log_in(client, password=PASSWORD, address="192.0.2.9")  # deletes expired counters
     for number in range(4):
         log_in(client, address=f"198.51.100.{number}")
 
     assert log_in(client, password=PASSWORD, address="192.0.2.8").status_code == 200
 
 
-def test_the_next_owner_of_a_name_knows_no_client_of_the_last(
+def test_the_next_owner_of_a_name_has_no_known_clients(
     client: FlaskClient, people: People, with_settings: Any
 ) -> None:
     with_settings(login_limit_account=(4, 3600))
@@ -283,7 +281,7 @@ def test_the_next_owner_of_a_name_knows_no_client_of_the_last(
     assert problem(log_in(client, password=PASSWORD, address="192.0.2.8")) == LIMITED
 
 
-def test_limits_heal_when_the_clock_was_set_back(app: Flask, client: FlaskClient) -> None:
+def test_limits_recover_after_the_clock_was_set_back(app: Flask, client: FlaskClient) -> None:
     for _ in range(5):
         log_in(client)
     age(app, -86_400)
@@ -291,7 +289,7 @@ def test_limits_heal_when_the_clock_was_set_back(app: Flask, client: FlaskClient
     assert problem(log_in(client)) == FAILED
 
 
-def test_twenty_registrations_an_hour_and_then_none(app: Flask, client: FlaskClient) -> None:
+def test_the_21st_registration_in_an_hour_is_refused(app: Flask, client: FlaskClient) -> None:
     answers = [register(client, f"ann{number}").status_code for number in range(10)]
     answers += [register(client, "ann0").status_code for _ in range(11)]
 
@@ -321,7 +319,7 @@ def test_each_limit_can_be_off(client: FlaskClient, app: Flask, with_settings: A
         assert db.session.scalar(select(func.count()).select_from(Attempts)) == 0
 
 
-def test_the_general_limit_counts_every_request_but_health_checks(database_url: Any, app: Flask) -> None:
+def test_the_general_limit_counts_every_request_except_health_checks(database_url: Any, app: Flask) -> None:
     limited = create_app(settings_for(database_url, rate_limit=(3, 60)))
     with limited.app_context():
         db.engines[None] = app.extensions["sqlalchemy"]._app_engines[app][None]
@@ -337,7 +335,7 @@ def test_the_general_limit_counts_every_request_but_health_checks(database_url: 
     assert "429" not in document["paths"]["/health/live"]["get"]["responses"]
 
 
-def test_when_the_counters_cannot_be_reached_nobody_logs_in() -> None:
+def test_without_the_counters_logins_are_refused() -> None:
     app = create_app(settings_for(NEVER_OPENED))
     app.config["PROPAGATE_EXCEPTIONS"] = False
 
@@ -347,9 +345,7 @@ def test_when_the_counters_cannot_be_reached_nobody_logs_in() -> None:
     assert verify.call_count == 0
 
 
-def test_what_counts_nothing_any_more_is_swept_away(
-    app: Flask, client: FlaskClient, runner: FlaskCliRunner
-) -> None:
+def test_expired_counters_are_deleted(app: Flask, client: FlaskClient, runner: FlaskCliRunner) -> None:
     for number in range(3):
         log_in(client, f"ann{number}")
     age(app, 3601)
@@ -362,7 +358,7 @@ def test_what_counts_nothing_any_more_is_swept_away(
     assert "Deleted 3 " in runner.invoke(args=["token", "prune"]).output
 
 
-def test_the_counters_tell_neither_names_nor_addresses(app: Flask, client: FlaskClient) -> None:
+def test_the_counters_contain_neither_names_nor_addresses(app: Flask, client: FlaskClient) -> None:
     log_in(client, "ann-of-green-gables", address="198.51.100.77")
 
     with app.app_context():
@@ -370,7 +366,7 @@ def test_the_counters_tell_neither_names_nor_addresses(app: Flask, client: Flask
     assert not [row for row in rows if "gables" in row or "198.51" in row]
 
 
-def test_however_many_fail_at_once_five_are_looked_at(live: Live) -> None:
+def test_concurrent_failed_logins_verify_only_five(live: Live) -> None:
     url, people = live
     people.register("ann")
     body = {"username": "ann", "password": WRONG}
@@ -395,7 +391,7 @@ def test_logins_that_fail_and_succeed_at_once_do_not_deadlock(live: Live) -> Non
         assert {answer.status_code for answer in answers} == {200, 401}
 
 
-def test_rows_are_locked_in_one_order_whatever_order_they_are_named_in(committed_app: Flask) -> None:
+def test_counters_are_always_locked_in_the_same_order(committed_app: Flask) -> None:
     if committed_app.extensions["settings"].database_url.drivername == "sqlite":
         pytest.skip("SQLite has one lock for all")
     low, high = (Count(UUID(int=number), 5, 60) for number in (1, 2))
@@ -410,13 +406,13 @@ def test_rows_are_locked_in_one_order_whatever_order_they_are_named_in(committed
         attempts = AttemptRepository(db.session)
         attempts.reserve([low])
         both = pool.submit(count_both)
-        time.sleep(0.3)  # it waits for the low one by now, and must not hold the high one
+        time.sleep(0.3)  # by now, it waits for the lower one and must not hold the higher one
         attempts.reserve([high])
         db.session.commit()
         both.result(timeout=60)
 
 
-def test_while_others_are_undecided_the_wait_is_short(
+def test_retry_after_is_short_while_other_attempts_are_running(
     app: Flask, client: FlaskClient, people: People
 ) -> None:
     people.register("ann")
@@ -426,11 +422,11 @@ def test_while_others_are_undecided_the_wait_is_short(
         db.session.commit()
 
     assert log_in(client, password=PASSWORD).headers["Retry-After"] == "1"
-    age(app, 11)  # whoever that was, was cut off
+    age(app, 11)  # the attempt never finished
     assert int(log_in(client, password=PASSWORD).headers["Retry-After"]) > 280
 
 
-def test_right_logins_at_once_are_refused_for_a_moment_at_most(live: Live) -> None:
+def test_concurrent_correct_logins_are_refused_only_briefly(live: Live) -> None:
     url, people = live
     people.register("ann")
     body = {"username": "ann", "password": PASSWORD}
@@ -442,7 +438,7 @@ def test_right_logins_at_once_are_refused_for_a_moment_at_most(live: Live) -> No
     assert plain_http.post(f"{url}/auth/login", json=body).status_code == 200
 
 
-def test_a_block_that_forgets_to_succeed_is_an_error_and_counts_nothing(app: Flask) -> None:
+def test_a_block_without_succeed_is_an_error_and_counts_nothing(app: Flask) -> None:
     with (
         app.test_request_context(),
         pytest.raises(RuntimeError, match=r"attempt\.succeed"),

@@ -40,7 +40,7 @@ def test_logout_ends_the_sessions_of_its_scope(
     assert is_alive(bob) == ALIVE
 
 
-def test_a_token_that_logged_out_is_revoked(ann: Person) -> None:
+def test_a_token_is_revoked_after_its_logout(ann: Person) -> None:
     ann.post("/auth/logout")
 
     assert problem(ann.post("/auth/logout")) == (401, "token_revoked")

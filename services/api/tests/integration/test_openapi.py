@@ -1,4 +1,4 @@
-"""GET /openapi.json: true, whole, and the same as what the app does."""
+"""GET /openapi.json: the document is valid, complete and matches the app."""
 
 import json
 import re
@@ -31,14 +31,14 @@ OPERATIONS = {
     for path, methods in DOCUMENT["paths"].items()
     for method, operation in methods.items()
 }
-# Of a resource that you have added, its own tests know how to bring them about.
+# For generated resources, their own tests cover these.
 ANSWERS = [
     (name, status)
     for name, (_, _, each) in OPERATIONS.items()
     for status in each["responses"]
     if each["tags"][0] in SCENARIO
 ]
-# Only the server answers these, whatever the operation: see the test at the end.
+# Only the server gives these responses. The last test covers them.
 BY_SERVER = {"431", "501"}
 
 
@@ -52,7 +52,7 @@ def test_the_document_is_valid_openapi() -> None:
     validate(DOCUMENT)
 
 
-def test_the_document_is_served_and_printed_alike(client: FlaskClient, runner: FlaskCliRunner) -> None:
+def test_the_served_and_the_printed_document_are_equal(client: FlaskClient, runner: FlaskCliRunner) -> None:
     response = client.get("/openapi.json")
 
     assert response.content_type == "application/json"
@@ -62,7 +62,7 @@ def test_the_document_is_served_and_printed_alike(client: FlaskClient, runner: F
 
 
 def test_every_route_is_documented(app: Flask) -> None:
-    undocumented = {"/docs", "/docs/<name>"}  # pages for people
+    undocumented = {"/docs", "/docs/<name>"}  # HTML pages
     for rule in app.url_map.iter_rules():
         path = re.sub(r"<(?:uuid:)?(\w+)>", r"{\1}", rule.rule)
         for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}:
@@ -74,7 +74,7 @@ def test_operation_ids_are_unique() -> None:
 
 
 def parts(node: Any, path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
-    """Return every object of the document with where it is."""
+    """Yield every object of the document with its path."""
     if isinstance(node, dict):
         yield path, node
     items = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
@@ -112,7 +112,7 @@ def test_every_example_fits_its_schema() -> None:
     assert shown > 100
 
 
-# How to bring about what only one operation answers. A key is (operationId, status).
+# How to get a response that is specific to one operation. A key is (operationId, status).
 Scenario = Callable[["Stage"], TestResponse]
 SCENARIOS: dict[tuple[str, str], Scenario] = {
     ("index_show", "302"): lambda s: s.send("index_show", headers={"Accept": "text/html"}),
@@ -148,7 +148,7 @@ SCENARIOS: dict[tuple[str, str], Scenario] = {
 }
 
 
-# What brings about a status whatever the operation; without one, its example succeeds.
+# How to get a status from any operation. Other statuses need only the example.
 GENERAL: dict[str, dict[str, Any]] = {
     "400": {"environ_overrides": {"HTTP_HOST": ""}},
     "401": {"headers": {"Authorization": ""}},
@@ -159,7 +159,7 @@ GENERAL: dict[str, dict[str, Any]] = {
 
 
 class Stage:
-    """Ann, others where they are needed, and ways to ask for each status."""
+    """Ann, other users if needed, and a request for each status."""
 
     def __init__(self, app: Flask, people: People) -> None:
         self.app = app
@@ -176,7 +176,7 @@ class Stage:
         return self.people("root", Role.ADMIN)
 
     def send(self, name: str, client: FlaskClient | None = None, **changes: Any) -> TestResponse:
-        """Send the operation's own example, but for the changes."""
+        """Send the operation's example with some changes."""
         path, method, operation = OPERATIONS[name]
         security = {scheme for need in operation["security"] for scheme in need}
         caller = self.root if path.startswith("/users") else self.ann
@@ -202,7 +202,7 @@ class Stage:
         return response
 
     def until_refused(self, scenario: tuple[str, str]) -> TestResponse:
-        """Repeat what fails until a limit is reached."""
+        """Repeat a failing request until a rate limit is reached."""
         for _ in range(21):
             if (response := SCENARIOS[scenario](self)).status_code == 429:
                 break
@@ -222,7 +222,7 @@ class Stage:
         return self.ann.put("/account", json=body, **more)
 
     def provoke(self, name: str, status: str) -> TestResponse:
-        """Bring about a status of an operation: its own scenario, else what holds for all operations."""
+        """Get a status from an operation, with its own scenario or the general one."""
         if (name, status) in SCENARIOS:
             return SCENARIOS[name, status](self)
         if status == "503":
@@ -230,7 +230,7 @@ class Stage:
         if status == "403":
             return self.send(name, headers=self.ann.headers)
         if (name, status) == ("auth_register", "201"):
-            self.ann.delete("/account")  # the example is called ann as well
+            self.ann.delete("/account")  # the example has the same name
         return self.send(name, **GENERAL.get(status, {}))
 
 
@@ -241,7 +241,7 @@ def without_database() -> FlaskClient:
 
 
 @pytest.mark.parametrize(("name", "status"), [each for each in ANSWERS if each[1] not in BY_SERVER])
-def test_every_documented_answer_is_given_as_documented(
+def test_every_documented_response_occurs_as_documented(
     app: Flask, people: People, name: str, status: str
 ) -> None:
     documented = OPERATIONS[name][2]["responses"][status]
@@ -258,7 +258,7 @@ def test_every_documented_answer_is_given_as_documented(
         assert response.data == b""
 
 
-def test_the_server_answers_the_rest_for_every_operation(live: Live) -> None:
+def test_the_server_gives_the_remaining_responses_for_every_operation(live: Live) -> None:
     url, _ = live
     for path, method, _ in OPERATIONS.values():
         line = f"{method.upper()} {path.replace('{', '').replace('}', '')} HTTP/1.1\r\nHost: a\r\n".encode()

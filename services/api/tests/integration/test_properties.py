@@ -41,10 +41,10 @@ METHODS = [
     "X",
     "*",
 ]
-# What lower(), upper() or casefold() of some program takes for ASCII, and what else is near a name.
+# Characters that lower(), upper() or casefold() map to ASCII, and others that resemble a name.
 LETTERS = "aAiIkKsS09._-\u0130\u0131\u017f\u212a\uff41\u0430\u00df\u00e9\u0301\u200b \n\0/@"
 HEADER_TEXT = st.text([chr(code) for code in (*range(32, 127), 9, 0x80, 0xE9, 0xFF)], max_size=30)
-# Pieces of what a header may say, and of what it may not.
+# Pieces of valid and invalid headers.
 HEADERS = {
     "AUTHORIZATION": ["Bearer", "bearer", "Basic", " ", "\t", ",", "x.y.z", "eyJhbGciOiJub25lIn0.e30.", "=",
     "%s", ".", "\xff"],
@@ -82,7 +82,7 @@ HEADER_SETS = st.lists(st.sampled_from(list(HEADERS)), min_size=1, max_size=4, u
 
 
 def ask(client: FlaskClient, method: str, target: str, **environ: Any) -> TestResponse:
-    """Send a request as the server hands it on: the target as the client wrote it, and the path decoded."""
+    """Send a request as the server passes it on: with the raw target and the decoded path."""
     path, _, query = target.partition("?")
     decoded = unquote_to_bytes(path.encode("latin-1", "replace")).decode("latin-1")
     overrides = {"PATH_INFO": decoded, "REQUEST_URI": target, "QUERY_STRING": query, **environ}
@@ -90,7 +90,7 @@ def ask(client: FlaskClient, method: str, target: str, **environ: Any) -> TestRe
 
 
 def holds(response: TestResponse) -> int:
-    """Hold an answer to what is promised of every one; return its status."""
+    """Check what every response must have. Return its status."""
     assert response.status_code < 500 or response.status_code == 501
     assert re.fullmatch(r"[A-Za-z0-9._-]{1,128}", response.headers["X-Request-ID"])
     assert response.headers["X-Content-Type-Options"] == "nosniff"
@@ -102,13 +102,13 @@ def holds(response: TestResponse) -> int:
 
 
 @pytest.fixture(autouse=True)
-def answer_defects(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(app.config, "PROPAGATE_EXCEPTIONS", False)  # as 500, as a client would see it
+def answer_bugs(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(app.config, "PROPAGATE_EXCEPTIONS", False)  # report bugs as 500 responses
 
 
 @examples(80)
 @given(st.data())
-def test_another_spelling_of_a_path_is_nowhere(ann: Person, data: st.DataObject) -> None:
+def test_another_spelling_of_a_path_is_not_found(ann: Person, data: st.DataObject) -> None:
     path = data.draw(st.sampled_from([path for path in GET + POST if path != "/"]))
     place = data.draw(st.integers(0, len(path) - 1))
     escaped = f"%{ord(path[place]):02{data.draw(st.sampled_from('xX'))}}"
@@ -135,7 +135,7 @@ def test_another_spelling_of_a_path_is_nowhere(ann: Person, data: st.DataObject)
 
 @examples(60)
 @given(st.sampled_from(METHODS) | st.text("ABCXYZ-_!", min_size=1, max_size=8), st.sampled_from(GET + POST))
-def test_a_method_is_taken_or_told_which_are(ann: Person, method: str, path: str) -> None:
+def test_a_method_is_accepted_or_gets_the_allowed_ones(ann: Person, method: str, path: str) -> None:
     response = ask(ann.client, method, path)
 
     status = holds(response)
@@ -156,7 +156,7 @@ def test_a_method_is_taken_or_told_which_are(ann: Person, method: str, path: str
     ).map("".join),
     st.sampled_from(["/auth/token", "/account", "/openapi.json", "/problems"]),
 )  # fmt: skip
-def test_a_query_is_understood_or_refused(ann: Person, query: str, path: str) -> None:
+def test_a_query_is_valid_or_refused(ann: Person, query: str, path: str) -> None:
     response = ask(ann.client, "GET", f"{path}?{query}", HTTP_AUTHORIZATION=f"Bearer {ann.access}")
 
     taken = parse_qsl(query, keep_blank_values=True, encoding="latin-1")
@@ -169,13 +169,13 @@ def test_a_query_is_understood_or_refused(ann: Person, query: str, path: str) ->
         )
         for name, value in taken
     )
-    malformed = "\xff" in query  # a byte as it is, which a URI cannot contain
+    malformed = "\xff" in query  # a raw byte isn't allowed in a URI
     assert holds(response) == (400 if malformed else 200 if understood else 422)
 
 
 @examples(80)
 @given(HEADER_SETS, st.sampled_from(["GET", "HEAD", "OPTIONS", "DELETE"]), st.sampled_from(GET))
-def test_no_header_opens_a_door_or_breaks_one(
+def test_headers_do_not_affect_authentication_or_cause_errors(
     ann: Person, headers: dict[str, str], method: str, path: str
 ) -> None:
     response = ask(ann.client, method, path, **headers)
@@ -191,7 +191,7 @@ def test_no_header_opens_a_door_or_breaks_one(
 
 @examples(30)
 @given(HEADER_SETS)
-def test_no_header_keeps_the_caller_from_their_account(ann: Person, headers: dict[str, str]) -> None:
+def test_headers_do_not_prevent_access_to_the_account(ann: Person, headers: dict[str, str]) -> None:
     headers["HTTP_AUTHORIZATION"] = f"Bearer {ann.access}"
 
     status = holds(ask(ann.client, "GET", "/account", **headers))
@@ -238,7 +238,7 @@ OPERATIONS = [
     "application/json; charset=utf-16", ""]),
     st.booleans(),
 )  # fmt: skip
-def test_any_body_is_answered_as_the_contract_says(
+def test_any_body_gets_a_response_within_the_contract(
     ann: Person, operation: tuple[str, str], raw: bytes, content_type: str, is_caller: bool
 ) -> None:
     headers = ann.headers if is_caller else {}
@@ -258,7 +258,7 @@ def test_any_body_is_answered_as_the_contract_says(
 @example("ann\n")
 @example("a" * 64)
 @example("a" * 65)
-def test_a_user_name_is_of_ascii_or_refused(app: Flask, password_hash: PasswordHash, name: str) -> None:
+def test_a_username_that_is_not_ascii_is_refused(app: Flask, password_hash: PasswordHash, name: str) -> None:
     ascii_letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
     is_name = 3 <= len(name) <= 64 and name[0] in ascii_letters and set(name) <= set(ascii_letters + "._-")
 
@@ -275,22 +275,22 @@ def test_a_user_name_is_of_ascii_or_refused(app: Flask, password_hash: PasswordH
 
 @examples(60)
 @given(st.text("aAiIkKsS0._-", min_size=3, max_size=5), st.data())
-def test_names_that_differ_in_case_alone_are_one(
+def test_usernames_that_differ_only_in_case_are_equal(
     app: Flask, password_hash: PasswordHash, name: str, data: st.DataObject
 ) -> None:
     assume(name[0] not in "._-")
     alike = {"i": "iI\u0130\u0131", "k": "kK\u212a", "s": "sS\u017f"}
     other = "".join(data.draw(st.sampled_from([letter.lower(), letter.upper()])) for letter in name)
-    stranger = "".join(data.draw(st.sampled_from(alike.get(letter.lower(), letter))) for letter in name)
+    other = "".join(data.draw(st.sampled_from(alike.get(letter.lower(), letter))) for letter in name)
 
     with app.app_context():
         users = UserRepository(db.session)
         users.register(name, password_hash)
         found = getattr(users.find_by_username(other), "username", None)
-        stranger_found = users.find_by_username(stranger) is not None
+        is_found = users.find_by_username(other) is not None
         with pytest.raises(UsernameTaken):
             users.register(other, password_hash)
         db.session.rollback()
 
     assert found == name
-    assert stranger_found == (stranger.isascii() and stranger.lower() == name.lower())
+    assert is_found == (other.isascii() and other.lower() == name.lower())

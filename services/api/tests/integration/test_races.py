@@ -1,4 +1,4 @@
-"""What many do at the same time, against a real server and the real engine."""
+"""Concurrent requests, with a real server and the real engine."""
 
 import time
 from collections import Counter
@@ -83,7 +83,7 @@ def _refresh_id(people: People, person: Person) -> object:
         return db.session.get_one(Session, UUID(person.session_id)).refresh_id
 
 
-def test_one_name_is_registered_once_whatever_its_case(live: Live) -> None:
+def test_a_username_is_registered_once_in_any_case(live: Live) -> None:
     url, _ = live
 
     def registering(name: str) -> Callable[[], httpx.Response]:
@@ -95,7 +95,7 @@ def test_one_name_is_registered_once_whatever_its_case(live: Live) -> None:
     assert Counter(answer.status_code for answer in answers) == {201: 1, 409: 7}
 
 
-def test_a_login_beside_a_password_change_leaves_no_session_of_the_old_one(live: Live) -> None:
+def test_a_login_during_a_password_change_leaves_no_session_of_the_old_password(live: Live) -> None:
     url, people = live
     ann = people("ann")
     body = {"username": "ann", "password": PASSWORD}
@@ -115,7 +115,7 @@ def test_a_login_beside_a_password_change_leaves_no_session_of_the_old_one(live:
     assert not any(still_works(url, *tokens))
 
 
-def test_two_password_changes_at_once_are_one(live: Live) -> None:
+def test_only_one_of_many_concurrent_password_changes_succeeds(live: Live) -> None:
     url, people = live
     ann = people("ann")
 
@@ -137,7 +137,7 @@ def test_an_account_is_deleted_once(live: Live) -> None:
     assert Counter(answer.status_code for answer in answers) == {204: 1, 401: 4}
 
 
-def test_of_two_last_admins_who_leave_at_once_one_stays(
+def test_only_one_of_the_last_two_admins_can_leave_at_once(
     committed_app: Flask, password_hash: PasswordHash
 ) -> None:
     people = People(committed_app, password_hash)
@@ -156,7 +156,7 @@ def test_of_two_last_admins_who_leave_at_once_one_stays(
     with committed_app.app_context(), ThreadPoolExecutor(1) as pool:
         remove("ann")
         second = pool.submit(leave_second)
-        time.sleep(0.3)  # the second one is waiting by now, or has gone through
+        time.sleep(0.3)  # by now, the second one is waiting or done
         db.session.commit()
 
     with pytest.raises(LastAdmin):
@@ -179,7 +179,7 @@ def test_logouts_of_all_scopes_at_once_do_not_deadlock(live: Live) -> None:
     assert 204 in {answer.status_code for answer in answers}
 
 
-def test_at_most_fifty_sessions_live_however_many_log_in_at_once(live: Live, committed_app: Flask) -> None:
+def test_concurrent_logins_leave_at_most_fifty_sessions(live: Live, committed_app: Flask) -> None:
     url, people = live
     people.register("ann")
     for _ in range(48):

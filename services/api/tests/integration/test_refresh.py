@@ -1,4 +1,4 @@
-"""POST /auth/refresh: rotation, the repair of a lost answer, and the end of a stolen session."""
+"""POST /auth/refresh: rotation, retries after a lost response, and reuse of a stolen token."""
 
 from datetime import timedelta
 from unittest.mock import patch
@@ -22,7 +22,7 @@ def refresh(client: FlaskClient, token: str) -> TestResponse:
     return client.post("/auth/refresh", headers=bearer(token))
 
 
-def test_refresh_answers_a_new_pair_of_the_same_session(client: FlaskClient, ann: Person) -> None:
+def test_refresh_returns_a_new_pair_for_the_same_session(client: FlaskClient, ann: Person) -> None:
     response = refresh(client, ann.refresh)
 
     assert response.status_code == 200
@@ -31,13 +31,13 @@ def test_refresh_answers_a_new_pair_of_the_same_session(client: FlaskClient, ann
     assert client.get("/account", headers=bearer(response.json["access_token"])).status_code == 200
 
 
-def test_the_access_token_of_before_lives_on(client: FlaskClient, ann: Person) -> None:
+def test_refresh_keeps_the_previous_access_token_valid(client: FlaskClient, ann: Person) -> None:
     refresh(client, ann.refresh)
 
     assert ann.get("/account").status_code == 200
 
 
-def test_refreshing_goes_on_and_on(client: FlaskClient, ann: Person) -> None:
+def test_a_session_can_be_refreshed_repeatedly(client: FlaskClient, ann: Person) -> None:
     token = ann.refresh
     for _ in range(5):
         response = refresh(client, token)
@@ -45,7 +45,7 @@ def test_refreshing_goes_on_and_on(client: FlaskClient, ann: Person) -> None:
         token = response.json["refresh_token"]
 
 
-def test_a_lost_answer_is_repaired_with_the_same_successor(client: FlaskClient, ann: Person) -> None:
+def test_retrying_a_refresh_returns_the_same_successor(client: FlaskClient, ann: Person) -> None:
     first = refresh(client, ann.refresh).json
 
     with time_machine.travel(now() + timedelta(seconds=8), tick=False):
@@ -58,7 +58,9 @@ def test_a_lost_answer_is_repaired_with_the_same_successor(client: FlaskClient, 
     assert refresh(client, first["refresh_token"]).status_code == 200
 
 
-def test_a_repaired_answer_never_tells_a_negative_time(app: Flask, client: FlaskClient, ann: Person) -> None:
+def test_a_retried_refresh_never_returns_a_negative_lifetime(
+    app: Flask, client: FlaskClient, ann: Person
+) -> None:
     short = app.extensions["settings"].model_copy(update={"access_token_seconds": 1})
     with patch.dict(app.extensions, {"settings": short}):
         refresh(client, ann.refresh)
@@ -67,7 +69,7 @@ def test_a_repaired_answer_never_tells_a_negative_time(app: Flask, client: Flask
             assert refresh(client, ann.refresh).json["expires_in"] == 0
 
 
-def test_a_spent_token_ends_the_session_once_its_successor_was_presented(
+def test_reusing_a_token_ends_the_session_once_its_successor_was_used(
     client: FlaskClient, ann: Person, people: People
 ) -> None:
     other_session = people.log_in("ann")
@@ -85,7 +87,7 @@ def test_a_spent_token_ends_the_session_once_its_successor_was_presented(
     assert other_session.get("/account").status_code == 200
 
 
-def test_a_spent_token_ends_the_session_after_the_grace(client: FlaskClient, ann: Person) -> None:
+def test_reusing_a_token_after_the_grace_period_ends_the_session(client: FlaskClient, ann: Person) -> None:
     successor = refresh(client, ann.refresh).json["refresh_token"]
 
     with time_machine.travel(now() + timedelta(seconds=11), tick=False):
@@ -93,9 +95,7 @@ def test_a_spent_token_ends_the_session_after_the_grace(client: FlaskClient, ann
         assert problem(refresh(client, successor)) == (401, "token_revoked")
 
 
-def test_the_end_of_a_stolen_session_is_told_in_the_list(
-    client: FlaskClient, ann: Person, people: People
-) -> None:
+def test_the_list_shows_why_a_stolen_session_ended(client: FlaskClient, ann: Person, people: People) -> None:
     successor = refresh(client, ann.refresh).json["refresh_token"]
     refresh(client, successor)
     refresh(client, ann.refresh)
@@ -123,7 +123,7 @@ def test_an_idle_session_ends(client: FlaskClient, ann: Person, elapsed: int) ->
         assert problem(refresh(client, ann.refresh)) == (401, "token_expired")
 
 
-def test_a_session_ends_however_often_it_is_refreshed(app: Flask, client: FlaskClient, ann: Person) -> None:
+def test_a_session_ends_at_its_maximum_age(app: Flask, client: FlaskClient, ann: Person) -> None:
     with app.app_context():
         session = db.session.scalars(select(Session)).one()
         session.ends_at = (now() + timedelta(seconds=100)).replace(microsecond=0)
@@ -133,13 +133,11 @@ def test_a_session_ends_however_often_it_is_refreshed(app: Flask, client: FlaskC
 
     assert 98 <= pair["expires_in"] <= 100
     assert 98 <= pair["refresh_expires_in"] <= 100
-    with time_machine.travel(now() + timedelta(seconds=105), tick=False):  # inside the clock's leeway
+    with time_machine.travel(now() + timedelta(seconds=105), tick=False):  # within the clock leeway
         assert problem(refresh(client, pair["refresh_token"])) == (401, "token_expired")
 
 
-def test_refresh_sweeps_away_the_users_expired_tokens(
-    app: Flask, client: FlaskClient, people: People
-) -> None:
+def test_refresh_deletes_the_users_expired_tokens(app: Flask, client: FlaskClient, people: People) -> None:
     ann, bob = people("ann"), people("bob")
 
     with time_machine.travel(now() + timedelta(seconds=961), tick=False):
@@ -153,11 +151,11 @@ def test_refresh_sweeps_away_the_users_expired_tokens(
         assert sorted(token.type for token in tokens if str(token.user_id) == bob.id) == ["access", "refresh"]
 
 
-def test_refresh_takes_no_access_token(client: FlaskClient, ann: Person) -> None:
+def test_refresh_refuses_an_access_token(client: FlaskClient, ann: Person) -> None:
     assert problem(refresh(client, ann.access)) == (401, "invalid_token")
 
 
-def test_refresh_takes_no_body(client: FlaskClient, ann: Person) -> None:
+def test_refresh_refuses_a_body(client: FlaskClient, ann: Person) -> None:
     response = client.post("/auth/refresh", headers=bearer(ann.refresh), json={})
 
     assert problem(response) == (422, "validation_failed")

@@ -18,7 +18,7 @@ def register(client: FlaskClient, **body: object) -> TestResponse:
     return client.post("/auth/register", json=body)
 
 
-def test_register_answers_the_account_and_where_it_is(client: FlaskClient) -> None:
+def test_register_returns_the_account_and_its_location(client: FlaskClient) -> None:
     response = register(client, username="Ann.of-the_9", password=PASSWORD)
 
     assert response.status_code == 201
@@ -31,7 +31,7 @@ def test_register_answers_the_account_and_where_it_is(client: FlaskClient) -> No
     assert response.json["created_at"].endswith("Z")
 
 
-def test_register_refuses_a_taken_username_whatever_its_case(client: FlaskClient) -> None:
+def test_register_refuses_a_taken_username_in_any_case(client: FlaskClient) -> None:
     register(client, username="Ann", password=PASSWORD)
 
     response = register(client, username="aNN", password=PASSWORD)
@@ -40,7 +40,7 @@ def test_register_refuses_a_taken_username_whatever_its_case(client: FlaskClient
 
 
 @pytest.mark.parametrize("name", ["ann", "a.b", "0__", "A" * 64])
-def test_register_takes_every_well_formed_username(client: FlaskClient, name: str) -> None:
+def test_register_accepts_every_well_formed_username(client: FlaskClient, name: str) -> None:
     assert register(client, username=name, password=PASSWORD).status_code == 201
 
 
@@ -93,7 +93,7 @@ def test_register_refuses_a_weak_password(client: FlaskClient, password: object,
 @pytest.mark.parametrize(
     "password", ["pass word\t\x01\x7fwithout end", "密" * 7 + "碼語言文字母音聲", "é" * 7 + "abcdefgh"]
 )
-def test_register_takes_passwords_of_any_characters(client: FlaskClient, password: str) -> None:
+def test_register_accepts_passwords_with_any_characters(client: FlaskClient, password: str) -> None:
     register(client, username="ann", password=password)
 
     response = client.post("/auth/login", json={"username": "ann", "password": password})
@@ -107,7 +107,7 @@ def test_register_changes_nothing_when_it_refuses(client: FlaskClient) -> None:
     assert register(client, username="ann", password=PASSWORD).status_code == 201
 
 
-def test_register_gives_nobody_a_role(client: FlaskClient) -> None:
+def test_register_cannot_set_the_role(client: FlaskClient) -> None:
     response = register(client, username="ann", password=PASSWORD, role="admin")
 
     assert errors(response) == {("/role", "unknown_field")}

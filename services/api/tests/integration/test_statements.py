@@ -1,4 +1,4 @@
-"""How many SQL statements each route may take. Where one takes more, it has become slower."""
+"""The maximum number of SQL statements of each route. More of them make it slower."""
 
 import pytest
 
@@ -33,9 +33,9 @@ BUDGET = {
     "PATCH /users/<uuid:user_id>": 6,
     "DELETE /users/<uuid:user_id>": 5,
 }
-# A resource of one's own: who calls, the row, and its change.
+# A generated resource: the caller, the row, and its change.
 OTHERS = {"GET": 2, "POST": 2, "PATCH": 3, "PUT": 3, "DELETE": 3}
-ROUTES = [row[0] for row in authorizations()[1]]  # all: another test sees to that
+ROUTES = [row[0] for row in authorizations()[1]]  # every route, as another test checks
 
 
 @pytest.mark.parametrize("route", ROUTES)

@@ -16,7 +16,7 @@ def tokens(person: Person, query: str = "") -> list[dict[str, object]]:
     return list(person.get(f"/auth/token{query}").json["items"])
 
 
-def test_the_list_tells_all_of_a_token(ann: Person) -> None:
+def test_the_list_has_every_field_of_a_token(ann: Person) -> None:
     listed = {item["token_type"]: item for item in tokens(ann)}
 
     assert set(listed) == {"access", "refresh"}
@@ -31,7 +31,7 @@ def test_the_list_tells_all_of_a_token(ann: Person) -> None:
     assert (access["current"], listed["refresh"]["current"]) == (True, False)
 
 
-def test_the_list_has_ones_own_tokens_only_and_the_newest_first(people: People, bob: Person) -> None:
+def test_the_list_has_only_the_callers_tokens_newest_first(people: People, bob: Person) -> None:
     ann, later = people("ann"), people.log_in("ann")
 
     listed = tokens(ann)
@@ -39,7 +39,7 @@ def test_the_list_has_ones_own_tokens_only_and_the_newest_first(people: People, 
     assert [item["session_id"] for item in listed] == [later.session_id] * 2 + [ann.session_id] * 2
 
 
-def test_the_list_leaves_out_what_is_dead_unless_asked(people: People) -> None:
+def test_the_list_omits_dead_tokens_by_default(people: People) -> None:
     ann, elsewhere = people("ann"), people.log_in("ann")
     elsewhere.post("/auth/logout")
 
@@ -51,7 +51,7 @@ def test_the_list_leaves_out_what_is_dead_unless_asked(people: People) -> None:
     assert len(everything) == 4
 
 
-def test_the_list_leaves_out_what_has_expired(client: object, people: People) -> None:
+def test_the_list_omits_expired_tokens(client: object, people: People) -> None:
     people("ann")
 
     with time_machine.travel(now() + timedelta(seconds=901), tick=False):
@@ -60,7 +60,7 @@ def test_the_list_leaves_out_what_has_expired(client: object, people: People) ->
         assert [item["token_type"] for item in tokens(ann, "?active=false")].count("access") == 2
 
 
-def test_the_pages_of_the_list_make_the_whole(people: People) -> None:
+def test_the_pages_contain_every_token_once(people: People) -> None:
     ann = people("ann")
     for _ in range(3):
         people.log_in("ann")
@@ -77,7 +77,7 @@ def test_the_pages_of_the_list_make_the_whole(people: People) -> None:
     assert [id_ for page in paged for id_ in page] == whole
 
 
-def test_a_page_that_just_fits_is_the_last(people: People) -> None:
+def test_an_exactly_full_page_is_the_last(people: People) -> None:
     ann = people("ann")
 
     assert ann.get("/auth/token?limit=2").json["next_cursor"] is None
@@ -112,7 +112,7 @@ def test_the_list_refuses_a_bad_query(ann: Person, query: str, expected: tuple[s
     assert errors(ann.get(f"/auth/token?{query}")) == {expected}
 
 
-def test_a_revoked_access_token_is_refused_and_its_session_goes_on(people: People) -> None:
+def test_revoking_an_access_token_keeps_its_session(people: People) -> None:
     ann, elsewhere = people("ann"), people.log_in("ann")
     id_ = next(i["id"] for i in tokens(elsewhere) if i["current"])
 
@@ -165,7 +165,7 @@ def test_revoking_again_changes_nothing(people: People) -> None:
     assert (again.status_code, again.json) == (200, first.json)
 
 
-def test_revoking_nothing_changes_nothing(ann: Person) -> None:
+def test_revoke_false_changes_nothing(ann: Person) -> None:
     before = tokens(ann)
 
     response = ann.put(f"/auth/token/{before[0]['id']}", json={"revoke": False})
@@ -184,7 +184,7 @@ def test_a_revocation_is_final(people: People) -> None:
         assert problem(ann.put(f"/auth/token/{id_}", json={"revoke": False})) == (409, "revocation_is_final")
 
 
-def test_the_tokens_of_others_do_not_exist(ann: Person, bob: Person) -> None:
+def test_tokens_of_other_users_are_not_found(ann: Person, bob: Person) -> None:
     theirs = tokens(bob)[0]["id"]
 
     foreign = ann.put(f"/auth/token/{theirs}", json={"revoke": True})
@@ -198,7 +198,7 @@ def test_the_tokens_of_others_do_not_exist(ann: Person, bob: Person) -> None:
 @pytest.mark.parametrize(
     "spell", [str.upper, lambda id_: id_.replace("-", ""), lambda id_: "{" + id_ + "}", lambda _: "%00"]
 )
-def test_an_id_has_one_spelling(ann: Person, spell) -> None:  # type: ignore[no-untyped-def]
+def test_an_id_has_only_one_spelling(ann: Person, spell) -> None:  # type: ignore[no-untyped-def]
     id_ = str(tokens(ann)[0]["id"])
 
     assert problem(ann.put(f"/auth/token/{spell(id_)}", json={"revoke": True})) == (404, "token_not_found")

@@ -43,7 +43,7 @@ def names(response: TestResponse) -> list[str]:
 
 
 def pages(admin: Person, path: str) -> list[list[str]]:
-    """Follow the Link headers from here to the end; return the names on each page."""
+    """Follow the Link headers to the last page. Return the names on each page."""
     found = []
     while path:
         response = admin.get(path)
@@ -58,7 +58,7 @@ def log_in(client: FlaskClient, password: str = PASSWORD) -> TestResponse:
     return client.post("/auth/login", json={"username": "ann", "password": password})
 
 
-def test_the_list_tells_all_of_an_account_but_its_password(root: Person) -> None:
+def test_the_list_has_every_field_of_an_account_except_the_password(root: Person) -> None:
     item = root.get("/users").json["items"][0]
 
     assert set(item) == set(UserAccount.model_fields)
@@ -82,7 +82,7 @@ LISTS = {
     "role=user&disabled=false": ["cat", "ann"],
     "role=admin&disabled=true": [],
     "username=bob": ["bob"],
-    "username=nobody": [],
+    "username=unknown": [],
     "username=not%20a%20name": [],
     "username__contains=o": ["bob", "root"],
     "username__contains=OO": ["root"],
@@ -102,7 +102,7 @@ def test_the_list_is_sorted_and_filtered(people: People, root: Person) -> None:
     assert {query: names(root.get(f"/users?{query}")) for query in LISTS} == LISTS
 
 
-def test_what_a_name_contains_is_taken_as_it_is(people: People, root: Person) -> None:
+def test_wildcards_in_a_name_filter_are_literal(people: People, root: Person) -> None:
     for name in ("a_b", "axb", "a.b"):
         people.register(name)
     wanted = {"_": ["a_b"], "a_": ["a_b"], "%25": [], "a%25b": [], "/": [], "/_": [], "\\_": [], "x": ["axb"]}
@@ -115,7 +115,7 @@ def test_what_a_name_contains_is_taken_as_it_is(people: People, root: Person) ->
 @pytest.mark.parametrize(
     "sort", ["-created_at", "created_at", "username", "-username", "username,-created_at"]
 )
-def test_the_pages_make_the_whole(people: People, root: Person, sort: str) -> None:
+def test_the_pages_contain_every_account_once(people: People, root: Person, sort: str) -> None:
     for name in ("bob", "ann", "cat", "dan", "eve"):
         people.register(name)
     whole = names(root.get(f"/users?sort={sort}"))
@@ -129,7 +129,7 @@ def test_the_pages_make_the_whole(people: People, root: Person, sort: str) -> No
 
 
 @pytest.mark.any_database
-def test_the_way_to_the_next_page_keeps_what_was_asked(people: People, root: Person) -> None:
+def test_the_link_to_the_next_page_keeps_the_query(people: People, root: Person) -> None:
     for name in ("a_b", "a_c", "a_d", "abc"):
         people.register(name)
 
@@ -147,7 +147,7 @@ def test_the_way_to_the_next_page_keeps_what_was_asked(people: People, root: Per
     assert names(root.get(target.geturl())) == ["a_d"]
 
 
-def test_a_page_that_just_fits_is_the_last(people: People, root: Person) -> None:
+def test_an_exactly_full_page_is_the_last(people: People, root: Person) -> None:
     people.register("ann")
 
     response = root.get("/users?limit=2")
@@ -156,13 +156,13 @@ def test_a_page_that_just_fits_is_the_last(people: People, root: Person) -> None
     assert "Link" not in response.headers
 
 
-def test_the_list_is_stable_while_accounts_come_and_go(people: People, root: Person) -> None:
+def test_paging_is_stable_while_accounts_are_created_and_deleted(people: People, root: Person) -> None:
     for name in ("ann", "bob", "cat", "dan"):
         people.register(name)
     first = root.get("/users?sort=username&limit=2")
     with people.app.app_context():
         users = UserRepository(db.session)
-        for name in ("ann", "bob"):  # the latter is where the next page begins
+        for name in ("ann", "bob"):  # the next page starts after bob
             user = users.find_by_username(name)
             assert user
             users.remove(user.id)
@@ -217,7 +217,7 @@ def test_the_list_refuses_a_bad_query(root: Person) -> None:
 
 
 def of_another_list(app: Flask) -> str:
-    """Return a cursor that differs from one of the accounts' by the list alone."""
+    """Return a valid cursor of another list."""
     page = Page[User]([], "-created_at", ["2026-11-22T08:45:28+00:00", str(uuid4())])
     with app.test_request_context("/auth/token"):
         answer, _ = page_response(UserAccountList, page, UserAccount.of)
@@ -226,7 +226,7 @@ def of_another_list(app: Flask) -> str:
 
 
 @pytest.mark.any_database
-def test_a_cursor_is_good_for_its_own_list_and_sort_alone(people: People, root: Person) -> None:
+def test_a_cursor_is_valid_only_for_its_list_and_sort(people: People, root: Person) -> None:
     people.register("ann")
     people.log_in("root")
     cursor = root.get("/users?limit=1").json["next_cursor"]
@@ -274,9 +274,9 @@ def test_an_account_is_read_with_its_version(root: Person, ann: Person) -> None:
         lambda _: uuid4(),
         lambda _: "ann",
     ],
-    ids=["upper case", "no hyphens", "braces", "nobody's", "no id"],
+    ids=["upper case", "no hyphens", "braces", "unknown", "not an id"],
 )
-def test_nothing_is_found_under_another_id(
+def test_an_unknown_or_malformed_id_is_not_found(
     root: Person, ann: Person, method: str, spell: Callable[[str], object]
 ) -> None:
     body = {"disabled": True} if method == "PATCH" else None
@@ -287,7 +287,7 @@ def test_nothing_is_found_under_another_id(
     assert ann.get("/account").status_code == 200
 
 
-def test_an_admin_makes_admins(root: Person, ann: Person) -> None:
+def test_an_admin_can_promote_others(root: Person, ann: Person) -> None:
     before = root.get(f"/users/{ann.id}").json
     assert problem(ann.get("/users")) == (403, "forbidden")
 
@@ -304,7 +304,7 @@ def test_an_admin_makes_admins(root: Person, ann: Person) -> None:
 @pytest.mark.parametrize(
     "body", [{}, {"role": "user"}, {"disabled": False}, {"role": "user", "disabled": False}]
 )
-def test_what_is_so_already_changes_nothing(root: Person, ann: Person, body: dict[str, object]) -> None:
+def test_an_unchanged_value_changes_nothing(root: Person, ann: Person, body: dict[str, object]) -> None:
     before = root.get(f"/users/{ann.id}")
 
     response = root.patch(f"/users/{ann.id}", body)
@@ -346,17 +346,17 @@ def test_disabling_ends_all_sessions_at_once(people: People, root: Person, ann: 
         assert problem(session.client.post("/auth/refresh", headers=bearer(session.refresh))) == REVOKED
 
 
-def test_a_session_of_a_disabled_account_is_refused_even_if_it_were_alive(
+def test_a_live_session_of_a_disabled_account_is_refused(
     app: Flask, people: People, root: Person, ann: Person
 ) -> None:
     root.patch(f"/users/{ann.id}", {"disabled": True})
 
-    late = people.log_in("ann")  # opened past the login that would have refused it
+    late = people.log_in("ann")  # bypasses the login endpoint, which would refuse it
 
     assert problem(late.get("/account")) == REVOKED
 
 
-def test_a_disabled_account_logs_in_as_with_a_wrong_password(
+def test_logging_in_to_a_disabled_account_fails_like_a_wrong_password(
     client: FlaskClient, root: Person, ann: Person
 ) -> None:
     wrong = log_in(client, "wrong horse battery staple")
@@ -389,7 +389,7 @@ def test_enabling_revives_no_session(client: FlaskClient, root: Person, ann: Per
 @pytest.mark.any_database
 @pytest.mark.parametrize("if_match", ['"another"', "{}, x", "W/{}", "", "0"])
 @pytest.mark.parametrize("method", ["PATCH", "DELETE"])
-def test_another_version_of_an_account_is_not_touched(
+def test_an_outdated_version_of_an_account_cannot_be_changed(
     root: Person, ann: Person, method: str, if_match: str
 ) -> None:
     before = root.get(f"/users/{ann.id}")
@@ -404,7 +404,7 @@ def test_another_version_of_an_account_is_not_touched(
 
 
 @pytest.mark.parametrize("if_match", ["{}", '"another", {}', "*"])
-def test_the_version_that_is_named_is_changed_and_deleted(root: Person, ann: Person, if_match: str) -> None:
+def test_the_current_version_can_be_changed_and_deleted(root: Person, ann: Person, if_match: str) -> None:
     def named() -> dict[str, str]:
         return {"If-Match": if_match.format(root.get(f"/users/{ann.id}").headers["ETag"])}
 
@@ -412,7 +412,7 @@ def test_the_version_that_is_named_is_changed_and_deleted(root: Person, ann: Per
     assert root.delete(f"/users/{ann.id}", headers=named()).status_code == 204
 
 
-def test_an_account_is_deleted_with_all_that_is_its_own(
+def test_deleting_an_account_deletes_its_rows(
     client: FlaskClient, people: People, root: Person, ann: Person
 ) -> None:
     response = root.delete(f"/users/{ann.id}")
@@ -435,14 +435,14 @@ WAYS_OUT: dict[str, Callable[[Person], TestResponse]] = {
 
 
 @pytest.mark.parametrize("way", WAYS_OUT)
-def test_the_last_admin_stays(people: People, root: Person, ann: Person, way: str) -> None:
+def test_the_last_admin_cannot_be_removed(people: People, root: Person, ann: Person, way: str) -> None:
     assert problem(WAYS_OUT[way](root)) == LAST
 
     assert names(root.get("/users?role=admin&disabled=false")) == ["root"]
 
 
 @pytest.mark.parametrize("way", WAYS_OUT)
-def test_an_admin_who_is_not_the_last_may_go(people: People, root: Person, way: str) -> None:
+def test_an_admin_can_be_removed_if_another_remains(people: People, root: Person, way: str) -> None:
     people.register("bob", Role.ADMIN)
 
     assert WAYS_OUT[way](root).status_code in (200, 204)
@@ -457,7 +457,7 @@ def test_a_disabled_admin_does_not_count_as_one(people: People, root: Person, wa
 
 
 @pytest.mark.parametrize("body", [{"role": "user"}, {"disabled": False}, {"disabled": True}])
-def test_a_disabled_admin_may_be_changed_by_the_last_one(
+def test_the_last_admin_can_change_a_disabled_one(
     people: People, root: Person, body: dict[str, object]
 ) -> None:
     bob = people("bob", Role.ADMIN)
@@ -468,7 +468,7 @@ def test_a_disabled_admin_may_be_changed_by_the_last_one(
 
 
 @pytest.mark.parametrize("adverse", ADVERSE)
-def test_of_two_admins_who_judge_each_other_at_once_one_stays(
+def test_two_admins_who_demote_each_other_at_once_leave_one(
     committed_app: Flask, password_hash: PasswordHash, adverse: str
 ) -> None:
     people = People(committed_app, password_hash)
@@ -482,7 +482,7 @@ def test_of_two_admins_who_judge_each_other_at_once_one_stays(
             disabled=adverse == "disabled" or None,
         )
         second = pool.submit(bob.patch, f"/users/{ann.id}", ADVERSE[adverse])
-        time.sleep(0.3)  # the second one is waiting by now, or has gone through
+        time.sleep(0.3)  # by now, the second one is waiting or done
         db.session.commit()
 
     assert second.result(timeout=60).status_code in (401, 403, 409)
@@ -495,20 +495,20 @@ def admins(users: Sequence[User]) -> list[str]:
 
 
 @pytest.mark.parametrize("attempt", range(3))
-def test_however_many_admins_judge_each_other_at_once_one_stays(
+def test_many_admins_who_demote_each_other_at_once_leave_one(
     committed_app: Flask, password_hash: PasswordHash, attempt: int
 ) -> None:
     people = People(committed_app, password_hash)
     ring = [people(name, Role.ADMIN) for name in ("ann", "bob", "cat", "dan")]
     ways = [*ADVERSE.values(), None, {"role": "user"}]
 
-    def judge(at: int) -> int:
+    def demote(at: int) -> int:
         path = f"/users/{ring[at - 1].id}"
         body = ways[at]
         return (ring[at].patch(path, body) if body else ring[at].delete(path)).status_code
 
     with ThreadPoolExecutor(4) as pool:
-        answers = list(pool.map(judge, range(4)))
+        answers = list(pool.map(demote, range(4)))
 
     assert set(answers) <= {200, 204, 401, 403, 404, 409}
     with committed_app.app_context():
@@ -520,7 +520,7 @@ def test_however_many_admins_judge_each_other_at_once_one_stays(
     ("method", "path"),
     [("GET", "/users"), ("GET", "/users/{}"), ("PATCH", "/users/{}"), ("DELETE", "/users/{}")],
 )
-def test_who_is_no_admin_is_told_nothing(
+def test_users_without_the_admin_role_always_get_403(
     root: Person, ann: Person, bob: Person, method: str, path: str
 ) -> None:
     body = {"role": "admin"} if method == "PATCH" else None
@@ -531,7 +531,7 @@ def test_who_is_no_admin_is_told_nothing(
     assert names(root.get("/users?sort=username")) == ["ann", "bob", "root"]
 
 
-def test_the_last_admin_keeps_that_role_whatever_other_roles_there_are(app: Flask, people: People) -> None:
+def test_the_last_admin_cannot_get_another_role(app: Flask, people: People) -> None:
     root = people("root", Role.ADMIN)
 
     with app.app_context():
@@ -542,7 +542,7 @@ def test_the_last_admin_keeps_that_role_whatever_other_roles_there_are(app: Flas
             users.set_role_and_status(user, role=cast("Role", "astronaut"), disabled=None)
 
 
-def test_a_unique_column_besides_the_name_is_not_reported_as_the_name(app: Flask) -> None:
+def test_another_unique_column_is_not_reported_as_a_taken_username(app: Flask) -> None:
     with app.app_context():
         db.session.execute(text("CREATE UNIQUE INDEX of_this_test ON users (password_hash)"))
         users = UserRepository(db.session)

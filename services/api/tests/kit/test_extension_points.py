@@ -1,4 +1,4 @@
-"""What users add works, or stops the start with a message that names the place and the remedy."""
+"""Extensions either work, or stop the start with a message that names the place and the remedy."""
 
 import enum
 from collections.abc import Callable
@@ -27,11 +27,11 @@ class OutOfStock(DomainError):
 
 
 class BookNotFound(NotFound):
-    """An error that has its parent's row."""
+    """An error that uses the row of its base class."""
 
 
 def app_with(**declaration: Any) -> Flask:
-    """Return an app with a view that declares this."""
+    """Return an app with a view that has this declaration."""
 
     @endpoint(**declaration)
     def view() -> None:
@@ -45,7 +45,7 @@ def app_with(**declaration: Any) -> Flask:
     return app
 
 
-def test_a_need_of_ones_own_is_documented() -> None:
+def test_a_custom_auth_requirement_is_documented() -> None:
     moderator = AuthRequirement(lambda: None, (NotFound,), BearerScheme("api_key", "An API key."))
 
     document = openapi.build(app_with(auth=moderator))
@@ -56,7 +56,7 @@ def test_a_need_of_ones_own_is_documented() -> None:
     assert document["components"]["securitySchemes"]["api_key"]["description"] == "An API key."
 
 
-def test_an_error_has_the_problem_of_its_parent() -> None:
+def test_a_subclass_of_an_error_has_the_same_problem() -> None:
     document = openapi.build(app_with(raises=[BookNotFound]))
 
     assert "404" in document["paths"]["/mine"]["get"]["responses"]
@@ -73,12 +73,12 @@ def test_an_error_has_the_problem_of_its_parent() -> None:
         ({"headers": ["X-Mine"]}, r"view declares headers=\['X-Mine'\].*app/blueprint/__init__.py"),
     ],
 )
-def test_a_declaration_that_nothing_knows_is_refused(declaration: dict[str, Any], message: str) -> None:
+def test_an_undescribed_declaration_is_refused(declaration: dict[str, Any], message: str) -> None:
     with pytest.raises(TypeError, match=message):
         app_with(**declaration)
 
 
-def test_the_declarations_are_checked_at_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_declarations_are_checked_at_startup(monkeypatch: pytest.MonkeyPatch) -> None:
     @endpoint(headers=["X-Mine"])
     def view() -> None:
         """Do nothing."""
@@ -92,7 +92,7 @@ def test_the_declarations_are_checked_at_the_start(monkeypatch: pytest.MonkeyPat
 
 
 class Plant(Base):
-    """Columns, and what is none."""
+    """A model with columns and other attributes."""
 
     __tablename__ = "plants_of_test_extension_points"
 
@@ -144,12 +144,12 @@ def test_a_list_is_sorted_and_filtered_by_columns_and_computed_columns() -> None
         (lambda: query("size", name__like=UNSET), "Plant.name can't be filtered by 'like'.*contains"),
     ],
 )
-def test_a_query_that_no_column_serves_is_refused(make: Callable[[], object], message: str) -> None:
+def test_a_query_field_without_a_column_is_refused(make: Callable[[], object], message: str) -> None:
     with pytest.raises(TypeError, match=message):
         make()
 
 
-def test_a_sort_by_default_that_is_not_offered_is_refused() -> None:
+def test_a_default_sort_that_is_not_sortable_is_refused() -> None:
     with pytest.raises(TypeError, match=r"default='-colour'.*colour isn't among the names"):
         sortable("name", "size", default="-colour")
 
@@ -161,9 +161,7 @@ def test_a_sort_by_default_that_is_not_offered_is_refused() -> None:
         ("Fern", CheckConstraint("name <> ':x'", name="name"), "Fern: .*colon in CHECK .*Escape it"),
     ],
 )
-def test_a_check_constraint_that_would_go_wrong_is_refused(
-    name: str, check: CheckConstraint, message: str
-) -> None:
+def test_an_invalid_check_constraint_is_refused(name: str, check: CheckConstraint, message: str) -> None:
     columns = {"height": mapped_column(Integer), "name": mapped_column(String(9)), "__table_args__": (check,)}
     with pytest.raises(TypeError, match=message):
         type(name, (Base,), columns | {"__tablename__": name.lower(), "__module__": __name__})
@@ -189,7 +187,7 @@ def test_an_abstract_model_has_no_columns_to_refuse() -> None:
 
 
 def enum_columns() -> list[Any]:
-    """Return each column that holds the values of an enum, with the enum."""
+    """Yield each column that stores an enum, with the enum."""
     found = [
         (table.columns[each.info["columns"][0]], each.info["values"])
         for table in Base.metadata.tables.values()
@@ -200,7 +198,7 @@ def enum_columns() -> list[Any]:
 
 
 @pytest.mark.parametrize(("column", "values"), enum_columns(), ids=str)
-def test_a_column_has_room_for_each_value_of_its_enum(column: Any, values: type[enum.StrEnum]) -> None:
+def test_a_column_is_long_enough_for_each_value_of_its_enum(column: Any, values: type[enum.StrEnum]) -> None:
     longest = max(values, key=len)
 
     assert len(longest) <= column.type.length, (
@@ -219,7 +217,7 @@ class Unavailable(DomainError):
         super().__init__(f"Come back {until}.")
 
 
-def test_a_code_comes_from_the_words_of_the_name() -> None:
+def test_a_problem_code_is_derived_from_the_name_of_the_error() -> None:
     assert problem_type(ISBNTaken, 409).code == "isbn_taken"
     assert problem_type(BookNotFound, 404).title == "Book not found"
 

@@ -1,4 +1,4 @@
-"""The kit serves an API that has nothing to do with `app`."""
+"""The kit works without `app`."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""The key of an API that was given none."""
+"""The generated SECRET_KEY."""
 
 import subprocess
 import sys
@@ -12,11 +12,11 @@ SCRIPT = API / "kit" / "secret_key.py"
 
 
 def make(file: Path) -> subprocess.CompletedProcess[str]:
-    """Make it as compose.yaml does."""
+    """Generate it as compose.yaml does."""
     return subprocess.run([sys.executable, "-I", SCRIPT, file], capture_output=True, text=True, check=False)
 
 
-def test_of_many_who_make_a_key_one_does(tmp_path: Path) -> None:
+def test_only_one_of_many_processes_creates_the_key(tmp_path: Path) -> None:
     file = tmp_path / "key"
 
     with ThreadPoolExecutor(16) as pool:
@@ -27,7 +27,7 @@ def test_of_many_who_make_a_key_one_does(tmp_path: Path) -> None:
     assert file.stat().st_mode & 0o777 == 0o600
 
 
-def test_a_container_makes_it_once_and_tells_nobody(tmp_path: Path) -> None:
+def test_a_container_creates_the_key_once_without_printing_it(tmp_path: Path) -> None:
     file = tmp_path / "api" / "key"
 
     done = [make(file), make(file)]
@@ -36,7 +36,7 @@ def test_a_container_makes_it_once_and_tells_nobody(tmp_path: Path) -> None:
     assert len(file.read_text()) == 64
 
 
-def test_why_there_is_none_is_told_in_one_line(tmp_path: Path) -> None:
+def test_a_missing_key_is_explained_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
 
     done = make(tmp_path / "file" / "key")

@@ -1,4 +1,4 @@
-"""JSON without its traps."""
+"""Strict JSON."""
 
 from math import inf
 
@@ -56,5 +56,5 @@ def test_strict_json_is_read(raw: bytes, value: object) -> None:
     ids=lambda raw: repr(raw)[:40],
 )
 def test_anything_else_is_refused(raw: bytes) -> None:
-    with pytest.raises(ValueError):  # noqa: PT011 - each has a reason of its own
+    with pytest.raises(ValueError):  # noqa: PT011 - the messages differ
         strict_json.loads(raw)

@@ -1,4 +1,4 @@
-"""Strict JSON against a slow and simple reading of RFC 8259, over texts that nobody thought of."""
+"""Strict JSON compared with a simple implementation of RFC 8259, with generated texts."""
 
 import json
 import re
@@ -15,7 +15,7 @@ SPACE = re.compile(r"[ \t\n\r]*")
 NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 STRING = re.compile(r'"([^"\\\x00-\x1f]|\\(["\\/bfnrt]|u[0-9a-fA-F]{4}))*"')
 
-# What texts are made of: valid pieces, pieces that are nearly so, and any bytes.
+# Pieces of texts: valid ones, almost valid ones, and any bytes.
 PIECES = [
     b"{", b"}", b"[", b"]", b":", b",", b" ", b"\n", b"0", b"-0", b"01", b"1.5", b"1.", b"1e9", b"1E400",
     b"-", b"NaN",
@@ -36,7 +36,7 @@ VALUES = st.recursive(
 
 
 class Naive:
-    """A parser of one character at a time, which only tells whether a text is strict JSON."""
+    """A parser that reads one character at a time and only checks whether a text is strict JSON."""
 
     def __init__(self, raw: bytes) -> None:
         self.text = raw.decode("utf-8")
@@ -45,8 +45,8 @@ class Naive:
         self.skip(SPACE)
         self.demand(self.place == len(self.text))
 
-    def demand(self, fact: object) -> None:
-        if not fact:
+    def demand(self, condition: object) -> None:
+        if not condition:
             raise ValueError
 
     def skip(self, pattern: re.Pattern[str]) -> str:
@@ -97,7 +97,7 @@ class Naive:
         return read
 
 
-def is_taken(read: Any, raw: bytes) -> bool:
+def is_accepted(read: Any, raw: bytes) -> bool:
     try:
         read(raw)
     except ValueError:
@@ -112,34 +112,34 @@ def is_taken(read: Any, raw: bytes) -> bool:
 @example(b'{"a": 1, "\\u0061": 1}')
 @example(b'"\\ud800"')
 @example(b"")
-def test_a_text_is_taken_if_and_only_if_it_is_strict_json(raw: bytes) -> None:
-    assert is_taken(strict_json.loads, raw) == is_taken(Naive, raw)
+def test_a_text_is_accepted_if_and_only_if_it_is_strict_json(raw: bytes) -> None:
+    assert is_accepted(strict_json.loads, raw) == is_accepted(Naive, raw)
 
 
 @examples(100)
 @given(st.binary(max_size=20))
-def test_no_bytes_do_more_than_fail(raw: bytes) -> None:
-    assert is_taken(strict_json.loads, raw) == is_taken(Naive, raw)
+def test_both_parsers_agree_on_any_bytes(raw: bytes) -> None:
+    assert is_accepted(strict_json.loads, raw) == is_accepted(Naive, raw)
 
 
 @examples(60)
 @given(VALUES, st.booleans(), st.sampled_from([None, 2]))
-def test_what_is_written_is_read(value: Any, ascii_only: bool, indent: int | None) -> None:
+def test_serialized_values_are_parsed(value: Any, ascii_only: bool, indent: int | None) -> None:
     raw = json.dumps(value, ensure_ascii=ascii_only, indent=indent).encode()
 
     assert strict_json.loads(raw) == value
-    assert from_json(raw) == value  # pydantic reads the same bytes: both must find the same in them
+    assert from_json(raw) == value  # pydantic must parse the same value
 
 
 @examples(80)
 @given(VALUES, st.data())
-def test_a_byte_more_or_less_is_told_alike(value: Any, data: st.DataObject) -> None:
+def test_both_parsers_agree_on_mutated_texts(value: Any, data: st.DataObject) -> None:
     raw = json.dumps(value).encode()
     place = data.draw(st.integers(0, len(raw)))
     piece = data.draw(st.sampled_from([*PIECES, b""]))
     changed = raw[:place] + piece + raw[place + data.draw(st.integers(0, 1)) :]
     assume(changed != raw)
 
-    assert is_taken(strict_json.loads, changed) == is_taken(Naive, changed)
-    if is_taken(Naive, changed):
+    assert is_accepted(strict_json.loads, changed) == is_accepted(Naive, changed)
+    if is_accepted(Naive, changed):
         assert strict_json.loads(changed) == from_json(changed)

@@ -32,7 +32,7 @@ def of(file: str, ids: list[str]) -> set[str]:
     return parameters & {"postgresql", "sqlite"}
 
 
-def test_with_postgresql_integration_tests_run_on_both_and_those_of_any_database_on_the_first() -> None:
+def test_with_postgresql_tests_run_on_both_databases_except_those_marked_any_database() -> None:
     ids = collected("postgresql://ann@127.0.0.1:1/never_opened_test")
 
     assert of("test_index.py", ids) == {"postgresql", "sqlite"}
@@ -42,7 +42,7 @@ def test_with_postgresql_integration_tests_run_on_both_and_those_of_any_database
     assert list(dict.fromkeys(files)) == [FILES[2], FILES[3], FILES[0], FILES[1]]
 
 
-def test_without_postgresql_all_run_on_sqlite() -> None:
+def test_without_postgresql_all_tests_run_on_sqlite() -> None:
     ids = collected("")
 
     assert of("test_index.py", ids) == of("test_documentation.py", ids) == {"sqlite"}

@@ -1,4 +1,4 @@
-"""What the Compose files let the containers do, and what they need from this machine."""
+"""The Compose files: permissions of the containers, and their independence from the host."""
 
 import re
 from typing import Any
@@ -11,7 +11,7 @@ from tests.support.paths import REPOSITORY
 
 def read(name: str) -> dict[str, Any]:
     text = (REPOSITORY / name).read_text(encoding="utf-8")
-    stack: dict[str, Any] = yaml.safe_load(re.sub("!(override|reset)", "", text))  # Compose's own tags
+    stack: dict[str, Any] = yaml.safe_load(re.sub("!(override|reset)", "", text))  # tags of Compose
     return stack
 
 
@@ -30,7 +30,7 @@ def test_every_container_is_confined(name: str) -> None:
     assert name == "db" or (service["user"] == "10001:10001" and "cap_add" not in service)
 
 
-def test_nothing_has_a_default_secret() -> None:
+def test_no_service_has_a_default_secret() -> None:
     given = [each for service in SERVICES.values() for each in service["environment"] if "=" in each]
 
     assert {each.partition("=")[0] for each in given if re.search("PASSWORD|SECRET|KEY|URL", each)} == {
@@ -47,7 +47,7 @@ def test_only_the_api_can_be_reached() -> None:
 
 
 @pytest.mark.parametrize("name", ["compose.yaml", "compose.test.yaml", "compose.production.yaml"])
-def test_nothing_is_mounted_from_this_machine(name: str) -> None:
+def test_no_host_path_is_mounted(name: str) -> None:
     """The Docker engine may run elsewhere, and would mount an empty folder in place of a missing file."""
     stack = read(name)
     sources = {
@@ -63,7 +63,7 @@ def test_nothing_is_mounted_from_this_machine(name: str) -> None:
     assert files == []  # Compose mounts these too
 
 
-def test_the_tests_run_on_the_same_postgresql() -> None:
+def test_the_tests_use_the_same_postgresql_image() -> None:
     dockerfile = (REPOSITORY / "docker" / "db.Dockerfile").read_text(encoding="utf-8")
     image = read("compose.test.yaml")["services"]["test-db"]["image"]
 

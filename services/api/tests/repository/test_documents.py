@@ -1,4 +1,4 @@
-"""What two files repeat is the same in both."""
+"""Files that repeat the same information agree."""
 
 import re
 
@@ -7,7 +7,7 @@ from tests.support.paths import REPOSITORY
 from tests.support.settings import NEVER_OPENED, SECRET_KEY
 
 
-def test_the_version_is_the_newest_of_the_changelog() -> None:
+def test_the_version_is_the_newest_in_the_changelog() -> None:
     headings = re.findall(r"^## (\S+)", (REPOSITORY / "CHANGELOG.md").read_text(), re.MULTILINE)
 
     assert headings[0] == VERSION

@@ -1,4 +1,4 @@
-"""The files for GitHub, coding agents and editors name what exists."""
+"""The files for GitHub, coding agents and editors refer to existing commands and files."""
 
 import json
 import os
@@ -31,7 +31,7 @@ def test_workflows_run_only_scripts_of_the_repository(workflow: Path) -> None:
 
 
 @pytest.mark.parametrize("workflow", WORKFLOWS, ids=lambda file: file.name)
-def test_only_the_job_that_publishes_may_write(workflow: Path) -> None:
+def test_only_the_publishing_job_has_write_permission(workflow: Path) -> None:
     content = yaml.safe_load(workflow.read_text())
     writing = [
         name for name, job in content["jobs"].items() if "write" in job.get("permissions", {}).values()

@@ -1,4 +1,4 @@
-"""heroku.yml and app.json: well-formed, and the same where they say the same."""
+"""heroku.yml and app.json are valid and agree with each other."""
 
 import json
 import secrets
@@ -23,16 +23,18 @@ def test_the_button_sets_up_what_heroku_create_does() -> None:
     assert APP["stack"] == "container"
 
 
-def test_every_app_gets_a_key_of_its_own() -> None:
+def test_every_app_gets_its_own_key() -> None:
     assert APP["env"]["SECRET_KEY"]["generator"] == "secret"
     assert "value" not in APP["env"]["SECRET_KEY"]
     assert "SECRET_KEY" not in MANIFEST["setup"]["config"]
 
 
-def test_the_app_takes_these_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_app_accepts_the_settings_of_the_manifest(monkeypatch: pytest.MonkeyPatch) -> None:
     given = MANIFEST["setup"]["config"]
     assert {name for name in APP["env"] if name.lower() not in Settings.model_fields} == NOT_OURS
-    assert all(isinstance(value, str) for value in given.values())  # Heroku takes text, and YAML guesses
+    assert all(
+        isinstance(value, str) for value in given.values()
+    )  # Heroku needs strings, and YAML guesses types
 
     for name, value in given.items():
         monkeypatch.setenv(name, value)
@@ -45,7 +47,7 @@ def test_the_app_takes_these_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     assert all(network.is_private for network in settings.trusted_proxies)
 
 
-def test_the_manifest_has_all_it_needs_and_nothing_that_heroku_does_not_know() -> None:
+def test_the_manifest_is_complete_and_has_only_keys_that_heroku_knows() -> None:
     assert set(MANIFEST) == {"setup", "build", "release", "run"}
     assert set(MANIFEST["build"]["docker"]) == set(MANIFEST["run"]) == {"web"}
     assert "/" not in MANIFEST["build"]["docker"]["web"]  # its folder is the build context
@@ -56,7 +58,7 @@ def test_the_manifest_has_all_it_needs_and_nothing_that_heroku_does_not_know() -
     assert set(APP["formation"]) == set(MANIFEST["run"])
 
 
-def test_the_release_image_differs_in_curl_and_its_command_alone() -> None:
+def test_the_release_image_differs_only_in_curl_and_its_command() -> None:
     def lines(name: str) -> list[str]:
         text = (REPOSITORY / "docker" / name).read_text(encoding="utf-8")
         return [line for line in text.splitlines() if line and not line.startswith("#")]

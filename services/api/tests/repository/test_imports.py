@@ -12,7 +12,7 @@ import pytest
 from tests.support.paths import API
 from tests.support.settings import NEVER_OPENED, SECRET_KEY
 
-# From the outside in. A module may import its own layer and those below. Modules of yours needn't be listed.
+# From the outside in. A module may import its own layer and those below. Your own modules needn't be listed.
 LAYERS = [
     ["app"],
     ["app.commands"],
@@ -93,7 +93,7 @@ def test_imports_point_inward(file: Path) -> None:
     assert not outward, "These lines import a layer further out:\n" + "\n".join(outward)
 
 
-def test_the_kit_knows_neither_the_app_nor_the_tools() -> None:
+def test_the_kit_imports_neither_the_app_nor_the_tools() -> None:
     lines = [
         line
         for file in (API / "kit").rglob("*.py")
@@ -104,7 +104,7 @@ def test_the_kit_knows_neither_the_app_nor_the_tools() -> None:
     assert not lines, "\n".join(lines)
 
 
-def test_no_modules_of_the_kit_import_each_other_in_a_circle() -> None:
+def test_the_kit_has_no_circular_imports() -> None:
     graph = {
         name_of(file): {module for module, _ in imports_of(file) if module.startswith("kit.")}
         for file in (API / "kit").rglob("*.py")
@@ -117,7 +117,7 @@ def test_no_modules_of_the_kit_import_each_other_in_a_circle() -> None:
 
 
 @pytest.mark.parametrize("file", MODULES, ids=name_of)
-def test_no_import_hides_inside_a_function(file: Path) -> None:
+def test_no_function_contains_an_import(file: Path) -> None:
     functions = [
         node
         for node in ast.walk(ast.parse(file.read_text()))
@@ -138,7 +138,7 @@ def test_no_import_hides_inside_a_function(file: Path) -> None:
     [file for file in MODULES if "model" in file.parts or file.name in ("exceptions.py", "errors.py")],
     ids=name_of,
 )
-def test_the_model_and_the_errors_know_no_flask_and_commit_nothing(file: Path) -> None:
+def test_the_model_and_the_errors_do_not_use_flask_or_commit(file: Path) -> None:
     source = file.read_text()
 
     is_http = file.is_relative_to(API / "kit/web")

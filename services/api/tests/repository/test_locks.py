@@ -1,4 +1,4 @@
-"""The locks pin everything that they install, so that a lock that installed once installs for ever."""
+"""The locks pin everything that they install, so that every installation is the same."""
 
 import re
 from importlib.metadata import distribution
@@ -23,7 +23,7 @@ def entries(lock: Path) -> list[str]:
 
 
 def pins(lock: Path) -> dict[str, Requirement]:
-    """Return what a lock installs on this machine, by name."""
+    """Return the packages that a lock installs on this machine, by name."""
     requirements = [Requirement(entry.partition(" \\")[0]) for entry in entries(lock)]
     return {
         canonicalize_name(each.name): each
@@ -33,7 +33,7 @@ def pins(lock: Path) -> dict[str, Requirement]:
 
 
 def needs(pin: Requirement) -> list[Requirement]:
-    """Return what the installed package needs here, with the extras that it is pinned with."""
+    """Return the dependencies of an installed package on this machine, with its pinned extras."""
     requirements = [Requirement(text) for text in distribution(pin.name).requires or []]
     environments = [{"extra": extra} for extra in ("", *pin.extras)]
     return [
@@ -51,13 +51,13 @@ def test_every_package_is_pinned_by_version_and_hash(lock: Path) -> None:
 
 
 @pytest.mark.parametrize("lock", LOCKS, ids=lambda lock: str(lock.relative_to(REPOSITORY)))
-def test_no_lock_says_where_it_was_made(lock: Path) -> None:
+def test_no_lock_contains_a_url(lock: Path) -> None:
     assert "://" not in lock.read_text()
     assert "--index-url" not in lock.read_text()
 
 
 @pytest.mark.parametrize("name", INSTALLED_HERE)
-def test_every_need_of_a_locked_package_is_locked_with_its_extras(name: str) -> None:
+def test_every_dependency_of_a_locked_package_is_locked_with_its_extras(name: str) -> None:
     locked = pins(API / name)
 
     for pin in locked.values():
@@ -77,11 +77,11 @@ def install_commands() -> list[str]:
     return [line for line in lines if re.search(r"^[^#]*\binstall\b.* (-r|--requirement)[ =]", line)]
 
 
-def test_every_lock_is_installed_by_its_hashes_and_as_it_is() -> None:
+def test_every_lock_is_installed_with_hashes_and_without_resolving() -> None:
     commands = install_commands()
 
     assert len(commands) >= 5
     for command in commands:
         assert "--require-hashes" in command, command
-        # With its dependencies, pip would look for newer releases of what a package needs.
+        # Without --no-deps, pip would look for newer releases of dependencies.
         assert "--no-deps" in command, command

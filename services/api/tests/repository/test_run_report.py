@@ -1,4 +1,4 @@
-"""tests/support/run_report.py: what a run of the tests prints, and its exit status."""
+"""tests/support/run_report.py: the output of a test run, and its exit status."""
 
 import os
 import subprocess
@@ -43,7 +43,7 @@ def run(folder: Path, *options: str, report_file: str = "", **files: str) -> tup
 
 
 @pytest.mark.parametrize("workers", ["0", "2"])
-def test_a_run_that_passes_has_one_line_of_progress_one_for_each_part_and_a_verdict(
+def test_a_passing_run_prints_progress_a_line_for_each_part_and_a_verdict(
     tmp_path: Path, workers: str
 ) -> None:
     status, lines = run(tmp_path, "-n", workers, kit=PASSES, e2e=PASSES, scripts=SKIPS, other=PASSES)
@@ -107,7 +107,7 @@ def test_an_interrupted_run_says_so(tmp_path: Path) -> None:
     assert status == 2
 
 
-def test_the_closing_lines_may_go_to_a_file(tmp_path: Path) -> None:
+def test_the_closing_lines_can_go_to_a_file(tmp_path: Path) -> None:
     file = tmp_path / "report"
 
     status, lines = run(tmp_path, report_file=str(file), unit=FAILS)

@@ -1,4 +1,4 @@
-"""What stack.yaml lets the containers do, and which settings reach them."""
+"""stack.yaml: permissions and settings of the containers."""
 
 import re
 from typing import Any
@@ -11,7 +11,7 @@ from tests.support.paths import REPOSITORY
 TEXT = (REPOSITORY / "stack.yaml").read_text()
 STACK: dict[str, Any] = yaml.safe_load(TEXT)
 SERVICES = STACK["services"]
-# Compose's own: its database's password, and secrets in the environment, which Swarm has in files.
+# Only for Compose: the password of its database, and secrets in the environment. Swarm has them in files.
 NOT_HERE = {"POSTGRES_PASSWORD", "DATABASE_URL", "SECRET_KEY", "SECRET_KEY_FALLBACKS"}
 WORKED_OUT = {"API_TRUSTED_PROXIES", "PROXY_CONFIG"}  # by scripts/stack-deploy
 IN_FILES = {"DATABASE_URL_FILE", "SECRET_KEY_FILE", "SECRET_KEY_FALLBACKS_FILE"}
@@ -32,7 +32,7 @@ def test_every_container_is_confined(name: str) -> None:
     assert set(service["deploy"]["resources"]["limits"]) == {"cpus", "memory", "pids"}
 
 
-def test_the_api_has_the_settings_that_it_has_in_compose() -> None:
+def test_the_api_has_the_same_settings_as_in_compose() -> None:
     compose = yaml.safe_load((REPOSITORY / "compose.yaml").read_text())
 
     in_compose = names(compose["services"]["api"]["environment"])
@@ -40,7 +40,7 @@ def test_the_api_has_the_settings_that_it_has_in_compose() -> None:
     assert not differing, f"In only one of compose.yaml and stack.yaml: {sorted(differing)}"
 
 
-def test_the_example_names_what_can_be_set_and_nothing_else() -> None:
+def test_the_example_lists_exactly_the_available_settings() -> None:
     example = (REPOSITORY / ".env.example").read_text()
     asked = set(re.findall(r"\$\{([A-Z_]+)", TEXT)) - WORKED_OUT
     passed_on = {each for service in SERVICES.values() for each in service["environment"] if "=" not in each}
@@ -49,7 +49,7 @@ def test_the_example_names_what_can_be_set_and_nothing_else() -> None:
     assert settings(example.partition("# --- Many servers")[2]) <= asked | {"STACK_NAME"}
 
 
-def test_no_reason_why_a_setting_is_missing_has_a_hyphen() -> None:
+def test_no_message_for_a_missing_setting_contains_a_hyphen() -> None:
     # `docker stack` would take what follows it for a default.
     assert not re.findall(r"\$\{\w+:\?[^}]*-", TEXT)
 
@@ -58,7 +58,7 @@ def settings(example: str) -> set[str]:
     return set(re.findall("^#([A-Z_]+)=", example, re.MULTILINE))
 
 
-def test_a_new_version_is_healthy_before_an_old_one_goes() -> None:
+def test_a_new_version_is_healthy_before_the_old_one_stops() -> None:
     deploy = SERVICES["api"]["deploy"]
 
     assert deploy["update_config"]["order"] == "start-first"
@@ -67,7 +67,7 @@ def test_a_new_version_is_healthy_before_an_old_one_goes() -> None:
     assert SERVICES["api"]["healthcheck"]["test"][-1] == "--then-live"
 
 
-def test_nothing_needs_the_kernels_load_balancer() -> None:
+def test_no_service_needs_the_kernels_load_balancer() -> None:
     assert SERVICES["api"]["deploy"]["endpoint_mode"] == "dnsrr"
     assert "ports" not in SERVICES["api"]
     assert {port["mode"] for port in SERVICES["proxy"]["ports"]} == {"host"}

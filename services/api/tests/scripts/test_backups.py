@@ -1,4 +1,4 @@
-"""scripts/backup and scripts/restore, with a pretended Docker: what they keep and what they refuse.
+"""scripts/backup and scripts/restore, with a fake Docker: retention, errors and refusals.
 
 `make -C proof backup-drill` uses a real database.
 """
@@ -30,7 +30,7 @@ def backups(copy: Copy) -> list[str]:
     return sorted(path.name for path in (copy.folder / "backups").iterdir())
 
 
-def test_a_backup_is_its_owners_alone_and_named_by_its_time(copy: Copy) -> None:
+def test_a_backup_is_readable_only_by_its_owner_and_named_by_its_time(copy: Copy) -> None:
     done = copy.run("backup")
 
     assert done.returncode == 0, done.stderr
@@ -50,9 +50,7 @@ def test_a_backup_is_its_owners_alone_and_named_by_its_time(copy: Copy) -> None:
     ],
     ids=["broken off", "empty", "unreadable"],
 )
-def test_a_backup_that_is_not_whole_leaves_nothing_and_deletes_nothing(
-    copy: Copy, broken: dict[str, str]
-) -> None:
+def test_an_incomplete_backup_leaves_and_deletes_nothing(copy: Copy, broken: dict[str, str]) -> None:
     copy.write(f"backups/{NEWER}")
 
     done = copy.run("backup", docker=broken, BACKUP_KEEP="1")
@@ -62,7 +60,7 @@ def test_a_backup_that_is_not_whole_leaves_nothing_and_deletes_nothing(
     assert backups(copy) == [NEWER]
 
 
-def test_the_newest_backups_of_this_project_stay(copy: Copy) -> None:
+def test_the_newest_backups_of_this_project_are_kept(copy: Copy) -> None:
     others = ["flask-api-other-20250101T000000Z.dump", "notes.txt"]
     for name in ("flask-api-20260101T000000Z.dump", "flask-api-20260102T000000Z.dump", *others):
         copy.write(f"backups/{name}")
@@ -77,7 +75,7 @@ def test_the_newest_backups_of_this_project_stay(copy: Copy) -> None:
 
 
 @pytest.mark.parametrize("keep", ["0", "x", "-1", "07"])
-def test_a_senseless_number_of_backups_is_refused(copy: Copy, keep: str) -> None:
+def test_an_invalid_number_of_backups_is_refused(copy: Copy, keep: str) -> None:
     done = copy.run("backup", BACKUP_KEEP=keep)
 
     assert (done.returncode, "BACKUP_KEEP" in done.stderr) == (1, True)
@@ -95,7 +93,7 @@ def test_a_senseless_number_of_backups_is_refused(copy: Copy, keep: str) -> None
         ({"compose config api": "echo services.api is wrong >&2; exit 15"}, "make doctor"),
     ],
 )
-def test_what_cannot_be_backed_up_is_told(copy: Copy, docker: dict[str, str], words: str) -> None:
+def test_a_failed_backup_is_explained(copy: Copy, docker: dict[str, str], words: str) -> None:
     done = copy.run("backup", docker=docker)
 
     assert done.returncode == 1
@@ -119,7 +117,7 @@ def test_what_cannot_be_backed_up_is_told(copy: Copy, docker: dict[str, str], wo
         (["a.dump"], {"*psql*": "echo public.alembic_version 1; echo public.users 3"}, "3 public.users"),
     ],
 )
-def test_a_restore_that_must_not_be_changes_nothing(
+def test_a_refused_restore_changes_nothing(
     copy: Copy, arguments: list[str], docker: dict[str, str], words: str
 ) -> None:
     copy.write("a.dump", "a dump")
@@ -134,7 +132,7 @@ def test_a_restore_that_must_not_be_changes_nothing(
     ]
 
 
-def test_the_scripts_are_programs() -> None:
+def test_the_scripts_are_executable() -> None:
     for script in (REPOSITORY / "scripts").iterdir():
         sourced = script.name in ("database", "throwaway-stack")
         assert os.access(script, os.X_OK) is not sourced, script.name

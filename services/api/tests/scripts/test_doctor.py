@@ -101,7 +101,7 @@ def assert_problems(done: CompletedProcess[str], *words: str) -> None:
         assert word in line
 
 
-def test_nothing_wrong_is_status_0(copy: Copy) -> None:
+def test_the_status_is_0_if_nothing_is_wrong(copy: Copy) -> None:
     install(copy, "#!/bin/sh\n")
     copy.write(".env", f"# mine\nexport SECRET_KEY='{SECRET}'\nTHREADS=4\nCOMPOSE_PROFILES=x\n")
 
@@ -112,7 +112,7 @@ def test_nothing_wrong_is_status_0(copy: Copy) -> None:
     assert not {line.split()[0] for line in done.stdout.splitlines()} - {"ok", "Nothing"}
 
 
-def test_what_is_wrong_in_env(copy: Copy) -> None:
+def test_problems_in_env(copy: Copy) -> None:
     lines = [
         "SECRETKEY=x",
         "access_token_secs=5",
@@ -181,7 +181,7 @@ def test_a_password_that_compose_cannot_read_is_not_printed(copy: Copy) -> None:
     assert "abcd" not in done.stdout
 
 
-def test_the_value_is_checked_and_not_how_it_is_written(copy: Copy) -> None:
+def test_the_length_of_a_password_is_that_of_its_value(copy: Copy) -> None:
     with_the_app(copy)
     password = r"""a"b\c<&>d$e"""  # 11 characters, and 31 in JSON
 
@@ -229,9 +229,7 @@ def test_the_value_is_checked_and_not_how_it_is_written(copy: Copy) -> None:
         ),
     ],
 )
-def test_what_is_wrong_with_docker_and_the_stack(
-    copy: Copy, docker: dict[str, str], words: list[str]
-) -> None:
+def test_problems_with_docker_and_the_stack(copy: Copy, docker: dict[str, str], words: list[str]) -> None:
     assert_problems(diagnose(copy, docker), *words)
 
 
@@ -278,7 +276,7 @@ def test_a_port_of_another_program(copy: Copy) -> None:
     assert ours.returncode == 0
 
 
-def test_windows_line_ends(copy: Copy) -> None:
+def test_windows_line_endings(copy: Copy) -> None:
     copy.write("docker/db-start.sh", "#!/bin/sh\r\ntrue\r\n")
 
     assert_problems(diagnose(copy), "docker/db-start.sh")
@@ -316,7 +314,7 @@ def test_settings_that_the_app_finds_weak(copy: Copy) -> None:
     assert_problems(diagnose(copy, compose_reads=settings), "PASSWORD_MIN_LENGTH is below 15")
 
 
-def test_a_check_that_fails_itself_accuses_no_setting(copy: Copy) -> None:
+def test_a_failing_check_blames_no_setting(copy: Copy) -> None:
     with_the_app(copy)
     (copy.folder / "services/api/app").unlink()
     copy.write("services/api/app/__init__.py", "import gone_missing\n")
@@ -327,7 +325,7 @@ def test_a_check_that_fails_itself_accuses_no_setting(copy: Copy) -> None:
     assert "correct it in .env" not in done.stdout
 
 
-def test_without_docker_the_rest_is_looked_at(copy: Copy, tmp_path: Path) -> None:
+def test_without_docker_the_other_checks_run(copy: Copy, tmp_path: Path) -> None:
     with_the_app(copy)
     copy.write(".env", "export SECRET_KEY='abc'\r\nTHREADS=many\nPOSTGRES_PASSWORD=hunter2 # mine\n")
 
@@ -363,7 +361,7 @@ def test_a_broken_venv(copy: Copy, tmp_path: Path, python: str, words: str) -> N
     assert f".venv is broken: {words}" in problems(without)[1]
 
 
-def test_a_venv_that_was_not_finished(copy: Copy) -> None:
+def test_an_unfinished_venv(copy: Copy) -> None:
     copy.write("services/api/requirements.txt")
     copy.write(".venv/bin/python", "#!/bin/sh\n").chmod(0o755)
 

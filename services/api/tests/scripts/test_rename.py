@@ -1,4 +1,4 @@
-"""scripts/rename: what it changes, what it leaves alone, and what it checks before it changes anything."""
+"""scripts/rename: what it changes, what it keeps, and what it checks first."""
 
 import shutil
 import subprocess
@@ -85,7 +85,7 @@ def test_the_project_gets_its_readme_and_ci_once(copy: Copy) -> None:
     assert text(copy, "README.md") == "# The library of mine\n"
 
 
-def test_the_changelog_and_the_version_begin_again_once(copy: Copy) -> None:
+def test_the_changelog_and_the_version_are_reset_once(copy: Copy) -> None:
     copy.run("rename", "book-shop")
 
     assert text(copy, "CHANGELOG.md") == f"{CHANGELOG}\n## 0.1.0\n"
@@ -101,7 +101,7 @@ def test_the_changelog_and_the_version_begin_again_once(copy: Copy) -> None:
 
 
 def test_it_says_what_to_do_about_history_remote_and_licence(copy: Copy) -> None:
-    told = copy.run("rename", "book-shop").stdout
+    output = copy.run("rename", "book-shop").stdout
 
     for words in (
         "git diff HEAD",
@@ -111,7 +111,7 @@ def test_it_says_what_to_do_about_history_remote_and_licence(copy: Copy) -> None
         "LICENSE",
         "--project-name corner-kiosk",
     ):
-        assert words in told
+        assert words in output
 
 
 @pytest.mark.parametrize(
@@ -124,7 +124,7 @@ def test_it_says_what_to_do_about_history_remote_and_licence(copy: Copy) -> None
         ("postgres", "PostgreSQL reserves "),
     ],
 )
-def test_a_name_that_cannot_be_is_refused(copy: Copy, name: str, words: str) -> None:
+def test_an_invalid_name_is_refused(copy: Copy, name: str, words: str) -> None:
     done = copy.run("rename", name)
 
     assert done.returncode == 1
@@ -143,7 +143,7 @@ def test_without_the_tools_nothing_is_changed(copy: Copy) -> None:
     assert git(copy, "status", "--porcelain") == ""
 
 
-def test_work_that_is_not_committed_is_kept(copy: Copy) -> None:
+def test_uncommitted_work_is_kept(copy: Copy) -> None:
     copy.write("app.json", "mine: corner-kiosk\n")
 
     done = copy.run("rename", "book-shop")

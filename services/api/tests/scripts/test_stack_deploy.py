@@ -31,7 +31,7 @@ def copy(tmp_path: Path) -> Copy:
 
 
 def environment(copy: Copy) -> dict[str, str]:
-    """What stack.yaml was deployed with."""
+    """Return the environment that stack.yaml was deployed with."""
     lines = (copy.folder / "environment").read_text().splitlines()
     return dict(line.split("=", 1) for line in lines)
 
@@ -52,7 +52,7 @@ def test_the_migration_comes_first(copy: Copy) -> None:
     assert copy.calls()[created].endswith("flask-api:2 flask db upgrade")
 
 
-def test_nothing_is_deployed_where_the_migration_fails(copy: Copy) -> None:
+def test_nothing_is_deployed_if_the_migration_fails(copy: Copy) -> None:
     failed = {"service ps*_migrate": "echo 'Failed 1 second ago non-zero exit (1)'"}
 
     done = copy.run("stack-deploy", docker=failed, **ASKED)
@@ -75,19 +75,19 @@ def test_only_one_deploy_at_a_time(copy: Copy) -> None:
 
 
 @pytest.mark.parametrize(
-    ("state", "told"),
+    ("state", "message"),
     [("rollback_completed", "was rolled back by Swarm"), ("paused", "is in the state paused")],
 )
-def test_an_update_that_failed_is_told(copy: Copy, state: str, told: str) -> None:
+def test_a_failed_update_is_reported(copy: Copy, state: str, message: str) -> None:
     done = copy.run("stack-deploy", docker={"service inspect*": f"echo {state}"}, **ASKED)
 
     assert done.returncode == 1
-    assert f"flask-api_api {told}" in done.stderr
+    assert f"flask-api_api {message}" in done.stderr
     assert "unhealthy" in done.stderr
     assert "is serving.\n" not in done.stderr
 
 
-def test_swarm_goes_on_to_watch_after_docker_has_stopped_waiting(copy: Copy) -> None:
+def test_an_update_is_watched_after_docker_stops_waiting(copy: Copy) -> None:
     late = "if [ -e asked ]; then echo rollback_completed; else touch asked; echo updating; fi"
 
     done = copy.run("stack-deploy", docker={"service inspect*": late}, **ASKED)
@@ -96,20 +96,20 @@ def test_swarm_goes_on_to_watch_after_docker_has_stopped_waiting(copy: Copy) -> 
     assert "was rolled back by Swarm" in done.stderr
 
 
-def test_an_update_that_does_not_end_is_told(copy: Copy) -> None:
+def test_an_update_that_does_not_end_is_reported(copy: Copy) -> None:
     done = copy.run("stack-deploy", docker={"stack deploy*": "exec sleep 60"}, DEPLOY_SECONDS="1", **ASKED)
 
     assert done.returncode == 1
     assert "was not updated in time" in done.stderr
 
 
-def test_what_is_missing_is_told_before_anything_is_done(copy: Copy) -> None:
+def test_missing_requirements_are_reported_before_any_change(copy: Copy) -> None:
     assert "IMAGE" in copy.run("stack-deploy").stderr
     assert copy.run("stack-deploy", docker={"stack config*": "exit 1"}, **ASKED).returncode == 1
     assert not has_begun(copy)
 
 
-def test_it_needs_docker_and_not_compose(copy: Copy, tmp_path: Path) -> None:
+def test_it_needs_docker_but_not_compose(copy: Copy, tmp_path: Path) -> None:
     none = copy.run("stack-deploy", PATH=without_docker(tmp_path / "tools", "bash", "dirname"), **ASKED)
     no_compose = copy.run("stack-deploy", docker={"compose*": "exit 1"}, **ASKED)
 
@@ -141,7 +141,7 @@ def test_settings_come_from_env_and_the_shell_wins(copy: Copy) -> None:
     assert deployed["SITE_NAME"] == deployed["ALLOWED_HOSTS"] == "api.example.com"
 
 
-def test_env_is_read_and_not_run(copy: Copy) -> None:
+def test_env_is_read_but_not_executed(copy: Copy) -> None:
     copy.write(".env", '#THREADS=9\nJWT_ISSUER="an issuer"\nJWT_AUDIENCE=$(touch run) `touch run` $HOME=\n')
 
     copy.run("stack-deploy", **ASKED)
@@ -156,7 +156,7 @@ def test_env_is_read_and_not_run(copy: Copy) -> None:
 @pytest.mark.parametrize(
     ("written", "value"), [("a$$b", "a$b"), ('"a$$b"', "a$b"), ("'a$b'", "a$b"), ("'a$$b'", "a$$b")]
 )
-def test_a_dollar_sign_is_read_as_compose_reads_it(copy: Copy, written: str, value: str) -> None:
+def test_a_dollar_sign_is_read_as_in_compose(copy: Copy, written: str, value: str) -> None:
     copy.write(".env", f"JWT_ISSUER={written}\n")
 
     copy.run("stack-deploy", **ASKED)

@@ -26,7 +26,7 @@ def copy(tmp_path: Path) -> Copy:
 
 
 @pytest.mark.parametrize("report", [PASSED, UNIT_FAILED], ids=["nothing failed", "others failed"])
-def test_without_a_failed_end_to_end_test_no_logs_are_printed(copy: Copy, report: str) -> None:
+def test_logs_are_printed_only_if_an_end_to_end_test_fails(copy: Copy, report: str) -> None:
     done = copy.run("test", docker=copy.reporting(report))
 
     assert done.stdout.endswith(f"Running 3 tests: 100 %\n{report}")
@@ -43,7 +43,7 @@ def test_the_logs_of_the_stack_come_before_the_report(copy: Copy) -> None:
     assert done.returncode == 1
 
 
-def test_tests_that_end_without_a_report_have_failed(copy: Copy) -> None:
+def test_tests_that_end_without_a_report_fail(copy: Copy) -> None:
     done = copy.run("test", docker={"wait *": "echo 137", "cp *:/results/report -": "exit 1"})
 
     assert done.stdout.splitlines()[-1].startswith("FAILED: ")
@@ -71,14 +71,14 @@ def test_an_api_that_does_not_start_leaves_the_other_tests_running(copy: Copy) -
 @pytest.mark.parametrize(
     ("argument", "starts"), [("", True), ("-k health", True), ("tests/unit", False), ("tests/e2e", True)]
 )
-def test_the_stack_starts_for_end_to_end_tests_alone(copy: Copy, argument: str, starts: bool) -> None:
+def test_the_stack_starts_only_for_end_to_end_tests(copy: Copy, argument: str, starts: bool) -> None:
     copy.run("test", *argument.split(), docker=copy.reporting(PASSED))
 
     assert any(call.endswith(" up --detach --no-build api") for call in copy.calls()) is starts
 
 
 @pytest.mark.parametrize("argument", ["", "tests/unit", "tests/e2e"])
-def test_whatever_was_made_is_removed(copy: Copy, argument: str) -> None:
+def test_everything_that_was_created_is_removed(copy: Copy, argument: str) -> None:
     copy.run("test", *argument.split(), docker=copy.reporting(PASSED))
 
     *_, down, images = copy.calls()

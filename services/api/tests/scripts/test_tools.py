@@ -26,11 +26,11 @@ def copy(tmp_path: Path) -> Copy:
 
 
 def python_with(copy: Copy, **modules: str) -> str:
-    """Return a Python that imports these modules in place of its own."""
+    """Return a Python in which these modules replace the standard ones."""
     for name, text in modules.items():
         copy.write(f"modules/{name}.py", text)
     python = copy.write(
-        "bin/pretended-python",
+        "bin/fake-python",
         f'#!/bin/sh\nPYTHONPATH={copy.folder}/modules exec {shlex.quote(sys.executable)} "$@"\n',
     )
     python.chmod(0o755)
@@ -44,7 +44,7 @@ PIP = (
 )
 
 
-def test_a_python_without_ensurepip_makes_a_venv_with_its_own_pip(copy: Copy) -> None:
+def test_a_python_without_ensurepip_creates_a_venv_with_its_own_pip(copy: Copy) -> None:
     python = python_with(copy, ensurepip=MISSING, pip=PIP.format("23.0.1"))
     calls = copy.folder / "pip-calls"
 
@@ -79,7 +79,9 @@ def test_a_venv_that_is_up_to_date_is_left_alone(copy: Copy) -> None:
 
 @pytest.mark.parametrize("pip", [MISSING, PIP.format("22.2.2")], ids=["no pip", "an old pip"])
 @pytest.mark.parametrize("lock", ["runtime", "--check"])
-def test_a_python_that_can_make_no_venv_names_the_package(copy: Copy, pip: str, lock: str) -> None:
+def test_a_python_that_cannot_create_a_venv_names_the_missing_package(
+    copy: Copy, pip: str, lock: str
+) -> None:
     python = python_with(copy, ensurepip=MISSING, pip=pip)
 
     done = copy.run("venv", lock, "scripts/run", PYTHON=python)
@@ -91,7 +93,7 @@ def test_a_python_that_can_make_no_venv_names_the_package(copy: Copy, pip: str, 
 
 
 @pytest.mark.parametrize("lock", ["runtime", "--check"])
-def test_a_python_that_is_too_old_is_told_for_the_command_that_needs_it(copy: Copy, lock: str) -> None:
+def test_a_too_old_python_is_reported_with_the_command_that_needs_it(copy: Copy, lock: str) -> None:
     old = copy.write("bin/old-python", "#!/bin/sh\n[ $1 != --version ] || echo Python 3.9.2; exit 1\n")
     old.chmod(0o755)
 
@@ -126,7 +128,7 @@ def test_flask_installs_development_tools_only_for_commands_that_use_them(
     assert calls == ["--check scripts/flask", f"{lock} scripts/flask"]
 
 
-def test_what_prepares_the_tools_is_not_mixed_with_what_the_command_prints(copy: Copy) -> None:
+def test_output_of_the_preparation_is_separate_from_that_of_the_command(copy: Copy) -> None:
     copy.write("scripts/venv", "#!/bin/sh\necho Installing\n").chmod(0o755)
 
     done = copy.run("with-tools", "echo", "the output")
@@ -150,7 +152,7 @@ def test_without_python_a_container_runs_the_command(copy: Copy) -> None:
     assert not list((copy.folder / "services/api/instance").iterdir())
 
 
-def test_the_image_is_built_again_only_when_it_would_be_another_one(copy: Copy) -> None:
+def test_the_image_is_rebuilt_only_if_its_inputs_change(copy: Copy) -> None:
     def builds(built: str) -> bool:
         (copy.folder / "calls").unlink(missing_ok=True)
         done = copy.run("with-tools", "true", docker={"image inspect *": f"echo '{built}'"}, **NO_PYTHON)
@@ -165,7 +167,7 @@ def test_the_image_is_built_again_only_when_it_would_be_another_one(copy: Copy) 
     assert builds(label)
 
 
-def test_an_engine_that_cannot_see_this_folder_is_told(copy: Copy) -> None:
+def test_an_engine_that_cannot_access_this_folder_is_reported(copy: Copy) -> None:
     done = copy.run("with-tools", "scripts/docs", docker={"run *test -w*": "exit 125"}, **NO_PYTHON)
 
     assert done.returncode == 1
@@ -175,7 +177,9 @@ def test_an_engine_that_cannot_see_this_folder_is_told(copy: Copy) -> None:
 
 
 @pytest.mark.parametrize("script", ["docs", "flask", "migration"])
-def test_without_python_and_docker_the_requirement_is_told(copy: Copy, tmp_path: Path, script: str) -> None:
+def test_without_python_and_docker_the_requirement_is_reported(
+    copy: Copy, tmp_path: Path, script: str
+) -> None:
     path = without_docker(tmp_path / "tools", *TOOLS)
 
     done = copy.run(script, "anything", PATH=path, **NO_PYTHON)
@@ -186,7 +190,7 @@ def test_without_python_and_docker_the_requirement_is_told(copy: Copy, tmp_path:
     assert second == f"Or start Docker, and scripts/{script} runs in a container."
 
 
-def test_a_check_gets_the_tools_ready_and_runs_nothing(copy: Copy, tmp_path: Path) -> None:
+def test_a_check_prepares_the_tools_and_runs_nothing(copy: Copy, tmp_path: Path) -> None:
     copy.write("scripts/new", "#!/bin/sh\ntouch ran\n").chmod(0o755)
 
     ready = copy.run("with-tools", "--check", "scripts/new", **NO_PYTHON)
@@ -218,7 +222,7 @@ def test_without_docker_one_line_says_so(tmp_path: Path, script: str) -> None:
         assert line.startswith(f"scripts/{script} {words}")
 
 
-def test_whatever_calls_docker_asks_first_whether_it_is_there() -> None:
+def test_every_script_that_uses_docker_checks_for_it_first() -> None:
     recipes = re.findall(r"^\t.*docker compose.*", (REPOSITORY / "Makefile").read_text(), re.MULTILINE)
     asks = r"scripts/need-docker|docker_answers|\. scripts/database|command -v docker|docker info"
     texts = {script.name: script.read_text() for script in (REPOSITORY / "scripts").iterdir()}

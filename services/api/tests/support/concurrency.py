@@ -8,7 +8,7 @@ import httpx
 
 
 def at_once(*requests: Callable[[], httpx.Response]) -> list[httpx.Response]:
-    """Send all the requests at the same moment and return their answers."""
+    """Send all the requests at the same moment and return the responses."""
     barrier = Barrier(len(requests))
 
     def send(request: Callable[[], httpx.Response]) -> httpx.Response:

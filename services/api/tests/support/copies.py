@@ -1,4 +1,4 @@
-"""Runs a script in a copy of the repository with a pretended Docker."""
+"""Run a script in a copy of the repository with a fake Docker."""
 
 import io
 import os
@@ -11,7 +11,7 @@ from tests.support.paths import REPOSITORY
 
 
 class Copy:
-    """A folder with some scripts, and a `docker` that answers as told: pattern of arguments -> shell."""
+    """A folder with some scripts and a fake `docker`: a dict of argument patterns and shell commands."""
 
     def __init__(self, folder: Path, *scripts: str, docker: dict[str, str]) -> None:
         self.folder = folder
@@ -30,8 +30,8 @@ class Copy:
     def run(
         self, script: str, *arguments: str, docker: dict[str, str] | None = None, **environment: str
     ) -> subprocess.CompletedProcess[str]:
-        """Run it with these answers of Docker before the usual ones."""
-        answers = [*(docker or {}).items(), *self.docker.items()]  # the first that fits
+        """Run a script. `docker` takes precedence over the usual commands."""
+        answers = [*(docker or {}).items(), *self.docker.items()]  # the first match wins
         cases = [f"{_quoted(pattern)}) {act} ;;" for pattern, act in answers]
         fake = self.write(
             "bin/docker",
@@ -51,12 +51,12 @@ class Copy:
         )
 
     def calls(self) -> list[str]:
-        """What Docker was asked."""
+        """Return the arguments of each call of Docker."""
         file = self.folder / "calls"
         return file.read_text().splitlines() if file.exists() else []
 
     def reporting(self, report: str) -> dict[str, str]:
-        """Return Docker's answer when a script copies the report of its tests."""
+        """Return the fake command for copying the report out of the test container."""
         archive = self.folder / "report.tar"
         with tarfile.open(archive, "w") as tar:
             member = tarfile.TarInfo("report")
@@ -66,12 +66,12 @@ class Copy:
 
 
 def path_of(script: str) -> str:
-    """Return a script's path in the repository: one without a folder is in scripts/."""
+    """Return the path of a script. Without a folder, it is in scripts/."""
     return script if "/" in script else f"scripts/{script}"
 
 
 def _quoted(pattern: str) -> str:
-    """Fit for `case`: the words as they are, stars as stars."""
+    """Quote a pattern for `case`, but keep its stars."""
     return pattern.replace(" ", "\\ ")
 
 

@@ -13,7 +13,7 @@ def databases() -> list[str]:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run each test that uses a database on all of them, one that is marked `any_database` on the first."""
+    """Run tests on every database, but those marked `any_database` only on the first."""
     if "database" in metafunc.fixturenames:
         names = databases()[:1] if metafunc.definition.get_closest_marker("any_database") else databases()
         marked = [pytest.param(name, marks=getattr(pytest.mark, name)) for name in names]
@@ -28,7 +28,7 @@ def database(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(scope="session")
 def database_urls(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> dict[str, URL]:
-    """Make this worker's own empty databases."""
+    """Create empty databases for this worker."""
     file = tmp_path_factory.mktemp("database") / "api_test.db"
     urls = {"sqlite": refuse_unmarked(make_url(f"sqlite:///{file}"))}
     if given := os.environ.get("TEST_DATABASE_URL"):
@@ -49,9 +49,9 @@ def database_url(database: str, database_urls: dict[str, URL]) -> URL:
 
 
 def refuse_unmarked(url: URL) -> URL:
-    """Return the URL of a database that is marked as a test's; stop the suite at any other."""
+    """Return the URL if its database is for tests. Otherwise, stop the test run."""
     name = url.database or ""
     stem = Path(name).stem if url.drivername == "sqlite" else name
     if not stem.endswith("_test"):
-        pytest.exit(f"TEST_DATABASE_URL names {name!r}; a test's database has a name that ends in _test.", 2)
+        pytest.exit(f"TEST_DATABASE_URL names the database {name!r}. Use one whose name ends in _test.", 2)
     return url

@@ -1,4 +1,4 @@
-"""Run several `flask` commands in one process, and stop at the first that fails.
+"""Run several `flask` commands in one process, and stop at the first failure.
 
 Usage: python -m tests.support.each_command COMMAND ...
 """

@@ -1,6 +1,6 @@
-"""How many examples a test of many makes up, by hypothesis or schemathesis.
+"""The number of examples that hypothesis and schemathesis generate.
 
-The seed is fixed, so that a run is like the one before. `make -C proof fuzz` has a new seed each time.
+The seed is fixed, so that runs are reproducible. `make -C proof fuzz` uses a new seed each time.
 """
 
 import os
@@ -11,12 +11,12 @@ FEWEST = int(os.environ.get("FUZZ_EXAMPLES", "5"))
 
 
 def examples(ordinary: int) -> hypothesis.settings:
-    """Return the settings of a test: so many examples in an ordinary run, FUZZ_EXAMPLES in a longer one."""
+    """Return settings with this number of examples, or FUZZ_EXAMPLES if that is more."""
     return hypothesis.settings(
         max_examples=max(ordinary, FEWEST),
         derandomize="FUZZ_EXAMPLES" not in os.environ,
         deadline=None,
-        database=None,  # what failed is told, not kept in a file
+        database=None,  # failures are printed, not stored
         suppress_health_check=list(hypothesis.HealthCheck),
     )
 

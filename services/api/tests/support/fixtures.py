@@ -32,7 +32,7 @@ from tests.support.settings import settings_for
 
 @pytest.fixture(scope="session")
 def migrated_apps() -> Iterator[dict[URL, Flask]]:
-    """Keep the apps for the whole run: the tests of one database may come between those of another."""
+    """The migrated apps, cached for the whole run: tests of different databases alternate."""
     apps: dict[URL, Flask] = {}
     yield apps
     for app in apps.values():
@@ -49,7 +49,7 @@ def migrated_app(database_url: URL, migrated_apps: dict[URL, Flask]) -> Flask:
 
 
 def migrate(app: Flask) -> Flask:
-    # All eight threads of the server may hash at the same time; tests/unit/test_passwords.py has the limits.
+    # Let all eight threads of the server hash at the same time. See tests/unit/test_passwords.py for limits.
     app.extensions["passwords"] = Passwords(Argon2id(), 15, APP_NAME, threads=32)
     app.after_request(refuse_undocumented)
     migrations.init_app(app)
@@ -66,20 +66,20 @@ def password_hash(migrated_app: Flask) -> PasswordHash:
 
 @pytest.fixture(scope="session")
 def cheap_passwords() -> Passwords:
-    """Passwords whose hashes cost nearly nothing, where nobody races while one is made."""
+    """Passwords with cheap hashes, for tests that don't depend on the cost."""
     return Passwords(Argon2id(kibibytes=8, passes=1), 15, APP_NAME, threads=32)
 
 
 @pytest.fixture
 def app(migrated_app: Flask, cheap_passwords: Passwords) -> Iterator[Flask]:
-    """The app inside one transaction: what it commits are savepoints, and the end rolls back."""
+    """The app in one transaction: commits release savepoints, and the end rolls back."""
     db.session.session_factory.configure(join_transaction_mode="create_savepoint")
     with migrated_app.app_context():
         engines: Any = db.engines
         own = dict(engines)
         connection: Any = db.engine.connect()
         transaction = connection.begin()
-        connection.connect = lambda: nullcontext(connection)  # who would have one of their own joins in
+        connection.connect = lambda: nullcontext(connection)  # other users of the engine share the connection
         engines.update(dict.fromkeys(own, connection))
     with patch.dict(migrated_app.extensions, passwords=cheap_passwords):
         yield migrated_app
@@ -115,7 +115,7 @@ def bob(people: People) -> Person:
 
 @pytest.fixture
 def committed_app(migrated_app: Flask) -> Iterator[Flask]:
-    """The app on its real engine, for what needs several connections; its rows are deleted at the end."""
+    """The app on its real engine, for tests with several connections. Deletes all rows at the end."""
     yield migrated_app
     with migrated_app.app_context():
         for table in reversed(Base.metadata.sorted_tables):
@@ -125,7 +125,7 @@ def committed_app(migrated_app: Flask) -> Iterator[Flask]:
 
 @pytest.fixture
 def output() -> Iterator[StringIO]:
-    """What goes to standard output, as lines of JSON."""
+    """The log, as lines of JSON."""
     stream = StringIO()
     handler = logs.make_handler("json", stream)
     logging.getLogger("app").addHandler(handler)
@@ -135,7 +135,7 @@ def output() -> Iterator[StringIO]:
 
 @pytest.fixture
 def live(committed_app: Flask, password_hash: PasswordHash) -> Iterator[tuple[str, People]]:
-    """A real server in a thread, its address, and people who have accounts there."""
+    """The address of a real server in a thread, and a factory for its users."""
     committed_app.extensions["stopping"].clear()
     settings = committed_app.extensions["settings"].model_copy(update={"port": 0})
     running = server.create_server(committed_app, settings, servers.listen(settings.host, settings.port))

@@ -1,4 +1,4 @@
-"""Requests that nobody thought of, made from the document by schemathesis."""
+"""Requests that schemathesis generates from the OpenAPI document."""
 
 from typing import Any
 
@@ -9,32 +9,32 @@ from app import create_app
 from kit.web import openapi
 from tests.support.settings import NEVER_OPENED, settings_for
 
-# A schema cannot say that a cursor is not one of ours, that a version is an old one, or that a key was used.
-MORE_THAN_A_SCHEMA_SAYS = {"cursor", "If-Match", "Idempotency-Key"}
-PASSWORD_TO_GUESS = {"auth_register"}  # nor that a password is too easy
+# A schema can't express that a cursor is signed, that a version is outdated, or that a key was used.
+BEYOND_SCHEMA = {"cursor", "If-Match", "Idempotency-Key"}
+NEW_PASSWORD = {"auth_register"}  # or that a password is too weak
 
 
-def _takes_more_than_a_schema_says() -> list[str]:
+def _operations_beyond_schema() -> list[str]:
     paths = openapi.build(create_app(settings_for(NEVER_OPENED)))["paths"]
     return [
         operation["operationId"]
         for methods in paths.values()
         for operation in methods.values()
-        if MORE_THAN_A_SCHEMA_SAYS & {parameter["name"] for parameter in operation["parameters"]}
-        or operation["operationId"] in PASSWORD_TO_GUESS
+        if BEYOND_SCHEMA & {parameter["name"] for parameter in operation["parameters"]}
+        or operation["operationId"] in NEW_PASSWORD
     ]
 
 
 CONFIG = SchemathesisConfig.from_dict(
     {
-        # What is not there is told first, and what has to be changed by version has a status of its own.
+        # A missing row is reported before a missing header, and a missing If-Match is a 428.
         "checks": {"missing_required_header": {"expected-statuses": [400, 401, 403, 404, 422, 428]}},
         "operations": [
             {
                 "include-operation-id": name,
                 "checks": {"positive_data_acceptance": {"expected-statuses": ["2xx", "4xx"]}},
             }
-            for name in _takes_more_than_a_schema_says()
+            for name in _operations_beyond_schema()
         ],
     }
 )
@@ -42,7 +42,7 @@ CONFIG = SchemathesisConfig.from_dict(
 
 @schemathesis.hook
 def before_load_schema(_: Any, document: dict[str, Any]) -> None:
-    """Take the limit from headers that only the server has one for (431), and it is not always there."""
+    """Remove the length limit of these headers: only the server enforces it (431), and not always."""
     for methods in document["paths"].values():
         for operation in methods.values():
             for parameter in operation["parameters"]:
@@ -57,6 +57,6 @@ def authorization(operation: Any, tokens: dict[str, Any]) -> dict[str, str]:
 
 
 def is_for_admins(operation: Any) -> bool:
-    """Whether who is no admin is told no more than that."""
-    told = operation.definition.raw["responses"].get("403", {}).get("content", {})
-    return any("forbidden" in problems["examples"] for problems in told.values())
+    """Return whether only admins may use the operation."""
+    problems = operation.definition.raw["responses"].get("403", {}).get("content", {})
+    return any("forbidden" in content["examples"] for content in problems.values())

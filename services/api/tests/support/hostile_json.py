@@ -1,7 +1,7 @@
-"""Hostile JSON: hundreds of bodies that must be refused, made from one that would be taken.
+"""Hostile JSON: hundreds of bodies that must be refused, derived from a valid one.
 
-Each has a name, and the status that the contract gives it: 400 if it is not strict JSON, 422 if it is and
-the operation does not take it.
+Each has a name and its expected status: 400 if it isn't strict JSON, 422 if it is, but isn't valid for the
+operation.
 """
 
 import json
@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 MAX_BYTES = 65_536
 MAX_DEPTH = 32
 
-# Bytes that no UTF-8 text contains: overlong, cut short, out of place, surrogates, beyond U+10FFFF.
+# Invalid UTF-8: overlong, truncated or misplaced sequences, surrogates, beyond U+10FFFF.
 NO_UTF8 = [
     b"\xc0\x80", b"\xc0\xaf", b"\xc1\xbf", b"\xe0\x80\xaf", b"\xe0\x9f\xbf", b"\xf0\x80\x80\xaf",
     b"\xf0\x8f\xbf\xbf", b"\x80", b"\xbf", b"\xc3", b"\xe2\x82", b"\xf0\x9f\x98", b"\xff", b"\xfe",
@@ -92,7 +92,7 @@ GARBAGE = [
     "\x04",
 ]
 
-# JSON, but nothing that any field takes.
+# JSON values that are invalid for every field.
 NUMBERS = [
     "0", "-0", "-0.0", "1", "-1", "0.1", "1e400", "-1e400", "1E+2", "1e-400", "1e99999999999999999999",
     "9007199254740993", "9223372036854775808", "18446744073709551616", "-9223372036854775809", "1.0", "0e0",
@@ -120,32 +120,32 @@ class Hostile(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Taken:
-    """A body that an operation takes: its fields, which of them it needs, and values that it refuses."""
+class ValidBody:
+    """A valid body of an operation, with its required fields and with invalid values for its fields."""
 
     body: Mapping[str, Any]
-    needed: Sequence[str]
+    required: Sequence[str]
     refused: Mapping[str, Sequence[Any]] = field(default_factory=dict)
 
     def text(self, **changed: str) -> str:
-        """Write it, fields with another JSON text where one is given."""
+        """Return the body as JSON, with some values replaced by other JSON texts."""
         pairs = {name: json.dumps(value) for name, value in self.body.items()} | changed
         return "{" + ", ".join(f"{json.dumps(name)}: {value}" for name, value in pairs.items()) + "}"
 
-    def beside(self, text: str) -> str:
-        """Write it with something more behind its last field. A name such as `x y` is no field's."""
+    def with_suffix(self, text: str) -> str:
+        """Return the body as JSON, with a text after its last field."""
         return self.text()[:-1] + text + "}"
 
 
-def corpus(taken: Taken) -> list[Hostile]:
-    """Return them all, each text once."""
+def corpus(valid: ValidBody) -> list[Hostile]:
+    """Return all hostile bodies, without duplicates."""
     found = {
         hostile.raw: hostile
         for make in (_encodings, _strings, _values, _structure, _cuts, _names, _depths, _shapes, _sizes)
-        for hostile in make(taken)
+        for hostile in make(valid)
     }
     too_large = [hostile.name for hostile in found.values() if len(hostile.raw) > MAX_BYTES]
-    assert not too_large, f"413 would hide what these are: {too_large}"
+    assert not too_large, f"These would get a 413: {too_large}"
     return list(found.values())
 
 
@@ -153,8 +153,8 @@ def _hostile(name: str, text: str | bytes, status: int) -> Hostile:
     return Hostile(name[:80], text if isinstance(text, bytes) else text.encode(), status)
 
 
-def _encodings(taken: Taken) -> Iterator[Hostile]:
-    text = taken.text()
+def _encodings(valid: ValidBody) -> Iterator[Hostile]:
+    text = valid.text()
     for codec in (
         "utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le", "utf-32-be", "utf-8-sig", "cp500", "utf-7",
     ):  # fmt: skip
@@ -168,22 +168,24 @@ def _encodings(taken: Taken) -> Iterator[Hostile]:
         yield _hostile(f"{wrong!r} behind the body", text.encode() + wrong, 400)
 
 
-def _strings(taken: Taken) -> Iterator[Hostile]:
+def _strings(valid: ValidBody) -> Iterator[Hostile]:
     for escape in NO_ESCAPE + LONE_SURROGATE:
-        yield _hostile(f"{escape!r} in a value", taken.beside(f', "x y": "{escape}"'), 400)
-        yield _hostile(f"{escape!r} in a name", taken.beside(f', "{escape}": 1'), 400)
+        yield _hostile(f"{escape!r} in a value", valid.with_suffix(f', "x y": "{escape}"'), 400)
+        yield _hostile(f"{escape!r} in a name", valid.with_suffix(f', "{escape}": 1'), 400)
     for control in map(chr, range(32)):
-        yield _hostile(f"{control!r} in a value", taken.beside(f', "x y": "a{control}b"'), 400)
-        yield _hostile(f"{control!r} in a name", taken.beside(f', "a{control}b": 1'), 400)
+        yield _hostile(f"{control!r} in a value", valid.with_suffix(f', "x y": "a{control}b"'), 400)
+        yield _hostile(f"{control!r} in a name", valid.with_suffix(f', "a{control}b": 1'), 400)
         if control not in " \t\r\n":
-            yield _hostile(f"{control!r} as a space", taken.beside(f", {control}"), 400)
-        yield _hostile(f"{control!r} escaped in a name", taken.beside(f', "\\u{ord(control):04x}": 1'), 422)
+            yield _hostile(f"{control!r} as a space", valid.with_suffix(f", {control}"), 400)
+        yield _hostile(
+            f"{control!r} escaped in a name", valid.with_suffix(f', "\\u{ord(control):04x}": 1'), 422
+        )
 
 
-def _values(taken: Taken) -> Iterator[Hostile]:
+def _values(valid: ValidBody) -> Iterator[Hostile]:
     for text in NO_NUMBER + NO_LITERAL + NO_STRING:
-        yield _hostile(f"the value {text}", taken.beside(f', "x y": {text}'), 400)
-    for name, value in taken.body.items():
+        yield _hostile(f"the value {text}", valid.with_suffix(f', "x y": {text}'), 400)
+    for name, value in valid.body.items():
         kinds = (
             ["null", "true", "false"]
             if isinstance(value, str)
@@ -196,20 +198,20 @@ def _values(taken: Taken) -> Iterator[Hostile]:
             f"[{json.dumps(value)}]",
             f'{{"a": {json.dumps(value)}}}',
         ]:
-            yield _hostile(f"{name} is {text}", taken.text(**{name: text}), 422)
-        for refused in taken.refused.get(name, ()):
-            yield _hostile(f"{name} is {refused!r}", taken.text(**{name: json.dumps(refused)}), 422)
+            yield _hostile(f"{name} is {text}", valid.text(**{name: text}), 422)
+        for refused in valid.refused.get(name, ()):
+            yield _hostile(f"{name} is {refused!r}", valid.text(**{name: json.dumps(refused)}), 422)
     for text in NUMBERS:
-        yield _hostile(f"an unknown number {text}", taken.beside(f', "x y": {text}'), 422)
+        yield _hostile(f"an unknown number {text}", valid.with_suffix(f', "x y": {text}'), 422)
 
 
-def _structure(taken: Taken) -> Iterator[Hostile]:
-    text = taken.text()
+def _structure(valid: ValidBody) -> Iterator[Hostile]:
+    text = valid.text()
     for more in GARBAGE + NO_SPACE + COMMENTS:
         yield _hostile(f"{more!r} behind the body", text + more, 400)
         yield _hostile(f"{more!r} before the body", more + text, 400)
         yield _hostile(f"{more!r} before the first name", "{" + more + text[1:], 400)
-        yield _hostile(f"{more!r} behind a value", taken.beside(more), 400)
+        yield _hostile(f"{more!r} behind a value", valid.with_suffix(more), 400)
     for wrong in (
         text.replace('"', "'"), text.replace('"', "`"), text.replace('":', '" ='), text.replace('":', '":,'),
         text.replace('":', '" '), text.replace('":', '"::'), text.replace("{", "("), text.replace("{", "["),
@@ -223,15 +225,15 @@ def _structure(taken: Taken) -> Iterator[Hostile]:
         yield _hostile(f"structure {wrong!r}", wrong, 400)
 
 
-def _cuts(taken: Taken) -> Iterator[Hostile]:
-    raw = taken.text().encode()
+def _cuts(valid: ValidBody) -> Iterator[Hostile]:
+    raw = valid.text().encode()
     for place in range(len(raw)):
         yield _hostile(f"cut at byte {place}", raw[:place], 400)
         yield _hostile(f"NUL at byte {place}", raw[:place] + b"\0" + raw[place:], 400)
 
 
-def _names(taken: Taken) -> Iterator[Hostile]:
-    for name, value in taken.body.items():
+def _names(valid: ValidBody) -> Iterator[Hostile]:
+    for name, value in valid.body.items():
         again = json.dumps(value)
         spellings = {name} | {
             name[:at] + f"\\u{ord(name[at]):04{x}}" + name[at + 1 :]
@@ -240,8 +242,8 @@ def _names(taken: Taken) -> Iterator[Hostile]:
         }
         spellings.add("".join(f"\\u{ord(character):04x}" for character in name))
         for spelling in sorted(spellings):
-            yield _hostile(f"{spelling} again", taken.beside(f', "{spelling}": {again}'), 400)
-            yield _hostile(f"{spelling} first", taken.text().replace("{", f'{{"{spelling}": null, ', 1), 400)
+            yield _hostile(f"{spelling} again", valid.with_suffix(f', "{spelling}": {again}'), 400)
+            yield _hostile(f"{spelling} first", valid.text().replace("{", f'{{"{spelling}": null, ', 1), 400)
         for other in (
             name.upper(),
             name.title(),
@@ -252,23 +254,23 @@ def _names(taken: Taken) -> Iterator[Hostile]:
             f"{name}.0",
             f"/{name}",
         ):
-            yield _hostile(f"the name {other!r}", taken.beside(f", {json.dumps(other)}: {again}"), 422)
+            yield _hostile(f"the name {other!r}", valid.with_suffix(f", {json.dumps(other)}: {again}"), 422)
     for twice in (
         ', "x y": {"a": 1, "a": 1}', ', "x y": [{"a": 1, "a": 1}]', r', "x y": {"a": 1, "\u0061": 1}',
         ', "": 1, "": 1', ', "x y": {"a": {"b": 1, "b": 2}}', r', "\u0000": 1, "\u0000": 2',
         r', "😀": 1, "\ud83d\ude00": 2', r', "/": 1, "\/": 2', r', "\n": 1, "\u000a": 2',
         ', "x y": {"": {}, "": {}}', ', "__proto__": 1, "__proto__": 2',
     ):  # fmt: skip
-        yield _hostile(f"twice {twice}", taken.beside(twice), 400)
-    for name in (name for name in NAMES if name not in taken.body):
-        yield _hostile(f"the name {name!r}", taken.beside(f", {json.dumps(name)}: 1"), 422)
+        yield _hostile(f"twice {twice}", valid.with_suffix(twice), 400)
+    for name in (name for name in NAMES if name not in valid.body):
+        yield _hostile(f"the name {name!r}", valid.with_suffix(f", {json.dumps(name)}: 1"), 422)
     for alike in ("é", "e\u0301"), ("a", "A"), ("a", "\u0430"), ("K", "\u212a"), ("x", "x "):
         first, second = map(json.dumps, alike)
-        if not set(alike) & set(taken.body):
-            yield _hostile(f"alike {alike}", taken.beside(f", {first}: 1, {second}: 1"), 422)
+        if not set(alike) & set(valid.body):
+            yield _hostile(f"alike {alike}", valid.with_suffix(f", {first}: 1, {second}: 1"), 422)
 
 
-def _depths(taken: Taken) -> Iterator[Hostile]:
+def _depths(valid: ValidBody) -> Iterator[Hostile]:
     for opening, closing in (
         ("[", "]"),
         ('{"a":', "}"),
@@ -277,12 +279,12 @@ def _depths(taken: Taken) -> Iterator[Hostile]:
         ('{"a": 1, "b":', "}"),
     ):
         levels = opening.count("[") + opening.count("{")
-        at_most = (MAX_DEPTH - 1) // levels  # the body itself is one
+        at_most = (MAX_DEPTH - 1) // levels  # the body itself is one level
         for count, status in ((at_most, 422), (at_most + 1, 400), (100, 400), (1000, 400), (4000, 400)):
             nested = opening * count + "1" + closing * count
-            yield _hostile(f"{count} times {opening}", taken.beside(f', "x y": {nested}'), status)
+            yield _hostile(f"{count} times {opening}", valid.with_suffix(f', "x y": {nested}'), status)
             yield _hostile(
-                f"{count} times {opening}, unclosed", taken.beside(f', "x y": {opening * count}1'), 400
+                f"{count} times {opening}, unclosed", valid.with_suffix(f', "x y": {opening * count}1'), 400
             )
     for more, status in ((0, 422), (1, 400)):
         yield _hostile(
@@ -300,15 +302,15 @@ def _depths(taken: Taken) -> Iterator[Hostile]:
     ):
         yield _hostile(f"{len(text)} of {text[:4]}", text, 400)
     in_a_string = "[" * 1000 + "{" * 1000
-    yield _hostile("brackets in a string", taken.beside(f', "x y": "{in_a_string}"'), 422)
-    yield _hostile("brackets behind an escaped quote", taken.beside(rf', "x y": "\"{in_a_string}"'), 422)
+    yield _hostile("brackets in a string", valid.with_suffix(f', "x y": "{in_a_string}"'), 422)
+    yield _hostile("brackets behind an escaped quote", valid.with_suffix(rf', "x y": "\"{in_a_string}"'), 422)
     yield _hostile(
-        "brackets behind an escaped backslash", taken.beside(rf', "x y": "\\",{in_a_string}"'), 400
+        "brackets behind an escaped backslash", valid.with_suffix(rf', "x y": "\\",{in_a_string}"'), 400
     )
 
 
-def _shapes(taken: Taken) -> Iterator[Hostile]:
-    text = taken.text()
+def _shapes(valid: ValidBody) -> Iterator[Hostile]:
+    text = valid.text()
     for other in (
         *NUMBERS,
         "null",
@@ -323,19 +325,21 @@ def _shapes(taken: Taken) -> Iterator[Hostile]:
         f'{{"body": {text}}}',
     ):
         yield _hostile(f"the body is {other}", other, 422)
-    for name in taken.needed:
-        rest = Taken({other: value for other, value in taken.body.items() if other != name}, ())
+    for name in valid.required:
+        rest = ValidBody({other: value for other, value in valid.body.items() if other != name}, ())
         yield _hostile(f"without {name}", rest.text(), 422)
         yield _hostile(
-            f"with {name} in capitals", rest.beside(f'{", " * bool(rest.body)}"{name.upper()}": ""'), 422
+            f"with {name} in capitals", rest.with_suffix(f'{", " * bool(rest.body)}"{name.upper()}": ""'), 422
         )
 
 
-def _sizes(taken: Taken) -> Iterator[Hostile]:
-    yield _hostile("many names", taken.beside("".join(f', "{number}": 1' for number in range(4000))), 422)
+def _sizes(valid: ValidBody) -> Iterator[Hostile]:
+    yield _hostile(
+        "many names", valid.with_suffix("".join(f', "{number}": 1' for number in range(4000))), 422
+    )
     yield _hostile(
         "many names, one twice",
-        taken.beside("".join(f', "{number}": 1' for number in [*range(4000), 0])),
+        valid.with_suffix("".join(f', "{number}": 1' for number in [*range(4000), 0])),
         400,
     )
     for what, value in (
@@ -348,8 +352,8 @@ def _sizes(taken: Taken) -> Iterator[Hostile]:
         ("many numbers of 4,000 digits", "[" + ("9" * 4000 + ",") * 15 + "0]"), ("much space",
         " " * 60_000 + "1"),
     ):  # fmt: skip
-        yield _hostile(what, taken.beside(f', "x y": {value}'), 422)
-        yield _hostile(f"{what}, then an end too soon", taken.beside(f', "x y": {value}')[:-1], 400)
+        yield _hostile(what, valid.with_suffix(f', "x y": {value}'), 422)
+        yield _hostile(f"{what}, then an end too soon", valid.with_suffix(f', "x y": {value}')[:-1], 400)
     for what, text in (
         ("spaces", " " * 60_000),
         ("commas", "," * 60_000),

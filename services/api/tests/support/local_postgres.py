@@ -1,6 +1,6 @@
-"""Run the tests on a throwaway PostgreSQL, made with the programs that are installed on this machine.
+"""Run the tests on a temporary PostgreSQL, created with the programs installed on this machine.
 
-scripts/test loads this plugin if no Docker engine answers. Without the programs, SQLite is tested alone.
+scripts/test loads this plugin if no Docker engine answers. Without these programs, only SQLite is tested.
 """
 
 import os
@@ -24,10 +24,10 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ["PATH"] = os.pathsep.join([os.environ["PATH"], *map(str, FOLDERS)])
     if not shutil.which("initdb") or not shutil.which("pg_ctl"):
         config.get_terminal_writer().line(
-            "No PostgreSQL (initdb, pg_ctl) on this machine: running the tests on SQLite alone."
+            "No PostgreSQL (initdb, pg_ctl) on this machine: running the tests only on SQLite."
         )
         return
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that the database is removed then, too
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that SIGTERM also removes the database
     folder = Path(mkdtemp(prefix="flask-api-test.", dir="/tmp"))  # the path of a Unix socket has to be short
     config.add_cleanup(lambda: remove(folder))
     os.environ["TEST_DATABASE_URL"] = start(folder)
@@ -55,7 +55,7 @@ def run(folder: Path, *command: str, check: bool = True) -> None:
 
 
 def user_of_postgres() -> str | None:
-    """Return who PostgreSQL runs as where the tests run as root, whom it refuses."""
+    """Return another user for PostgreSQL if the tests run as root, because it refuses root."""
     if os.getuid() != 0:
         return None
     names = {user.pw_name for user in pwd.getpwall()}

@@ -19,7 +19,7 @@ from tests.support.credentials import bearer
 
 @dataclass(frozen=True)
 class Person:
-    """Somebody with an account, logged in."""
+    """A logged-in user."""
 
     client: FlaskClient
     name: str
@@ -49,7 +49,7 @@ class Person:
 
 
 class People:
-    """Makes people. Their passwords are all the same and hashed once, for hashing is slow on purpose."""
+    """Create users. All have the same password hash, because hashing is slow."""
 
     def __init__(self, app: Flask, password_hash: PasswordHash) -> None:
         self.app = app

@@ -1,4 +1,4 @@
-"""httpx for plain HTTP: its own functions load every certificate authority anew at each call.
+"""httpx for plain HTTP, without loading the certificate authorities at each call.
 
 The time limit is long, so that no test fails because the machine is busy.
 """

@@ -1,4 +1,4 @@
-"""Processes of the command line: forked from one that has loaded the app, which takes most of a second."""
+"""Start processes by forking one that has imported the app, which saves most of a second."""
 
 import multiprocessing
 import os
@@ -16,9 +16,9 @@ forks.set_forkserver_preload(["app", "flask.cli"])
 
 
 def begin(command: Sequence[str], output: Path, environment: Mapping[str, str]) -> ForkServerProcess:
-    """Begin a command, with this environment and no other, in a session of its own.
+    """Start a command in a new session, with only these environment variables.
 
-    One of `flask` runs in the fork as it is, and any other program in its place.
+    `flask` runs in the fork itself. Other programs replace it.
     """
     process = forks.Process(target=_run, args=(list(command), output, dict(environment)))
     process.start()

@@ -21,7 +21,7 @@ from tests.support.waiting import wait_until
 
 Live = tuple[str, People]  # what the fixture `live` returns
 FLASK_SERVE = ("flask", "--app", "app", "serve")
-ALONE = (sys.executable, "-m", *FLASK_SERVE)  # from its beginning to its end a process of its own
+ALONE = (sys.executable, "-m", *FLASK_SERVE)  # without forking from the preloaded process
 GUNICORN = (sys.executable, "-m", "gunicorn")
 BY = {"waitress": {}, "gunicorn": {"SERVER": "gunicorn", "WEB_CONCURRENCY": "2"}}
 # The head of a request to register. The body follows.
@@ -31,7 +31,7 @@ HEAD = (
 
 
 def exchange(url: str, raw: bytes) -> tuple[int, dict[str, str], bytes]:
-    """Send bytes as they are and return status, headers and body of the first answer."""
+    """Send bytes as they are and return status, headers and body of the first response."""
     address = httpx.URL(url)
     with socket.create_connection((address.host, address.port or 80), timeout=60) as connection:
         connection.sendall(raw)
@@ -46,7 +46,7 @@ def exchange(url: str, raw: bytes) -> tuple[int, dict[str, str], bytes]:
 
 
 def free_port() -> int:
-    """Return a port below those that the kernel gives to clients, of which the tests have many."""
+    """Return a free port below the range that the kernel assigns to clients."""
     while True:
         port = randrange(20_000, 32_000)
         with suppress(OSError), socket.create_server(("127.0.0.1", port)):
@@ -54,7 +54,7 @@ def free_port() -> int:
 
 
 class Process:
-    """`flask serve`, or another command that serves, in a process of its own."""
+    """`flask serve` or another server in its own process."""
 
     def __init__(
         self,
@@ -83,7 +83,7 @@ class Process:
 
     def answers(self) -> bool:
         try:
-            # Short: a connection that the kernel takes for a stopping server would wait for the server's end.
+            # Short: a connection accepted by the kernel for a stopping server would wait until it ends.
             return plain_http.get(f"{self.url}/health/live", timeout=2).is_success
         except httpx.TransportError:
             return False
@@ -101,7 +101,7 @@ class Process:
         return self.process.pid
 
     def wait(self) -> int:
-        """Wait for its end, and return its exit code."""
+        """Wait until the process ends. Return its exit code."""
         self.process.join(timeout=60)
         assert self.process.exitcode is not None
         return self.process.exitcode

@@ -1,16 +1,21 @@
-"""Holds work to its number of SQL statements: a list that asks for each of its rows is found so."""
+"""Limit the number of SQL statements, which finds N+1 queries."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from sqlalchemy import Engine, event
 
-NOT_COUNTED = ("BEGIN", "SAVEPOINT", "RELEASE", "ROLLBACK")  # the tests' own: each test is one transaction
+NOT_COUNTED = (
+    "BEGIN",
+    "SAVEPOINT",
+    "RELEASE",
+    "ROLLBACK",
+)  # the tests send these too: each test is one transaction
 
 
 @contextmanager
 def assert_statements(most: int) -> Iterator[None]:
-    """Fail if what is done inside sends more statements than that. BEGIN and COMMIT are not counted."""
+    """Fail if the block sends more statements. BEGIN and COMMIT aren't counted."""
     sent: list[str] = []
 
     def note(_: object, __: object, statement: str, *___: object) -> None:
@@ -23,7 +28,7 @@ def assert_statements(most: int) -> Iterator[None]:
     finally:
         event.remove(Engine, "before_cursor_execute", note)
     advice = (
-        f"{len(sent)} statements, where at most {most} are allowed. If a route of yours needs them, add it "
+        f"{len(sent)} statements, but at most {most} are allowed. If your route needs them, add it "
         "to BUDGET in tests/integration/test_statements.py. These were sent:"
     )
     assert len(sent) <= most, "\n\n".join([advice, *sent])

@@ -41,7 +41,7 @@ def stream_without_database(last: int) -> Iterator[str]:
 
 
 def count_connections() -> Response:
-    """Count those that requests have, or have left in a transaction."""
+    """Count the connections in use, and those left in a transaction."""
     open_transactions = db.session.scalar(text(IN_TRANSACTION)) if len(db.engines) > 1 else 0
     db.session.remove()
     in_use = sum(engine.pool.checkedout() for engine in db.engines.values())  # type: ignore[attr-defined]
@@ -54,5 +54,5 @@ def _numbers(last: int, broken: int) -> Iterator[str]:
     rows = db.session.execute(text(ROWS), {"last": last}, execution_options={"yield_per": 1000})
     for part in rows.partitions(1000):
         if broken and part[-1][0] >= broken:
-            raise RuntimeError("a defect in the middle")
+            raise RuntimeError("a bug in the middle")
         yield "".join(f"{number} {words}\n" for number, words in part)

@@ -1,7 +1,7 @@
-"""What a sound request to any route needs, those included that are added later: a path, a body, headers.
+"""Path, body and headers of a valid request to any route, including those of generated resources.
 
-The OpenAPI document has the examples. Rows are made by the factory that a scaffolded resource has in
-tests/factories, or else by POST to the path before the id, with the document's example.
+The OpenAPI document has the examples. Rows come from the factories in tests/factories, or else from a POST
+of the document's example to the collection.
 """
 
 import re
@@ -22,7 +22,7 @@ NAMES = {"/docs/": "swagger-ui.css", "/problems/": "not-found"}
 
 
 def routes(app: Flask) -> set[str]:
-    """Return what the app answers, such as `GET /users/<uuid:user_id>`."""
+    """Return all routes, such as `GET /users/<uuid:user_id>`."""
     return {
         f"{method} {rule.rule}"
         for rule in app.url_map.iter_rules()
@@ -39,25 +39,25 @@ def authorizations() -> tuple[list[str], list[list[str]]]:
 
 
 def operation_of(route: str) -> dict[str, Any]:
-    """Return what the document says of a route; nothing of the pages for people."""
+    """Return the documented operation of a route, or an empty dict for HTML pages."""
     method, _, rule = route.partition(" ")
     return dict(documented()["paths"].get(VARIABLE.sub(r"{\1}", rule), {}).get(method.lower(), {}))
 
 
 def documented_schema(reference: dict[str, str]) -> dict[str, Any]:
-    """Return what a `$ref` of the document names."""
+    """Return the schema that a `$ref` refers to."""
     return dict(documented()["components"]["schemas"][reference["$ref"].rpartition("/")[2]])
 
 
 @cache
 def factory(name: str) -> Any:
-    """Return the module that makes rows of a resource, or None where there is none."""
+    """Return the factory of a resource, or None if it has none."""
     module = f"tests.factories.{name}"
     return import_module(module) if find_spec(module) else None
 
 
 class World:
-    """A user who owns what is asked for, and an admin beside those who ask: the last one could not leave."""
+    """A user who owns the rows, and an extra admin, so that no caller is the last one."""
 
     def __init__(self, people: People) -> None:
         self.people = people
@@ -65,7 +65,7 @@ class World:
         self.chief: Person = people("chief", Role.ADMIN)
 
     def path(self, route: str) -> str:
-        """Return the route's path to something that is there."""
+        """Return the route's path with the ids of existing rows."""
         path = ""
         for part in re.split(r"(<[^>]+>)", route.partition(" ")[2]):
             variable = VARIABLE.fullmatch(part)
@@ -73,7 +73,7 @@ class World:
         return path
 
     def body(self, route: str) -> dict[str, Any] | None:
-        """Return the document's example. What it refers to is there."""
+        """Return the document's example, with references to existing rows."""
         operation = operation_of(route)
         if "requestBody" not in operation:
             return None
@@ -81,14 +81,14 @@ class World:
         made = factory(operation["tags"][0])
         references = [name for name in body if name.endswith("_id")]
         if made and references:
-            sound = made.body(self.owner)
-            body = body | {name: sound[name] for name in references if name in sound}
+            valid = made.body(self.owner)
+            body = body | {name: valid[name] for name in references if name in valid}
         if route == "POST /auth/login":
             self.people.register(body["username"])
         return body
 
     def caller(self, route: str) -> Person:
-        """Return who may: an admin where others are told no more than that they may not."""
+        """Return a user who may use the route."""
         refusals = operation_of(route)["responses"].get("403", {}).get("content", {})
         is_for_admins = any("forbidden" in each["examples"] for each in refusals.values())
         return self.chief if is_for_admins else self.owner
@@ -110,4 +110,4 @@ class World:
             response = person.post(self.path(route), self.body(route))
             if response.status_code == 201:
                 return str(response.json["id"])
-        raise LookupError(f"{route} has made nothing, so tests/support/world.py has to know a {name}.")
+        raise LookupError(f"{route} created no row. Add a way to get a {name} to tests/support/world.py.")

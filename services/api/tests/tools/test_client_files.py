@@ -39,7 +39,7 @@ def make_app() -> Flask:
 
 
 def app_with_notes() -> Flask:
-    """What a stranger does: a blueprint with views, registered, and nothing else."""
+    """An app with another blueprint, registered without any other change."""
     blueprint = Blueprint("slips", __name__, url_prefix="/slips")
 
     @blueprint.post("")
@@ -77,7 +77,7 @@ def operations(document: dict[str, Any]) -> set[tuple[str, str, str]]:
 
 
 def in_folders(collection: dict[str, Any]) -> set[tuple[str, str, str]]:
-    """Return folder, method and path of each request, the path as the document writes it."""
+    """Return folder, method and path of each request. Paths are as in the document."""
     return {
         (folder["name"], item["request"]["method"], path_of(item["request"]["url"]))
         for folder in collection["item"]
@@ -86,7 +86,7 @@ def in_folders(collection: dict[str, Any]) -> set[tuple[str, str, str]]:
 
 
 def json_of(answer: dict[str, Any]) -> dict[str, Any]:
-    """Return what the document says of an answer's body, whatever its media type."""
+    """Return the documented content of a response, for any media type."""
     return next(iter(answer.get("content", {}).values()), {})
 
 
@@ -104,7 +104,7 @@ def collection(document: dict[str, Any]) -> dict[str, Any]:
     return postman.collection(document)
 
 
-def test_what_is_committed_is_what_the_views_declare(tmp_path: Path) -> None:
+def test_the_committed_files_are_up_to_date(tmp_path: Path) -> None:
     app = make_app()
     written = tmp_path / "postman"
 
@@ -143,7 +143,7 @@ def test_every_operation_is_in_the_folder_of_its_tag(
     assert operations(document) <= in_folders(collection)
 
 
-def test_every_answer_of_the_document_is_saved_as_an_example(
+def test_every_documented_response_is_saved_as_an_example(
     document: dict[str, Any], collection: dict[str, Any]
 ) -> None:
     saved = [example["name"] for item in requests(collection) for example in item["response"]]
@@ -159,7 +159,7 @@ def test_every_answer_of_the_document_is_saved_as_an_example(
     assert {"409 username_taken", "201 Created", "204 No Content"} <= set(saved)
 
 
-def test_every_script_waits_for_a_request_that_was_allowed(collection: dict[str, Any]) -> None:
+def test_every_script_is_skipped_after_a_429(collection: dict[str, Any]) -> None:
     [before, after] = collection["event"]
     assert before["listen"] == "prerequest"
     assert "baseUrl" in "".join(before["script"]["exec"])
@@ -170,7 +170,7 @@ def test_every_script_waits_for_a_request_that_was_allowed(collection: dict[str,
         assert test["script"]["exec"][-1] == "}"
 
 
-def test_every_variable_is_known(document: dict[str, Any], collection: dict[str, Any]) -> None:
+def test_every_variable_is_defined(document: dict[str, Any], collection: dict[str, Any]) -> None:
     sent = json.dumps([item["request"] for item in requests(collection)])
     known = {value["key"] for value in postman.environment(document)["values"]}
 
@@ -209,7 +209,7 @@ def test_a_view_added_by_hand_appears_everywhere() -> None:
         assert "### POST /slips\n" in http_file.write(document, jetbrains=jetbrains)
 
 
-def test_a_step_without_its_operation_is_told() -> None:
+def test_a_step_without_its_operation_is_reported() -> None:
     document = openapi.build(make_app())
     del document["paths"]["/account"]
 

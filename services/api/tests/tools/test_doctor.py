@@ -53,7 +53,7 @@ def test_no_check_fails_in_an_empty_folder(checkout: Checkout) -> None:
     assert not [message for message in messages if message.startswith("The check")]
 
 
-def test_flask_has_it_as_a_command() -> None:
+def test_it_is_a_flask_command() -> None:
     runner = create_app(settings_for(NEVER_OPENED)).test_cli_runner()
 
     result = runner.invoke(args=["doctor", "--help"])
@@ -77,7 +77,7 @@ def test_only_a_problem_makes_the_status_1(finding: Finding, status: int, text: 
     assert output.getvalue() == text
 
 
-def test_a_missing_command_is_a_status(checkout: Checkout) -> None:
+def test_a_missing_command_has_status_127(checkout: Checkout) -> None:
     assert checkout.host.run("no-such-command") == (NOT_FOUND, "")
     assert checkout.host.output("no-such-command") == ""
 
@@ -101,11 +101,11 @@ def test_a_command_gets_its_input_and_keeps_its_errors_apart(checkout: Checkout)
         ("THREADS=", ""),
     ],
 )
-def test_an_assignment_in_env(line: str, value: str) -> None:
+def test_assignments_in_env_are_parsed(line: str, value: str) -> None:
     assert read_assignments(f"# THREADS=5\n{line}\nnothing\n") == [("THREADS", value)]
 
 
-def test_the_environment_goes_before_env(checkout: Checkout, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_environment_overrides_env(checkout: Checkout, monkeypatch: pytest.MonkeyPatch) -> None:
     (checkout.root / ".env").write_text("THREADS=4\nPORT=5000\nHOST=\n")
     monkeypatch.setenv("THREADS", "8")
     monkeypatch.setenv("SECRET_KEY", "of the shell")

@@ -19,7 +19,7 @@ def test_the_tables_have_every_setting_with_its_default_and_bounds() -> None:
     assert "\n| `LOGIN_LIMIT_PAIR` | `5/5m` | a limit, or `off` |" in tables
 
 
-def test_a_setting_that_is_not_explained_is_named() -> None:
+def test_an_unexplained_setting_is_named() -> None:
     with pytest.raises(KeyError, match="THREADS"):
         settings_table.render(EXAMPLE.replace("#THREADS=", "# THREADS="))
 

@@ -46,7 +46,7 @@ def test_production_is_the_default_and_needs_two_settings(monkeypatch: pytest.Mo
     assert settings.access_token_seconds == 900
 
 
-def test_all_that_is_wrong_is_told_at_once_and_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_errors_are_reported_at_once_without_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
     message = wrong(
         monkeypatch,
         DATABASE_URL="mysql://ann:secret@db/app",
@@ -62,7 +62,7 @@ def test_all_that_is_wrong_is_told_at_once_and_no_secret(monkeypatch: pytest.Mon
     assert '"secret"' not in message
 
 
-def test_a_variable_in_lower_case_is_another_programs(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_variable_in_lower_case_is_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = load(monkeypatch, DATABASE_URL=URL, SECRET_KEY=KEY, port="1", Threads="x", flask_env="testing")
 
     assert (settings.port, settings.threads, settings.flask_env) == (5000, 8, "production")
@@ -85,7 +85,7 @@ def test_a_variable_in_lower_case_is_another_programs(monkeypatch: pytest.Monkey
         "my-very-long-random-jwt-secret-key!!",
     ],
 )
-def test_a_key_that_is_easy_to_guess_stops_the_start(monkeypatch: pytest.MonkeyPatch, key: str) -> None:
+def test_a_weak_key_is_refused_at_startup(monkeypatch: pytest.MonkeyPatch, key: str) -> None:
     message = wrong(monkeypatch, DATABASE_URL=URL, SECRET_KEY=key)
 
     assert "SECRET_KEY: " in message
@@ -93,7 +93,7 @@ def test_a_key_that_is_easy_to_guess_stops_the_start(monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.parametrize("make", [token_urlsafe, token_hex])
-def test_a_random_key_is_taken(monkeypatch: pytest.MonkeyPatch, make: Callable[[int], str]) -> None:
+def test_a_random_key_is_accepted(monkeypatch: pytest.MonkeyPatch, make: Callable[[int], str]) -> None:
     for _ in range(50):
         load(monkeypatch, DATABASE_URL=URL, SECRET_KEY=make(32))
 
@@ -113,7 +113,7 @@ def test_a_placeholder_as_the_databases_password_is_refused_in_production(
 
 
 @pytest.mark.parametrize("name", ["JWT_ISSUER", "JWT_AUDIENCE"])
-def test_a_blank_name_stops_the_start(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+def test_a_blank_name_is_refused_at_startup(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     assert f"{name}: must not be blank" in wrong(
         monkeypatch, DATABASE_URL=URL, SECRET_KEY=KEY, **{name: " \t"}
     )
@@ -141,7 +141,7 @@ def test_an_empty_setting_counts_as_unset(monkeypatch: pytest.MonkeyPatch) -> No
         ("SLOW_REQUEST_MS", 0, 60_000),
     ],
 )
-def test_a_setting_beyond_its_bounds_stops_the_start(
+def test_a_setting_out_of_range_is_refused_at_startup(
     monkeypatch: pytest.MonkeyPatch, name: str, low: int, high: int
 ) -> None:
     for value in (low, high):
@@ -169,7 +169,7 @@ def test_a_number_is_written_in_digits(monkeypatch: pytest.MonkeyPatch, value: s
         ("sqlite:////data/app.db", "sqlite:////data/app.db"),
     ],
 )
-def test_a_database_url_comes_in_many_forms(given: str, used: str) -> None:
+def test_a_database_url_can_have_several_forms(given: str, used: str) -> None:
     settings = Settings.model_validate({"DATABASE_URL": given, "SECRET_KEY": KEY})
 
     assert settings.database_url.render_as_string(hide_password=False) == used
@@ -204,7 +204,7 @@ def unwritable(path: Path) -> Path:
 
 
 @pytest.mark.parametrize("relative", [True, False])
-def test_a_sqlite_file_that_cannot_be_used_stops_the_start(
+def test_an_unusable_sqlite_file_is_refused_at_startup(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, relative: bool
 ) -> None:
     monkeypatch.setattr(config.Settings, "folder", tmp_path)
@@ -224,7 +224,7 @@ def test_a_sqlite_file_that_cannot_be_used_stops_the_start(
     assert f"DATABASE_URL: the folder {instance / 'text'} doesn't exist" in fault("text/app.db")
 
 
-def test_a_sqlite_file_that_may_not_be_written_stops_the_start(
+def test_a_read_only_sqlite_file_is_refused_at_startup(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     folder = tmp_path / "folder"
@@ -239,7 +239,7 @@ def test_a_sqlite_file_that_may_not_be_written_stops_the_start(
     assert f"can't write to the folder {folder}" in wrong(monkeypatch, DATABASE_URL=url, SECRET_KEY=KEY)
 
 
-def test_a_sqlite_file_that_is_new_or_in_use_is_fine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_new_or_used_sqlite_file_is_accepted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     file = tmp_path / "app #%41.db"
     given = {"DATABASE_URL": f"sqlite:///{file}", "SECRET_KEY": KEY}
 
@@ -251,7 +251,7 @@ def test_a_sqlite_file_that_is_new_or_in_use_is_fine(monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.parametrize("name", ["DATABASE_URL", "SECRET_KEY"])
-def test_a_secret_may_stand_in_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str) -> None:
+def test_a_secret_can_be_read_from_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str) -> None:
     secrets = {"DATABASE_URL": URL, "SECRET_KEY": KEY}
     file = tmp_path / "secret"
     file.write_text(f"{secrets.pop(name)}\n")
@@ -262,13 +262,13 @@ def test_a_secret_may_stand_in_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path:
     assert settings.database_url.password == "secret"
 
 
-def test_the_setting_itself_wins_over_its_file(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_setting_overrides_its_file(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = load(monkeypatch, DATABASE_URL=URL, SECRET_KEY=KEY, SECRET_KEY_FILE="/nowhere")
 
     assert settings.secret_key.get_secret_value() == KEY
 
 
-def test_a_file_that_cannot_be_read_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_an_unreadable_file_is_reported(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     message = wrong(monkeypatch, DATABASE_URL=URL, SECRET_KEY_FILE=str(tmp_path / "nowhere"))
 
     assert "SECRET_KEY_FILE: cannot read" in message
@@ -285,7 +285,7 @@ def test_an_empty_file_is_a_missing_secret(
     assert f"{file_of}" in wrong(monkeypatch, **secrets, **{f"{file_of}_FILE": str(tmp_path / "empty")})
 
 
-def test_origins_come_as_a_list(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_origins_are_a_list(monkeypatch: pytest.MonkeyPatch) -> None:
     given = "https://app.example, http://localhost:3000,http://[::1]:65535,https://10.0.0.1"
 
     settings = load(monkeypatch, DATABASE_URL=URL, SECRET_KEY=KEY, CORS_ORIGINS=given)
@@ -320,23 +320,25 @@ def test_origins_come_as_a_list(monkeypatch: pytest.MonkeyPatch) -> None:
         "https://",
     ],
 )
-def test_what_is_no_exact_origin_stops_the_start(monkeypatch: pytest.MonkeyPatch, origins: str) -> None:
+def test_an_inexact_origin_is_refused_at_startup(monkeypatch: pytest.MonkeyPatch, origins: str) -> None:
     assert "CORS_ORIGINS: " in wrong(monkeypatch, DATABASE_URL=URL, SECRET_KEY=KEY, CORS_ORIGINS=origins)
 
 
 @pytest.mark.parametrize(("given", "meant"), [("true", True), ("false", False), ("", True)])
-def test_a_switch_is_true_or_false(monkeypatch: pytest.MonkeyPatch, given: str, meant: bool) -> None:
+def test_a_boolean_is_true_or_false(monkeypatch: pytest.MonkeyPatch, given: str, meant: bool) -> None:
     assert load(monkeypatch, DATABASE_URL=URL, SECRET_KEY=KEY, DOCS_ENABLED=given).docs_enabled is meant
 
 
 @pytest.mark.parametrize("given", ["yes", "0", "1", "on", "off", "True", "FALSE", " true"])
-def test_another_spelling_of_a_switch_stops_the_start(monkeypatch: pytest.MonkeyPatch, given: str) -> None:
+def test_another_spelling_of_a_boolean_is_refused_at_startup(
+    monkeypatch: pytest.MonkeyPatch, given: str
+) -> None:
     message = wrong(monkeypatch, DATABASE_URL=URL, SECRET_KEY=KEY, DOCS_ENABLED=given)
 
     assert "DOCS_ENABLED: must be true or false" in message
 
 
-def test_lists_of_hosts_networks_and_keys_come_comma_separated(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lists_are_separated_by_commas(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = load(
         monkeypatch,
         DATABASE_URL=URL,
@@ -380,7 +382,9 @@ def test_lists_of_hosts_networks_and_keys_come_comma_separated(monkeypatch: pyte
         ("LOG_FORMAT", "xml"),
     ],
 )
-def test_what_cannot_be_meant_stops_the_start(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+def test_an_implausible_value_is_refused_at_startup(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
     message = wrong(monkeypatch, DATABASE_URL=URL, SECRET_KEY=KEY, **{name: value})
 
     assert f"{name}: " in message
@@ -391,7 +395,7 @@ def test_what_cannot_be_meant_stops_the_start(monkeypatch: pytest.MonkeyPatch, n
     ("given", "meant"),
     [("5/5m", (5, 300)), ("1/1s", (1, 1)), ("1000/1h", (1000, 3600)), ("60/60m", (60, 3600)), ("off", None)],
 )
-def test_a_limit_is_a_number_and_a_time(
+def test_a_rate_limit_is_a_number_and_a_duration(
     monkeypatch: pytest.MonkeyPatch, given: str, meant: tuple[int, int] | None
 ) -> None:
     assert load(monkeypatch, DATABASE_URL=URL, SECRET_KEY=KEY, RATE_LIMIT=given).rate_limit == meant
@@ -408,14 +412,14 @@ def test_development_needs_no_settings(monkeypatch: pytest.MonkeyPatch, tmp_path
     assert len(first.secret_key.get_secret_value()) >= 32
 
 
-def test_a_key_that_cannot_be_kept_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_key_that_cannot_be_stored_is_reported(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     monkeypatch.setattr(config.Settings, "folder", tmp_path / "file")
 
     assert "SECRET_KEY: can't be stored" in wrong(monkeypatch, FLASK_ENV="development")
 
 
-def test_production_makes_up_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_production_generates_no_key(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(config.Settings, "folder", tmp_path)
 
     message = wrong(monkeypatch, FLASK_ENV="production")
@@ -429,10 +433,10 @@ def test_every_setting_is_explained_in_the_example() -> None:
     example = (REPOSITORY / ".env.example").read_text()
 
     missing = [name.upper() for name in Settings.model_fields if f"\n#{name.upper()}=" not in example]
-    assert not missing, f"Describe these settings in .env.example, each in a line #NAME=default: {missing}"
+    assert not missing, f"Describe these settings in .env.example, each with a line #NAME=default: {missing}"
 
 
-def test_every_setting_reaches_the_containers() -> None:
+def test_every_setting_is_passed_to_the_containers() -> None:
     compose = (REPOSITORY / "compose.yaml").read_text()
     fixed_there = {"HOST", "PORT"}
 

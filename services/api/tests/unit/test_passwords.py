@@ -39,7 +39,7 @@ def test_a_hash_verifies_its_password_and_no_other(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "cost"), [("argon2id", "$argon2id$v=19$m=19456,t=2,p=1$"), ("scrypt", "$scrypt$ln=14,r=8,p=5$")]
 )
-def test_the_app_hashes_at_full_cost_as_most_of_its_tests_do_not(name: str, cost: str) -> None:
+def test_the_app_hashes_at_full_cost(name: str, cost: str) -> None:
     door = create_app(settings_for(NEVER_OPENED, password_hasher=name)).extensions["passwords"]
 
     assert door.hash(PASSWORD).startswith(cost)
@@ -51,7 +51,7 @@ def test_the_same_password_never_has_the_same_hash(name: str) -> None:
 
 
 @EACH_HASHER
-def test_nobodys_hash_verifies_nothing_at_the_same_cost(name: str) -> None:
+def test_the_dummy_hash_costs_the_same_and_matches_nothing(name: str) -> None:
     hasher: Hasher = HASHERS[name]
 
     assert not passwords(name).verify(PASSWORD, None)
@@ -79,7 +79,7 @@ def test_a_hash_of_weaker_parameters_is_not_current(hasher: str, weaker: str) ->
 
 
 @EACH_HASHER
-def test_a_password_is_verified_whole(name: str) -> None:
+def test_every_character_of_a_password_counts(name: str) -> None:
     long = "x9!" * 42
 
     hashed = passwords(name).hash(long + "a")
@@ -96,7 +96,7 @@ def test_a_password_is_verified_whole(name: str) -> None:
         "密码" * 4 + "言葉のあれこれと",
     ],
 )
-def test_a_password_that_is_hard_to_guess_is_taken(password: str) -> None:
+def test_a_strong_password_is_accepted(password: str) -> None:
     passwords().check(password, "ann")
 
 
@@ -116,7 +116,7 @@ def test_a_password_that_is_hard_to_guess_is_taken(password: str) -> None:
         ("my-bookshelf-pw", "contains_name"),
     ],
 )
-def test_a_password_that_is_easy_to_guess_is_refused(password: str, code: str) -> None:
+def test_a_weak_password_is_refused(password: str, code: str) -> None:
     with pytest.raises(PasswordRefused) as refused:
         passwords().check(password, "Annabelle")
 
@@ -124,7 +124,7 @@ def test_a_password_that_is_easy_to_guess_is_refused(password: str, code: str) -
     assert password not in str(refused.value)
 
 
-def test_the_shortest_length_is_a_setting() -> None:
+def test_the_minimum_length_is_configurable() -> None:
     passwords(min_length=8).check("x9!kQ2@m", "ann")
 
     with pytest.raises(PasswordRefused, match="at least 20"):
@@ -149,7 +149,7 @@ def test_the_shortest_length_is_a_setting() -> None:
         "111111111111111",
     ],
 )
-def test_a_listed_password_with_little_around_it_is_refused(password: str) -> None:
+def test_a_common_password_with_a_short_affix_is_refused(password: str) -> None:
     with pytest.raises(PasswordRefused) as refused:
         passwords().check(password, "ann")
 
@@ -159,11 +159,11 @@ def test_a_listed_password_with_little_around_it_is_refused(password: str) -> No
 @pytest.mark.parametrize(
     "password", ["password of my dreams", "sunshine!sunshine", "my1q2w3e4r5t6y7", "zebra-iloveyou-zebra"]
 )
-def test_a_listed_password_among_other_letters_is_taken(password: str) -> None:
+def test_a_common_password_inside_a_longer_one_is_accepted(password: str) -> None:
     passwords().check(password, "ann")
 
 
-def test_the_list_is_long_and_its_costliest_password_cheap() -> None:
+def test_the_list_is_long_and_checking_it_is_fast() -> None:
     words, _ = common_passwords._listed()
     assert len(words) > 19_000
 
@@ -173,8 +173,10 @@ def test_the_list_is_long_and_its_costliest_password_cheap() -> None:
     assert process_time() - begun < 0.05
 
 
-def test_half_of_the_threads_hash_or_wait_and_half_of_those_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("kit.security.hashers.MAX_WAIT_SECONDS", 60)  # nobody here gives up waiting
+def test_at_most_a_quarter_of_the_threads_hash_and_another_quarter_waits(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("kit.security.hashers.MAX_WAIT_SECONDS", 60)  # so that no thread gives up
     bulkhead = Bulkhead(threads=8)
     hashing, most, answers = 0, 0, []
     lock, go_on, begun = Lock(), Event(), Barrier(8)
@@ -193,7 +195,7 @@ def test_half_of_the_threads_hash_or_wait_and_half_of_those_at_once(monkeypatch:
             return "hashed"
         except Overloaded:
             answers.append("refused")
-            if len(answers) == 4:  # those for whom there is no place
+            if len(answers) == 4:  # the threads that were turned away
                 go_on.set()
             return "refused"
 
@@ -202,8 +204,8 @@ def test_half_of_the_threads_hash_or_wait_and_half_of_those_at_once(monkeypatch:
     assert most == 2
 
 
-def test_nobody_waits_longer_than_a_second_to_hash() -> None:
-    bulkhead = Bulkhead(threads=4)  # two places, one at once
+def test_a_thread_waits_at_most_a_second_to_hash() -> None:
+    bulkhead = Bulkhead(threads=4)  # two slots, one of which may hash
 
     with bulkhead.slot(), ThreadPoolExecutor(1) as pool:
         begun = monotonic()

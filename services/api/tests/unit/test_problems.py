@@ -1,4 +1,4 @@
-"""Every error has its problem, and every problem its own code and words."""
+"""Every error has a problem, and every problem has a unique code and texts."""
 
 import pytest
 
@@ -13,13 +13,13 @@ PROBLEMS = (*KIT_PROBLEMS, *handlers.PROBLEMS)
 
 
 @pytest.mark.parametrize("problem", PROBLEMS, ids=lambda problem: str(problem.code))
-def test_every_problem_has_its_words(problem: ProblemType) -> None:
+def test_every_problem_has_a_title_a_meaning_and_advice(problem: ProblemType) -> None:
     for words in (problem.title, problem.meaning, problem.advice):
         assert words[0].isupper()
     assert problem.meaning.endswith(".")
 
 
-def test_every_problem_is_one_of_its_own() -> None:
+def test_problem_codes_and_titles_are_unique() -> None:
     codes = [problem.code for problem in PROBLEMS]
     of_all = [error for problem in PROBLEMS for error in problem.errors]
 

@@ -1,4 +1,4 @@
-"""COPY, on a connection of its own."""
+"""COPY on a separate connection."""
 
 from collections.abc import Iterator
 from contextlib import suppress
@@ -23,7 +23,7 @@ def on_postgresql(committed_app: Flask) -> Iterator[Flask]:
         yield committed_app
 
 
-def test_bulk_copy_commits_at_its_end_or_rolls_back(on_postgresql: Flask) -> None:
+def test_bulk_copy_commits_at_the_end_or_rolls_back(on_postgresql: Flask) -> None:
     db.session.execute(text("CREATE TABLE copied (number integer)"))
     db.session.commit()
     try:
@@ -40,7 +40,7 @@ def test_bulk_copy_commits_at_its_end_or_rolls_back(on_postgresql: Flask) -> Non
         db.session.commit()
 
 
-def test_bulk_copy_has_no_time_limit_and_leaves_the_others_theirs(on_postgresql: Flask) -> None:
+def test_only_bulk_copy_has_no_time_limit(on_postgresql: Flask) -> None:
     limits = "SELECT current_setting('statement_timeout'), current_setting('lock_timeout')"
     callback = psycopg2.extensions.get_wait_callback()
 
@@ -52,10 +52,10 @@ def test_bulk_copy_has_no_time_limit_and_leaves_the_others_theirs(on_postgresql:
     assert tuple(db.session.execute(text(limits)).one()) == (
         "1min",
         "45s",
-    )  # DATABASE_TIMEOUT_MS of the tests
+    )  # the tests' DATABASE_TIMEOUT_MS
 
 
-def test_copy_in_the_session_says_where_it_can_be_used(on_postgresql: Flask) -> None:
+def test_copy_in_a_session_explains_where_it_works(on_postgresql: Flask) -> None:
     cursor: Any = db.session.connection().connection.cursor()
 
     for copy in (cursor.copy_expert, cursor.copy_from, cursor.copy_to):

@@ -1,4 +1,4 @@
-"""What holds when the database goes away or falls silent."""
+"""Behavior when the database is unavailable or doesn't respond."""
 
 import socket
 import threading
@@ -22,7 +22,7 @@ from tests.support.problems import problem
 from tests.support.settings import settings_for
 
 
-def test_an_answer_that_is_ready_survives_the_end_of_its_connection(committed_app: Flask) -> None:
+def test_a_response_survives_the_loss_of_its_connection(committed_app: Flask) -> None:
     with committed_app.app_context():
         db.session.execute(text("SELECT 1"))
         connection = db.session.connection().connection.dbapi_connection
@@ -52,7 +52,7 @@ def test_an_idle_connection_that_the_server_closed_is_replaced(committed_app: Fl
             db.session.remove()
 
 
-def test_what_is_sent_for_many_rows_is_counted_too(committed_app: Flask) -> None:
+def test_executemany_is_counted(committed_app: Flask) -> None:
     names = [{"name": "ann"}, {"name": "bob"}]
     with committed_app.app_context():
         db.session.execute(text("UPDATE users SET role = role WHERE username = :name"), names)
@@ -61,7 +61,7 @@ def test_what_is_sent_for_many_rows_is_counted_too(committed_app: Flask) -> None
         assert g.sql_seconds > 0
 
 
-def test_a_thread_without_the_app_may_use_an_engine_too(committed_app: Flask) -> None:
+def test_a_thread_without_an_app_context_can_use_an_engine(committed_app: Flask) -> None:
     with committed_app.app_context():
         engine = db.engine
 
@@ -69,7 +69,7 @@ def test_a_thread_without_the_app_may_use_an_engine_too(committed_app: Flask) ->
         assert connection.scalar(text("SELECT 1")) == 1
 
 
-def test_a_view_that_only_reads_cannot_write(committed_app: Flask) -> None:
+def test_a_read_only_view_cannot_write(committed_app: Flask) -> None:
     @endpoint()
     def stray() -> None:
         db.session.execute(text("DELETE FROM users"))
@@ -86,7 +86,7 @@ def test_a_view_that_only_reads_cannot_write(committed_app: Flask) -> None:
         stray()
 
 
-def test_what_only_reads_begins_no_transaction(committed_app: Flask) -> None:
+def test_a_read_only_view_begins_no_transaction(committed_app: Flask) -> None:
     @endpoint()
     def look() -> None:
         db.session.execute(text("SELECT 1"))
@@ -105,7 +105,7 @@ def db_engines(app: Flask) -> set[str | None]:
 
 
 class SilentServer:
-    """Takes connections and never says a word."""
+    """A server that accepts connections and never responds."""
 
     def __init__(self) -> None:
         self.connections: list[socket.socket] = []
@@ -136,11 +136,11 @@ def silent() -> Iterator[SilentServer]:
     server.close()
 
 
-def test_a_silent_database_is_asked_once_a_second(
+def test_an_unresponsive_database_is_retried_once_a_second(
     silent: SilentServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert postgresql.SILENT_SECONDS == 1
-    monkeypatch.setattr(postgresql, "SILENT_SECONDS", 60)  # what follows may take a second
+    monkeypatch.setattr(postgresql, "SILENT_SECONDS", 60)  # the rest of the test can take a second
     url = f"postgresql+psycopg2://ann@127.0.0.1:{silent.port}/app_test?sslmode=disable"
     app = create_app(settings_for(url, database_timeout_ms=100))
     app.config["PROPAGATE_EXCEPTIONS"] = False

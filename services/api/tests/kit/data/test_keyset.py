@@ -1,4 +1,4 @@
-"""`read_page`: whatever a list is sorted by, its pages make the whole, and the last costs no more."""
+"""`read_page`: the pages contain every row once, for any sort, and all of them cost the same."""
 
 import enum
 import json
@@ -36,7 +36,7 @@ MANY = 20_000
 
 
 class Shelf(DeclarativeBase):
-    """The models of this test alone: the migrations' are compared with the database."""
+    """A separate base: the app's models are compared with the migrations."""
 
     metadata = MetaData(naming_convention=NAMING)
     type_annotation_map = {datetime: UtcDateTime()}
@@ -49,7 +49,7 @@ class Kind(enum.StrEnum):
 
 class Book(Shelf):
     __tablename__ = "books_of_test_listing"
-    # As the scaffold makes them.
+    # As the scaffolder generates them.
     __table_args__ = (Index("ix_rank", "rank", "id"), Index("ix_year", "year", "id"))
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
@@ -78,7 +78,7 @@ class Book(Shelf):
     @decade.inplace.expression
     @classmethod
     def _decade(cls) -> Any:
-        return cls.year.op("/", return_type=Integer())(10)  # both databases divide integers to integers
+        return cls.year.op("/", return_type=Integer())(10)  # integer division in both databases
 
 
 Book.last_digit = column_property(Book.rank % 10 + 1)
@@ -90,7 +90,7 @@ def book(number: int, rank: int = 0, year: int | None = None, place: str | None 
 
 @pytest.fixture
 def shelf(app: Flask) -> Iterator[Connection]:
-    """The table, in the transaction that the test's end rolls back."""
+    """The table, in the transaction of the test."""
     with app.app_context():
         connection: Connection = db.session.connection()
         Shelf.metadata.create_all(connection)
@@ -107,7 +107,7 @@ def page(sort: str, limit: int, after: list[Any] | None = None) -> Page[Book]:
 
 
 def pages(sort: str, limit: int) -> Iterator[list[Book]]:
-    """Yield all pages; the place goes through JSON as that of a cursor does."""
+    """Yield all pages. The position goes through JSON, as in a cursor."""
     after = None
     while True:
         found = page(sort, limit, after)
@@ -118,7 +118,7 @@ def pages(sort: str, limit: int) -> Iterator[list[Book]]:
 
 
 def in_order(books: Sequence[Book], sort: str) -> list[Book]:
-    """Sort in Python: key by key from the last on, for Python's sort is stable. NULLs are the last."""
+    """Sort in Python by each key, starting with the last, because sorts are stable. NULLs come last."""
     names = sort.split(",")
     ordered = sorted(books, key=lambda book: book.id, reverse=names[-1].startswith("-"))
     for name in reversed(names):
@@ -130,7 +130,7 @@ def in_order(books: Sequence[Book], sort: str) -> list[Book]:
     return ordered
 
 
-KEYS = ["rank", "year", "place"]  # never NULL; two that can be
+KEYS = ["rank", "year", "place"]  # the last two can be NULL
 SORTS = [
     ",".join(sign + key for sign, key in zip(signs, keys, strict=True))
     for count in (1, 2, 3)
@@ -140,7 +140,7 @@ SORTS = [
 
 
 @pytest.mark.parametrize("key", KEYS)
-def test_the_pages_make_the_whole_whatever_the_sort(shelf: Connection, key: str) -> None:
+def test_the_pages_contain_every_row_once_for_each_sort(shelf: Connection, key: str) -> None:
     books = [
         book(number, rank, year, place)
         for number, (rank, year, place) in enumerate(
@@ -155,11 +155,11 @@ def test_the_pages_make_the_whole_whatever_the_sort(shelf: Connection, key: str)
     assert len(sorts) == 26
 
     for sort in sorts:
-        whole = [book.id.int for book in in_order(books, sort)]
+        expected = [book.id.int for book in in_order(books, sort)]
         for limit in (1, 2, 3):
             found = [[book.id.int for book in rows] for rows in pages(sort, limit)]
 
-            assert [number for rows in found for number in rows] == whole, (sort, limit)
+            assert [number for rows in found for number in rows] == expected, (sort, limit)
             assert {len(rows) for rows in found[:-1]} <= {limit}
             assert 0 < len(found[-1]) <= limit
 
@@ -193,7 +193,7 @@ def test_a_list_is_sorted_by_computed_columns(shelf: Connection, sort: str) -> N
         assert found == [each.id.int for each in in_order(list(db.session.scalars(select(Book))), sort)]
 
 
-def test_a_list_is_not_paged_by_a_value_of_another_type_than_its_expression(shelf: Connection) -> None:
+def test_a_value_of_another_type_than_its_expression_is_refused(shelf: Connection) -> None:
     put(*(book(number, rank=number) for number in range(3)))
 
     with pytest.raises(TypeError, match=r"Book.half.*Integer.*0\.5.*cast\(..., Float\)"):
@@ -227,15 +227,17 @@ VALUES: dict[str, list[Any]] = {
 
 @pytest.mark.parametrize("column", VALUES)
 @pytest.mark.parametrize("sign", ["", "-"])
-def test_every_value_is_a_place(shelf: Connection, column: str, sign: str) -> None:
+def test_a_page_can_start_after_any_value(shelf: Connection, column: str, sign: str) -> None:
     put(*[book(number, **{"rank": 0, column: value}) for number, value in enumerate(VALUES[column] * 2)])
-    whole = [row.id for row in page(sign + column, 100).rows]  # the database's order of texts, not Python's
+    expected = [
+        row.id for row in page(sign + column, 100).rows
+    ]  # the database sorts text differently from Python
     db.session.expunge_all()
 
     found = list(pages(sign + column, 1))
 
-    assert [row.id for rows in found for row in rows] == whole
-    assert len(set(whole)) == 2 * len(VALUES[column])
+    assert [row.id for rows in found for row in rows] == expected
+    assert len(set(expected)) == 2 * len(VALUES[column])
     values = [getattr(rows[0], column) for rows in found]
     if column != "place":
         assert values == [
@@ -244,7 +246,7 @@ def test_every_value_is_a_place(shelf: Connection, column: str, sign: str) -> No
 
 
 @pytest.mark.parametrize("sort", ["rank", "-rank", "year", "-year", "year,rank", "-rank,year"])
-def test_rows_that_come_and_go_move_no_other(shelf: Connection, sort: str) -> None:
+def test_inserted_and_deleted_rows_do_not_shift_the_pages(shelf: Connection, sort: str) -> None:
     def year(number: int) -> int | None:
         return None if number % 3 == 0 else number % 7
 
@@ -253,7 +255,9 @@ def test_rows_that_come_and_go_move_no_other(shelf: Connection, sort: str) -> No
     staying = [row.id.int for row in in_order(books, sort) if row.id.int % 8]
     found: list[int] = []
     after = None
-    for number in range(1, 40, 2):  # at each page one comes, and the row behind which the next begins goes
+    for number in range(
+        1, 40, 2
+    ):  # on each page, insert a row and delete the row that the next page starts after
         read = page(sort, 2, after)
         found += [row.id.int for row in read.rows]
         if read.next_values is None:
@@ -267,7 +271,7 @@ def test_rows_that_come_and_go_move_no_other(shelf: Connection, sort: str) -> No
     assert len(set(found)) == len(found)
 
 
-def test_a_row_beyond_the_limit_makes_a_next_page_and_none_does_not(shelf: Connection) -> None:
+def test_there_is_a_next_page_only_if_there_are_more_rows(shelf: Connection) -> None:
     assert page("rank", 3) == ([], "rank", None)
     put(*[book(number, number) for number in range(3)])
     assert (len(page("rank", 3).rows), page("rank", 3).next_values) == (3, None)
@@ -289,7 +293,7 @@ def test_a_row_beyond_the_limit_makes_a_next_page_and_none_does_not(shelf: Conne
     ],
     ids=str,
 )
-def test_a_place_of_other_columns_is_none(shelf: Connection, place: list[Any]) -> None:
+def test_a_position_with_other_columns_is_refused(shelf: Connection, place: list[Any]) -> None:
     """A cursor that was signed before a column got another type."""
     put(book(1))
 
@@ -305,7 +309,7 @@ FILTERS: list[tuple[dict[str, Any], list[int]]] = [
     ({"rank__lte": 2}, [1, 2, 3]),
     ({"rank__lt": 2}, [1]),
     ({"rank__gte": 2, "rank__lt": 3}, [2, 3]),
-    ({"year__lte": 1900}, [1, 3]),  # NULL is no year
+    ({"year__lte": 1900}, [1, 3]),  # NULL doesn't match
     ({"rank": 2, "place": "100% b_c"}, [2]),
     ({"place__contains": "B_C"}, [2]),
     ({"place__contains": "%"}, [2]),
@@ -318,7 +322,7 @@ FILTERS: list[tuple[dict[str, Any], list[int]]] = [
 ]
 
 
-def test_a_row_has_to_meet_all_conditions(shelf: Connection) -> None:
+def test_filters_are_combined_with_and(shelf: Connection) -> None:
     later = datetime(2026, 11, 22, tzinfo=UTC) + timedelta(hours=1)
     put(
         book(1, 1, 1813, None),
@@ -336,7 +340,7 @@ def test_a_row_has_to_meet_all_conditions(shelf: Connection) -> None:
 
 
 class Reading:
-    """What the database does for a page: its own plan of the statements, with how many rows they read."""
+    """The database's plan of a page's statements, with the number of rows that they read."""
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
@@ -353,7 +357,7 @@ class Reading:
         return list(self.statements)
 
     def rows(self, sort: str, limit: int, after: list[Any] | None) -> int:
-        """PostgreSQL's own count."""
+        """Return PostgreSQL's count."""
         return sum(
             _scanned(
                 self.connection.exec_driver_sql(
@@ -364,7 +368,7 @@ class Reading:
         )
 
     def steps(self, sort: str, limit: int, after: list[Any] | None) -> list[str]:
-        """SQLite's own words."""
+        """Return SQLite's plan."""
         return [
             str(row[-1])
             for statement, parameters in self.of(sort, limit, after)
@@ -379,7 +383,7 @@ def _scanned(plan: dict[str, Any]) -> int:
     return int(plan["Actual Rows"] * plan["Actual Loops"]) + int(plan.get("Rows Removed by Filter", 0))
 
 
-# A place far in, with as much behind it; of `year`, whose second half is NULL, also one among those.
+# A position in the middle of the list. `year` has another one among its NULLs.
 DEEP: list[tuple[str, list[Any]]] = [
     ("rank", [15_000, str(UUID(int=15_000))]),
     ("-rank", [5_000, str(UUID(int=5_000))]),
@@ -392,7 +396,7 @@ DEEP: list[tuple[str, list[Any]]] = [
 ]
 
 
-def test_a_page_costs_the_same_however_far_in(shelf: Connection) -> None:
+def test_every_page_costs_the_same(shelf: Connection) -> None:
     rows = [
         {"id": UUID(int=number), "rank": number, "year": number if number < MANY // 2 else None}
         for number in range(MANY)
@@ -407,5 +411,5 @@ def test_a_page_costs_the_same_however_far_in(shelf: Connection) -> None:
             assert reading.rows(sort, 20, place) < 200, (sort, place)
         else:
             for step in reading.steps(sort, 20, place):
-                # It sorts at most what an index has as alike; each version of SQLite says so in other words.
+                # It sorts at most rows that are equal in the index. SQLite's wording depends on its version.
                 assert re.search("^SEARCH|B-TREE FOR (LAST|RIGHT)", step), (sort, step)

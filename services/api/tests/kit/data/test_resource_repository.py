@@ -33,7 +33,7 @@ blueprint = Blueprint("letters", __name__, url_prefix="/letters")
 
 
 class Desk(DeclarativeBase):
-    """Models of this test alone: the migrations compare the app's with the database."""
+    """A separate base: the app's models are compared with the migrations."""
 
     metadata = MetaData(naming_convention=NAMING)
 
@@ -126,14 +126,14 @@ def people(desk_app: Flask, password_hash: PasswordHash) -> Iterator[People]:
 
 @pytest.fixture
 def letter(ann: Person) -> str:
-    """The path of a letter of Ann's."""
+    """The path of one of Ann's letters."""
     with ann.client.application.app_context():
         row = LetterRepository(db.session).add(Letter(owner_id=UUID(ann.id), text="Dear Bob"))
         db.session.commit()
         return f"/letters/{row.id}"
 
 
-def test_the_owner_lists_reads_changes_and_deletes(ann: Person, letter: str) -> None:
+def test_the_owner_can_list_read_change_and_delete(ann: Person, letter: str) -> None:
     assert [item["text"] for item in ann.get("/letters").json["items"]] == ["Dear Bob"]
     assert ann.get(letter).json["text"] == "Dear Bob"
     assert ann.patch(letter, {"text": "Dear Eve"}).json["text"] == "Dear Eve"
@@ -141,9 +141,7 @@ def test_the_owner_lists_reads_changes_and_deletes(ann: Person, letter: str) -> 
     assert problem(ann.get(letter)) == NOT_FOUND
 
 
-def test_another_user_finds_nothing_to_list_read_change_or_delete(
-    ann: Person, bob: Person, letter: str
-) -> None:
+def test_another_user_cannot_list_read_change_or_delete(ann: Person, bob: Person, letter: str) -> None:
     assert bob.get("/letters").json["items"] == []
     assert problem(bob.get(letter)) == NOT_FOUND
     assert problem(bob.patch(letter, {"text": "Dear Eve"})) == NOT_FOUND
@@ -151,7 +149,7 @@ def test_another_user_finds_nothing_to_list_read_change_or_delete(
     assert ann.get(letter).json["text"] == "Dear Bob"
 
 
-def test_a_row_of_another_user_is_answered_like_one_that_does_not_exist(bob: Person, letter: str) -> None:
+def test_a_row_of_another_user_looks_like_a_missing_one(bob: Person, letter: str) -> None:
     def answer(path: str) -> dict[str, object]:
         problem = dict(bob.get(path).get_json())
         del problem["request_id"]

@@ -28,7 +28,7 @@ class Named:
 
 
 class Person(Named, Base):
-    """A model with everything that a model may have."""
+    """A model with every kind of attribute."""
 
     __tablename__ = "snapshot_people"
 

@@ -1,4 +1,4 @@
-"""What the database refuses is answered as a 409 or 422, never as a 500, on both databases."""
+"""Constraint violations are a 409 or 422, never a 500, on both databases."""
 
 import logging
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ from tests.support.problems import errors, problem
 
 
 class Yard(DeclarativeBase):
-    """Models of this test alone: the migrations compare the app's with the database."""
+    """A separate base: the app's models are compared with the migrations."""
 
     metadata = MetaData(naming_convention=NAMING)
 
@@ -62,10 +62,10 @@ class Plot(Yard):
 
 @pytest.fixture
 def yard(app: Flask) -> Iterator[None]:
-    """The tables, in the transaction that the test's end rolls back."""
+    """The tables, in the transaction of the test."""
     with app.app_context():
         Yard.metadata.create_all(db.session.connection())
-        if db.engine.dialect.name == "sqlite":  # whose connection has them from the app's settings only once
+        if db.engine.dialect.name == "sqlite":  # foreign keys are enabled only once for each connection
             db.session.execute(text("PRAGMA foreign_keys = ON"))
         yield
 
@@ -111,11 +111,11 @@ def test_a_unique_violation_names_its_last_column(yard: None) -> None:
     assert (type(error), error.field) == (AlreadyExists, "name")
 
 
-def test_an_owner_who_is_gone_has_no_valid_token(yard: None) -> None:
+def test_a_deleted_owner_has_no_valid_token(yard: None) -> None:
     assert type(refused_row(Plot(owner_id=UUID(int=1)))) is CallerGone
 
 
-def test_a_row_to_which_others_refer_stays(yard: None) -> None:
+def test_a_referenced_row_cannot_be_deleted(yard: None) -> None:
     db.session.add(pen := Pen())
     db.session.flush()
     db.session.add(Animal(name="Tom", pen_id=pen.id))
@@ -162,7 +162,7 @@ def test_a_trigger_that_refuses_a_row_refuses_its_value(yard: None) -> None:
         "INSERT INTO apart VALUES (int4range(1, 5)), (int4range(2, 9))",
     ],
 )
-def test_other_refusals_of_postgresql_are_of_the_data_too(yard: None, statement: str) -> None:
+def test_other_data_errors_of_postgresql_are_client_errors(yard: None, statement: str) -> None:
     if db.engine.dialect.name == "sqlite":
         pytest.skip("of PostgreSQL")
     db.session.execute(text("CREATE TEMPORARY TABLE wide (name text UNIQUE)"))
@@ -176,7 +176,7 @@ def test_other_refusals_of_postgresql_are_of_the_data_too(yard: None, statement:
     assert type(domain_error(refused.value, Yard.metadata)) in (ValueRefused, AlreadyExists)
 
 
-def test_a_defect_of_ours_is_no_refusal_of_the_data(yard: None) -> None:
+def test_a_bug_is_not_reported_as_a_client_error(yard: None) -> None:
     if db.engine.dialect.name == "sqlite":
         pytest.skip("SQLite divides by zero to NULL")
 
@@ -194,7 +194,7 @@ def test_a_defect_of_ours_is_no_refusal_of_the_data(yard: None) -> None:
         ({"username": None}, (422, "validation_failed")),
     ],
 )
-def test_a_view_without_a_repository_answers_a_violation(
+def test_a_view_without_a_repository_handles_violations(
     app: Flask, ann: Person, row: dict[str, Any], answer: tuple[int, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def add() -> str:
@@ -203,7 +203,7 @@ def test_a_view_without_a_repository_answers_a_violation(
         db.session.commit()
         return ""
 
-    monkeypatch.setitem(app.view_functions, "documentation.show_docs", add)  # no operation of the document
+    monkeypatch.setitem(app.view_functions, "documentation.show_docs", add)  # not in the document
 
     assert problem(ann.client.get("/docs")) == answer
 
@@ -212,7 +212,7 @@ def test_a_refused_value_is_logged_with_its_constraint(
     app: Flask, people: People, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     root, bob = people("root", Role.ADMIN), people("bob")
-    # As if the enum had got a value without a migration.
+    # As if a value had been added to the enum without a migration.
     Roles = StrEnum("Roles", ["user", "admin", "astronaut"])  # noqa: N806
     monkeypatch.setattr("app.blueprint.users.Role", Roles)
     monkeypatch.setattr(UserAccountChange.model_fields["role"], "metadata", [])

@@ -1,4 +1,4 @@
-"""`flask config check`: every weakness is told by its setting, and no secret."""
+"""`flask config check`: it names every weak setting and prints no secret."""
 
 from secrets import token_hex
 from typing import Any
@@ -68,7 +68,7 @@ def test_a_weak_setting_is_named(changes: dict[str, object], setting: str) -> No
         ({"secret_key_fallbacks": KEY[::-1]}, "SECRET_KEY_FALLBACKS"),
     ],
 )
-def test_a_choice_is_noted(changes: dict[str, object], setting: str) -> None:
+def test_a_deliberate_choice_is_a_note(changes: dict[str, object], setting: str) -> None:
     assert [(finding.setting, finding.is_weak) for finding in check(settings(**changes))] == [
         (setting, False)
     ]
@@ -77,11 +77,11 @@ def test_a_choice_is_noted(changes: dict[str, object], setting: str) -> None:
 @pytest.mark.parametrize(
     "url", ["postgresql://app@/app?host=/run/pg", "postgresql://app:x9tkQ2emZ7rpL4nw@db/app"]
 )
-def test_a_database_nearby_needs_no_tls(url: str) -> None:
+def test_a_local_database_needs_no_tls(url: str) -> None:
     assert list(check(settings(database_url=url))) == []
 
 
-def test_the_environment_may_require_tls_too(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_environment_can_require_tls(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PGSSLMODE", "require")
     url = "postgresql://app:x9tkQ2emZ7rpL4nw@db.example.com/app"
 
@@ -91,7 +91,7 @@ def test_the_environment_may_require_tls_too(monkeypatch: pytest.MonkeyPatch) ->
     ]
 
 
-def test_the_command_tells_what_is_weak_and_fails() -> None:
+def test_the_command_lists_weak_settings_and_fails() -> None:
     strong = create_app(settings(rate_limit="off")).test_cli_runner().invoke(args=["config", "check"])
     weak = create_app(settings(secret_key="no key but a sentence, for anyone to read"))
     refused = weak.test_cli_runner().invoke(args=["config", "check"])

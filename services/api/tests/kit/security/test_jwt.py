@@ -1,4 +1,4 @@
-"""Which Authorization header and which JWT get in, and how each failure is told."""
+"""Which Authorization headers and JWTs are accepted, and the error for each failure."""
 
 import hmac
 import json
@@ -43,7 +43,7 @@ def claims_of(token: str) -> dict[str, Any]:
 
 
 def sign(payload: str | dict[str, Any], header: dict[str, Any] | None = None, key: str = SECRET_KEY) -> str:
-    """Sign a payload as it is, with a header as it is."""
+    """Sign a raw header and payload."""
     raw = payload if isinstance(payload, str) else json.dumps(payload)
     header = HEADER if header is None else header
     fields = {name: value for name, value in header.items() if name != "alg"}
@@ -60,14 +60,16 @@ def get(client: FlaskClient, header: str | None) -> tuple[int, str, str]:
 
 
 @pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER", "bEaReR", "Bearer "])
-def test_the_scheme_has_no_case(client: FlaskClient, ann: Person, scheme: str) -> None:
+def test_the_scheme_is_case_insensitive(client: FlaskClient, ann: Person, scheme: str) -> None:
     assert client.get("/account", headers={"Authorization": f"{scheme} {ann.access}"}).status_code == 200
 
 
 @pytest.mark.parametrize(
     "header", [None, "", "Basic YW5uOmFubg==", "Token {}", "{}", "Bearerx {}", "Negotiate"]
 )
-def test_no_bearer_token_is_a_missing_one(client: FlaskClient, ann: Person, header: str | None) -> None:
+def test_a_header_without_a_bearer_token_is_a_missing_token(
+    client: FlaskClient, ann: Person, header: str | None
+) -> None:
     given = header and header.format(ann.access)
 
     assert get(client, given) == (401, "missing_token", "Bearer")
@@ -96,7 +98,7 @@ def test_a_malformed_header_is_an_invalid_token(client: FlaskClient, ann: Person
     assert get(client, header.format(ann.access, ann.access)) == (401, "invalid_token", INVALID)
 
 
-def test_a_token_counts_in_the_header_alone(client: FlaskClient, ann: Person) -> None:
+def test_a_token_is_only_read_from_the_header(client: FlaskClient, ann: Person) -> None:
     client.set_cookie("access_token_cookie", ann.access)
 
     for path in (f"/account?jwt={ann.access}", f"/account?access_token={ann.access}", "/account"):
@@ -106,7 +108,7 @@ def test_a_token_counts_in_the_header_alone(client: FlaskClient, ann: Person) ->
 @pytest.mark.any_database
 @pytest.mark.parametrize("claim", ["iss", "aud", "sub", "jti", "sid", "type", "iat", "nbf", "exp", "fresh"])
 @pytest.mark.parametrize("value", [..., None, "", 1.5, True, 10**400, [], {}, float("inf")])
-def test_every_claim_must_be_there_and_of_its_type(
+def test_every_claim_is_required_and_has_a_type(
     client: FlaskClient, ann: Person, claim: str, value: object
 ) -> None:
     claims = claims_of(ann.access)
@@ -135,7 +137,7 @@ def test_every_claim_must_be_there_and_of_its_type(
         {"nbf": 10**400},
     ],
 )
-def test_a_claim_that_says_something_else_is_invalid(
+def test_a_claim_with_another_value_is_invalid(
     client: FlaskClient, ann: Person, change: dict[str, Any]
 ) -> None:
     claims = claims_of(ann.access)
@@ -145,20 +147,22 @@ def test_a_claim_that_says_something_else_is_invalid(
 
 
 @pytest.mark.parametrize("exp", [0, -1, -(10**400)])
-def test_an_expired_token_is_told_so(client: FlaskClient, ann: Person, exp: int) -> None:
+def test_an_expired_token_has_its_own_code(client: FlaskClient, ann: Person, exp: int) -> None:
     token = sign(claims_of(ann.access) | {"exp": exp})
 
     assert get(client, f"Bearer {token}") == (401, "token_expired", INVALID)
 
 
 @pytest.mark.parametrize(("elapsed", "status"), [(899, 200), (905, 200), (911, 401)])
-def test_an_access_token_lives_its_seconds_and_the_leeway(ann: Person, elapsed: int, status: int) -> None:
+def test_an_access_token_is_valid_for_its_lifetime_and_the_leeway(
+    ann: Person, elapsed: int, status: int
+) -> None:
     with time_machine.travel(now() + timedelta(seconds=elapsed), tick=False):
         assert ann.get("/account").status_code == status
 
 
 @pytest.mark.parametrize(("early", "status"), [(9, 200), (12, 401)])
-def test_a_clock_behind_is_forgiven_within_the_leeway(ann: Person, early: int, status: int) -> None:
+def test_a_slow_clock_is_tolerated_within_the_leeway(ann: Person, early: int, status: int) -> None:
     with time_machine.travel(now() - timedelta(seconds=early), tick=False):
         assert ann.get("/account").status_code == status
 
@@ -166,14 +170,14 @@ def test_a_clock_behind_is_forgiven_within_the_leeway(ann: Person, early: int, s
 @pytest.mark.parametrize(
     "claims", [{"jti": str(uuid4())}, {"sid": str(uuid4())}, {"sub": str(uuid4())}], ids=["jti", "sid", "sub"]
 )
-def test_a_well_signed_token_without_its_rows_is_revoked(
+def test_a_signed_token_without_its_rows_is_revoked(
     client: FlaskClient, ann: Person, claims: dict[str, str]
 ) -> None:
     assert get(client, f"Bearer {sign(claims_of(ann.access) | claims)}") == (401, "token_revoked", INVALID)
 
 
 @pytest.mark.parametrize("claim", ["jti", "sid", "sub"])
-def test_a_token_cannot_borrow_from_another_person(
+def test_a_token_cannot_mix_claims_of_two_users(
     client: FlaskClient, ann: Person, bob: Person, claim: str
 ) -> None:
     token = sign(claims_of(ann.access) | {claim: claims_of(bob.access)[claim]})
@@ -181,7 +185,9 @@ def test_a_token_cannot_borrow_from_another_person(
     assert get(client, f"Bearer {token}") == (401, "token_revoked", INVALID)
 
 
-def test_a_refresh_token_dressed_as_an_access_token_is_refused(client: FlaskClient, ann: Person) -> None:
+def test_a_refresh_token_with_the_type_of_an_access_token_is_refused(
+    client: FlaskClient, ann: Person
+) -> None:
     token = sign(claims_of(ann.refresh) | {"type": "access"})
 
     assert get(client, f"Bearer {token}") == (401, "token_revoked", INVALID)
@@ -206,7 +212,7 @@ def test_a_refresh_token_dressed_as_an_access_token_is_refused(client: FlaskClie
     ids=str,
 )
 @pytest.mark.filterwarnings("ignore::jwt.warnings.InsecureKeyLengthWarning")
-def test_a_header_has_one_form(client: FlaskClient, ann: Person, header: dict[str, Any]) -> None:
+def test_a_jwt_header_has_exactly_one_form(client: FlaskClient, ann: Person, header: dict[str, Any]) -> None:
     token = sign(claims_of(ann.access), header)
 
     assert get(client, f"Bearer {token}") == (401, "invalid_token", INVALID)
@@ -221,7 +227,7 @@ def test_an_unsigned_token_is_invalid(client: FlaskClient, ann: Person, alg: str
         assert get(client, f"Bearer {token}") == (401, "invalid_token", INVALID)
 
 
-def test_another_key_signs_nothing_for_us(client: FlaskClient, ann: Person) -> None:
+def test_a_token_signed_with_another_key_is_invalid(client: FlaskClient, ann: Person) -> None:
     token = sign(claims_of(ann.access), key="another key that is long enough to be a key")
 
     assert get(client, f"Bearer {token}") == (401, "invalid_token", INVALID)
@@ -250,16 +256,16 @@ def test_a_tampered_token_is_invalid(client: FlaskClient, ann: Person, tamper: s
 
 
 def other_spelling(segment: str) -> str:
-    """Flip a bit of the last character that decodes to nothing."""
+    """Flip an unused bit of the last Base64 character."""
     alphabet = ascii_uppercase + ascii_lowercase + digits + "-_"
     return segment[:-1] + alphabet[alphabet.index(segment[-1]) ^ 1]
 
 
-def test_a_signature_has_one_spelling(client: FlaskClient, ann: Person) -> None:
+def test_a_signature_has_only_one_encoding(client: FlaskClient, ann: Person) -> None:
     assert get(client, f"Bearer {other_spelling(ann.access)}") == (401, "invalid_token", INVALID)
 
 
-def test_a_payload_has_one_spelling(client: FlaskClient, ann: Person) -> None:
+def test_a_payload_has_only_one_encoding(client: FlaskClient, ann: Person) -> None:
     claims = claims_of(ann.access) | {"padding": ""}
     while len(json.dumps(claims)) % 3 == 0:
         claims["padding"] += "x"
@@ -273,13 +279,13 @@ def test_a_payload_has_one_spelling(client: FlaskClient, ann: Person) -> None:
 
 
 @pytest.mark.parametrize("payload", ["[" * 5000, "[]", "null", '"x"', "{", "\ufeff{}", "1"])
-def test_a_signed_payload_that_is_no_object_is_invalid(
+def test_a_signed_payload_that_is_not_an_object_is_invalid(
     client: FlaskClient, ann: Person, payload: str
 ) -> None:
     assert get(client, f"Bearer {sign(payload)}") == (401, "invalid_token", INVALID)
 
 
-def test_a_claim_that_comes_twice_is_invalid(client: FlaskClient, ann: Person) -> None:
+def test_a_repeated_claim_is_invalid(client: FlaskClient, ann: Person) -> None:
     twice = json.dumps(claims_of(ann.access)).replace("{", '{"sub": "x", ')
 
     assert get(client, f"Bearer {sign(twice)}") == (401, "invalid_token", INVALID)
@@ -301,7 +307,7 @@ def test_the_caller_is_read_in_one_statement(app: Flask, ann: Person) -> None:
     assert len(statements) == 1
 
 
-def test_what_the_library_tells_of_the_token_is_true(app: Flask, ann: Person) -> None:
+def test_the_library_sees_the_verified_token(app: Flask, ann: Person) -> None:
     @endpoint(auth=ACCESS_TOKEN)
     def look(caller: Caller) -> None:
         assert get_jwt_identity() == ann.id
@@ -314,7 +320,7 @@ def test_what_the_library_tells_of_the_token_is_true(app: Flask, ann: Person) ->
         look()
 
 
-def test_plain_jwt_required_of_the_library_keeps_the_profile_too(app: Flask, ann: Person) -> None:
+def test_the_librarys_jwt_required_enforces_the_profile(app: Flask, ann: Person) -> None:
     guarded = jwt_required()(lambda: "in")
     stale = sign(claims_of(ann.access), HEADER | {"kid": "x"})
 

@@ -12,7 +12,7 @@ from tests.support.servers import BY, FLASK_SERVE, Process
 
 @pytest.fixture
 def start(committed_app: Flask, tmp_path: Path) -> Iterator[Callable[..., Process]]:
-    """Starts servers, whose ends it sees to."""
+    """Start servers, and stop them after the test."""
     database: URL = committed_app.extensions["settings"].database_url
     started: list[Process] = []
 
@@ -27,5 +27,5 @@ def start(committed_app: Flask, tmp_path: Path) -> Iterator[Callable[..., Proces
 
 @pytest.fixture(params=BY)
 def process(request: pytest.FixtureRequest, start: Callable[..., Process]) -> Process:
-    """A server of its own for a test that stops it."""
+    """A new server for a test that stops it."""
     return start(**BY[request.param])

@@ -1,4 +1,4 @@
-"""What is wrong on the wire, below methods and bodies: Host, lengths, codings; and what a request costs."""
+"""Malformed HTTP: Host, Content-Length and Transfer-Encoding. Also, the cost of such requests."""
 
 import json
 import os
@@ -24,13 +24,13 @@ LOGIN = b"POST /auth/login HTTP/1.1\r\nHost: a\r\nContent-Type: application/json
 
 
 def status_of(url: str, raw: bytes) -> int:
-    """Send bytes, hold an error to the contract, and return the status of the first answer."""
+    """Send bytes, check the format of an error, and return the status of the first response."""
     status, headers, body = exchange(url, raw)
     if status >= 400 and not raw.startswith(b"HEAD"):
-        told = json.loads(body)
+        problem = json.loads(body)
         assert headers["Content-Type"] == "application/problem+json"
-        assert {"type", "title", "status", "detail", "code", "request_id"} == set(told) - {"errors"}
-        assert told["status"] == status
+        assert {"type", "title", "status", "detail", "code", "request_id"} == set(problem) - {"errors"}
+        assert problem["status"] == status
         assert "Server" not in headers
     return status
 
@@ -46,7 +46,7 @@ NO_HOSTS = [
 ]  # fmt: skip
 
 
-def test_another_host_than_one_well_formed_is_refused(live: Live) -> None:
+def test_a_missing_repeated_or_malformed_host_is_refused(live: Live) -> None:
     url, _ = live
 
     for version, hosts in product((b"1.1", b"1.0"), NO_HOSTS):
@@ -54,7 +54,7 @@ def test_another_host_than_one_well_formed_is_refused(live: Live) -> None:
         assert status_of(url, head + b"\r\n") == 400, hosts
 
 
-def test_after_an_ambiguous_host_the_connection_ends(live: Live) -> None:
+def test_an_ambiguous_host_closes_the_connection(live: Live) -> None:
     address = httpx.URL(live[0])
     with socket.create_connection((address.host, address.port or 80), timeout=60) as client:
         client.sendall(b"GET / HTTP/1.1\r\nHost: a,b\r\n\r\nGET /health/live HTTP/1.1\r\nHost: a\r\n\r\n")
@@ -64,7 +64,7 @@ def test_after_an_ambiguous_host_the_connection_ends(live: Live) -> None:
     assert answers.count(b"HTTP/1.1 ") == 1
 
 
-def test_a_name_that_a_proxy_forwards_replaces_no_host(live: Live) -> None:
+def test_a_forwarded_host_does_not_replace_the_host_header(live: Live) -> None:
     url, _ = live
 
     for header in (b"X-Forwarded-Host", b"X-Host", b"X-Original-Host", b"Forwarded"):
@@ -110,7 +110,7 @@ AMBIGUOUS = [
 ]  # fmt: skip
 
 
-def test_ambiguous_framing_hides_no_second_request(live: Live) -> None:
+def test_ambiguous_framing_cannot_smuggle_a_request(live: Live) -> None:
     url, people = live
     ann = people("ann")
 
@@ -121,7 +121,7 @@ def test_ambiguous_framing_hides_no_second_request(live: Live) -> None:
         assert ann.get("/account").status_code == 200, first
 
 
-def test_two_requests_in_a_row_are_two(live: Live) -> None:
+def test_two_pipelined_requests_get_two_responses(live: Live) -> None:
     url, people = live
     ann = people("ann")
 
@@ -135,7 +135,7 @@ def deletion(caller: Person) -> bytes:
 
 
 def converse(url: str, raw: bytes) -> list[bytes]:
-    """Send bytes and return all answers that come."""
+    """Send bytes and return all responses."""
     address = httpx.URL(url)
     with socket.create_connection((address.host, address.port or 80), timeout=60) as connection:
         connection.sendall(raw)
@@ -146,7 +146,7 @@ def converse(url: str, raw: bytes) -> list[bytes]:
     return re.split(rb"(?=HTTP/1\.[01] )", answer)[1:]
 
 
-def test_a_request_that_is_cut_is_not_acted_on(live: Live) -> None:
+def test_a_truncated_request_is_not_processed(live: Live) -> None:
     url, _ = live
     body = json.dumps({"username": "ann", "password": PASSWORD}).encode()
     head = HEAD % len(body)
@@ -162,7 +162,7 @@ def test_a_request_that_is_cut_is_not_acted_on(live: Live) -> None:
     ):
         assert converse(url, cut) == [], cut
 
-    assert status_of(url, head + body) == 201  # the name is still free
+    assert status_of(url, head + body) == 201  # the name wasn't registered
 
 
 HEADS = [
@@ -202,7 +202,7 @@ HEADS = [
 ]  # fmt: skip
 
 
-def test_a_head_is_well_formed_and_short_or_refused(live: Live) -> None:
+def test_a_malformed_or_too_long_request_head_is_refused(live: Live) -> None:
     url, _ = live
 
     for raw, status in HEADS:
@@ -239,8 +239,8 @@ COSTLY = {
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="only Linux tells another process' time")
-@pytest.mark.parametrize("process", ["waitress"], indirect=True)  # with gunicorn it is the proxy that refuses
-def test_no_stranger_costs_much_time_and_the_next_is_answered_at_once(process: Process) -> None:
+@pytest.mark.parametrize("process", ["waitress"], indirect=True)  # for gunicorn, the proxy refuses these
+def test_malformed_requests_are_refused_quickly(process: Process) -> None:
     costs, waits = {}, {}
 
     for what, raw in COSTLY.items():
@@ -254,7 +254,7 @@ def test_no_stranger_costs_much_time_and_the_next_is_answered_at_once(process: P
         waits[what] = statistics.median(times)
     process.stop()
 
-    # Promised are 50 and 100 ms; machines differ, and what can break is the order of magnitude.
+    # The documented limits are 50 and 100 ms. Machines differ, so check only the order of magnitude.
     assert [what for what, seconds in costs.items() if seconds > 0.25] == [], costs
     assert [what for what, seconds in waits.items() if seconds > 1] == [], waits
 
@@ -264,7 +264,7 @@ def processor_seconds(process: Process) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def test_no_body_goes_into_a_file(live: Live) -> None:
+def test_bodies_are_not_written_to_files(live: Live) -> None:
     url, _ = live
 
     with patch("tempfile.TemporaryFile", side_effect=OSError) as file:

@@ -1,4 +1,4 @@
-"""gunicorn's worker: what no request to it shows."""
+"""The gunicorn worker's handling of signals."""
 
 import signal
 from threading import Event
@@ -10,7 +10,7 @@ from kit.serving import lifecycle
 from kit.serving.gunicorn_worker import Worker
 
 
-def test_a_signal_while_one_is_handled_does_not_wait_for_it() -> None:
+def test_a_signal_during_a_signal_handler_does_not_block() -> None:
     class Interrupted(Event):
         times = 0
 

@@ -1,4 +1,4 @@
-"""What the container's health check runs."""
+"""The command of the container's health check."""
 
 import os
 import subprocess
@@ -16,7 +16,7 @@ SCRIPT = API / "kit" / "serving" / "healthcheck.py"
 
 
 class Api(HTTPServer):
-    """Answers as told, and remembers what it was asked."""
+    """Return a configurable status, and record the requests."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
@@ -34,7 +34,7 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(b"the reason")
 
     def log_message(self, format: str, *args: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def api() -> Iterator[Api]:
 
 
 def check(port: int, folder: Path, *arguments: str, **environment: str) -> tuple[int, str]:
-    """Run it as the container does; its /tmp is `folder`."""
+    """Run it as in the container, with `folder` as /tmp."""
     done = subprocess.run(
         [sys.executable, "-I", SCRIPT, *arguments],
         env={"PATH": os.environ["PATH"], "PORT": str(port), "TMPDIR": str(folder), **environment},
@@ -65,7 +65,7 @@ def test_it_passes_while_the_api_is_ready(api: Api, tmp_path: Path) -> None:
     assert check(api.server_port, tmp_path) == (1, "/health/ready answered 503: the reason\n")
 
 
-def test_once_ready_it_need_only_live(api: Api, tmp_path: Path) -> None:
+def test_once_ready_only_liveness_is_checked(api: Api, tmp_path: Path) -> None:
     api.statuses["/health/ready"] = 503
     assert check(api.server_port, tmp_path, "--then-live")[0] == 1
     api.statuses["/health/ready"] = 200
@@ -81,16 +81,16 @@ def test_once_ready_it_need_only_live(api: Api, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("allowed", "name"), [("", "127.0.0.1"), ("api.example.com, b.example.com", "api.example.com")]
 )
-def test_it_sends_a_host_that_is_allowed(api: Api, tmp_path: Path, allowed: str, name: str) -> None:
+def test_it_sends_an_allowed_host(api: Api, tmp_path: Path, allowed: str, name: str) -> None:
     assert check(api.server_port, tmp_path, ALLOWED_HOSTS=allowed)[0] == 0
 
     assert [host.split(":")[0] for _, host in api.asked] == [name]
 
 
-def test_it_fails_with_a_line_where_nobody_listens(api: Api, tmp_path: Path) -> None:
+def test_it_fails_with_one_line_if_no_server_listens(api: Api, tmp_path: Path) -> None:
     api.server_close()
 
-    status, said = check(api.server_port, tmp_path)
+    status, output = check(api.server_port, tmp_path)
 
-    assert (status, said.count("\n")) == (1, 1)
-    assert "/health/ready: ConnectionRefusedError" in said
+    assert (status, output.count("\n")) == (1, 1)
+    assert "/health/ready: ConnectionRefusedError" in output

@@ -29,12 +29,12 @@ pytestmark = [pytest.mark.any_database, pytest.mark.long]
 
 @pytest.fixture
 def measured() -> FlaskClient:
-    """A client of an app that has metrics; it opens no database."""
+    """A client of an app with metrics. It never connects to its database."""
     return create_app(settings_for(NEVER_OPENED, metrics_enabled=True)).test_client()
 
 
 def sample(text: str, name: str, **labels: str) -> float | None:
-    """Return a metric's value, or None where it was not told."""
+    """Return the value of a metric, or None if it is missing."""
     for line in text.splitlines():
         match = re.fullmatch(rf"{name}(?:{{(.*)}})? (\S+)", line)
         if match and dict(re.findall(r'(\w+)="([^"]*)"', match[1] or "")) == labels:
@@ -42,7 +42,7 @@ def sample(text: str, name: str, **labels: str) -> float | None:
     return None
 
 
-def test_without_the_setting_there_are_none(client: FlaskClient) -> None:
+def test_without_the_setting_there_are_no_metrics(client: FlaskClient) -> None:
     assert problem(client.get("/metrics")) == (404, "not_found")
     assert problem(client.post("/metrics")) == (404, "not_found")
 
@@ -65,7 +65,7 @@ def test_requests_are_counted_by_route_and_never_by_path(measured: FlaskClient) 
     assert "BREW" not in text
 
 
-def test_version_pool_and_queue_are_told(measured: FlaskClient) -> None:
+def test_version_pool_and_queue_are_exported(measured: FlaskClient) -> None:
     text = measured.get("/metrics").text
 
     assert sample(text, "build_info", version=VERSION) == 1
@@ -74,7 +74,7 @@ def test_version_pool_and_queue_are_told(measured: FlaskClient) -> None:
     assert sample(text, "server_queue_length") == 0
 
 
-def test_pool_and_queue_are_told_as_they_are(database_url: URL) -> None:
+def test_pool_and_queue_have_their_current_values(database_url: URL) -> None:
     app = create_app(settings_for(database_url, metrics_enabled=True))
     measure_queue(app, lambda: 3)
     with app.app_context():
@@ -88,10 +88,10 @@ def test_pool_and_queue_are_told_as_they_are(database_url: URL) -> None:
     assert sample(text, "server_queue_length") == 3
 
 
-def test_waitress_tells_how_many_requests_wait(committed_app: Flask) -> None:
+def test_waitress_exports_the_number_of_waiting_requests(committed_app: Flask) -> None:
     settings = committed_app.extensions["settings"].model_copy(update={"port": 0})
     running = server.create_server(committed_app, settings, servers.listen(settings.host, settings.port))
-    running.task_dispatcher.shutdown()  # nobody takes what waits
+    running.task_dispatcher.shutdown()  # so that requests stay in the queue
 
     running.task_dispatcher.queue.extend([object(), object()])
 
@@ -100,7 +100,7 @@ def test_waitress_tells_how_many_requests_wait(committed_app: Flask) -> None:
     running.close()
 
 
-def test_two_apps_in_a_process_count_each_their_own(measured: FlaskClient) -> None:
+def test_two_apps_in_a_process_count_separately(measured: FlaskClient) -> None:
     measured.get("/problems")
     other = create_app(settings_for(NEVER_OPENED, metrics_enabled=True)).test_client()
 
@@ -109,7 +109,7 @@ def test_two_apps_in_a_process_count_each_their_own(measured: FlaskClient) -> No
     assert sample(text, "http_requests_total", method="GET", route="/problems", status="200") is None
 
 
-def test_it_is_answered_like_everything_else(measured: FlaskClient) -> None:
+def test_metrics_have_the_usual_headers_and_errors(measured: FlaskClient) -> None:
     response = measured.get("/metrics")
 
     assert response.content_type.startswith("text/plain")
@@ -125,7 +125,7 @@ def test_it_is_answered_like_everything_else(measured: FlaskClient) -> None:
 
 
 @pytest.mark.parametrize("kind", BY)
-def test_events_and_the_pool_are_measured_by_either_server(start: Callable[..., Process], kind: str) -> None:
+def test_both_servers_measure_events_and_the_pool(start: Callable[..., Process], kind: str) -> None:
     process = start(**BY[kind], METRICS_ENABLED="true")
     with plain_http.Client(base_url=process.url) as client:
         zero = client.get("/metrics").text
@@ -144,32 +144,30 @@ def test_events_and_the_pool_are_measured_by_either_server(start: Callable[..., 
     assert (sample(text, "database_pool_size") or 0) >= 4
 
 
-def test_the_requests_of_all_processes_add_up_and_outlive_them(
+def test_request_counts_include_all_processes_even_ended_ones(
     start: Callable[..., Process], database_url: URL
 ) -> None:
     process = start(**BY["gunicorn"], METRICS_ENABLED="true", LOG_LEVEL="WARNING")
-    pool = (
-        5 if database_url.drivername == "sqlite" else 4 + 2
-    )  # what SQLAlchemy has by default, or of THREADS
+    pool = 5 if database_url.drivername == "sqlite" else 4 + 2  # SQLAlchemy's default, or from THREADS
     of_problems = {"method": "GET", "route": "/problems", "status": "200"}
 
-    def told(name: str, **labels: str) -> float | None:
+    def metric(name: str, **labels: str) -> float | None:
         return sample(plain_http.get(f"{process.url}/metrics").text, name, **labels)
 
     def pools(expected: int) -> float | None:
-        """Return what the pools of those that live have together: as expected, or after 20 seconds."""
+        """Return the total pool size of the live processes, once it is as expected or after 20 seconds."""
         deadline = time.monotonic() + 60
-        while (size := told("database_pool_size")) != expected and time.monotonic() < deadline:
+        while (size := metric("database_pool_size")) != expected and time.monotonic() < deadline:
             time.sleep(0.1)
         return size
 
     assert pools(2 * pool) == 2 * pool
     for _ in range(60):
         plain_http.get(f"{process.url}/problems")
-    assert told("http_requests_total", **of_problems) == 60
+    assert metric("http_requests_total", **of_problems) == 60
 
-    os.kill(process.id, signal.SIGTTOU)  # gunicorn's word for: one process fewer
+    os.kill(process.id, signal.SIGTTOU)  # makes gunicorn stop one worker
 
     assert pools(pool) == pool
-    assert told("http_requests_total", **of_problems) == 60
+    assert metric("http_requests_total", **of_problems) == 60
     process.stop()

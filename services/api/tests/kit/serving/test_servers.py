@@ -1,4 +1,4 @@
-"""The server: its limits, its own errors, and its stop."""
+"""The server: limits, errors and graceful shutdown."""
 
 import json
 import os
@@ -54,7 +54,7 @@ def gunicorn(migrated_app: Flask, gunicorn_log: Path) -> Iterator[str]:
 
 @pytest.fixture(params=BY)
 def url(request: pytest.FixtureRequest, committed_app: Flask) -> str:
-    """The address of a running server of either kind."""
+    """The address of a running server, for both kinds of server."""
     if request.param == "gunicorn":
         return str(request.getfixturevalue("gunicorn"))
     return str(request.getfixturevalue("live")[0])
@@ -98,7 +98,7 @@ def test_every_error_of_the_server_is_a_problem(live: Live, raw: bytes, status: 
 
 @pytest.mark.parametrize("size", [66_000, 500_000, 3_000_000])
 @pytest.mark.parametrize("chunked", [False, True])
-def test_too_large_a_body_is_answered_though_the_client_still_sends(
+def test_a_too_large_body_is_answered_while_the_client_is_still_sending(
     url: str, size: int, chunked: bool
 ) -> None:
     body = b"x" * size
@@ -108,7 +108,7 @@ def test_too_large_a_body_is_answered_though_the_client_still_sends(
     assert (response.status_code, response.json()["code"]) == (413, "body_too_large")
 
 
-def test_a_client_that_is_gone_before_its_error_leaves_no_traceback(
+def test_a_client_that_disconnects_before_its_error_causes_no_traceback(
     live: Live, caplog: pytest.LogCaptureFixture
 ) -> None:
     url, _ = live
@@ -118,20 +118,20 @@ def test_a_client_that_is_gone_before_its_error_leaves_no_traceback(
         with socket.create_connection((address.host, address.port or 80)) as connection:
             connection.setsockopt(
                 socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0"
-            )  # close by a reset
+            )  # close with a reset
             connection.sendall(b"BAD\r\n\r\n")
 
     assert plain_http.get(f"{url}/health/live").status_code == 200
     assert [record.getMessage() for record in caplog.records if record.exc_info] == []
 
 
-def test_an_absolute_uri_is_read_like_a_path(live: Live) -> None:
+def test_an_absolute_uri_is_treated_like_a_path(live: Live) -> None:
     url, _ = live
 
     assert exchange(url, b"GET http://a/health/live HTTP/1.1\r\nHost: a\r\n\r\n")[0] == 200
 
 
-def test_an_error_of_the_server_to_head_has_no_body(live: Live) -> None:
+def test_a_server_error_for_head_has_no_body(live: Live) -> None:
     url, _ = live
 
     status, headers, body = exchange(url, b"HEAD / HTTP/1.1\r\nHost: a\r\nContent-Length: x\r\n\r\n")
@@ -155,7 +155,7 @@ def test_the_limit_counts_the_body_and_not_its_chunks(url: str, size: int, parts
     assert response.status_code == status
 
 
-def test_a_chunked_body_is_read_like_any_other(url: str) -> None:
+def test_a_chunked_body_is_accepted(url: str) -> None:
     body = json.dumps({"username": "ann", "password": PASSWORD}).encode()
 
     response = plain_http.post(
@@ -167,9 +167,7 @@ def test_a_chunked_body_is_read_like_any_other(url: str) -> None:
     assert response.status_code == 201
 
 
-def test_a_whole_answer_is_sent_at_once_by_the_server_itself(
-    live: Live, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_complete_response_is_sent_in_one_piece(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
     sent: list[tuple[bytes, str]] = []
     send = server.Channel.send
 
@@ -187,7 +185,7 @@ def test_a_whole_answer_is_sent_at_once_by_the_server_itself(
     assert not thread.startswith("waitress")
 
 
-def test_an_answer_to_a_client_that_has_gone_leaves_no_traceback(
+def test_a_response_to_a_disconnected_client_causes_no_traceback(
     live: Live, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     send_later = server.Channel.send_later
@@ -205,7 +203,7 @@ def test_an_answer_to_a_client_that_has_gone_leaves_no_traceback(
 
 
 @pytest.mark.parametrize("headers", [[], [("Content-Length", "6")]])
-def test_an_answer_in_parts_is_sent_as_it_is_made(
+def test_a_streamed_response_is_sent_as_it_is_generated(
     live: Live, committed_app: Flask, monkeypatch: pytest.MonkeyPatch, headers: list[tuple[str, str]]
 ) -> None:
     received = threading.Event()
@@ -226,7 +224,7 @@ def test_an_answer_in_parts_is_sent_as_it_is_made(
 
 
 @pytest.mark.parametrize("size", [1, server.INLINE_SEND_BYTES - 1, server.INLINE_SEND_BYTES, 5_000_000])
-def test_an_answer_of_any_length_arrives_and_the_connection_stays(
+def test_a_response_of_any_length_arrives_and_keeps_the_connection(
     live: Live, committed_app: Flask, monkeypatch: pytest.MonkeyPatch, size: int
 ) -> None:
     def answer(_: object, start_response: Callable[..., object]) -> list[bytes]:
@@ -243,7 +241,7 @@ def test_an_answer_of_any_length_arrives_and_the_connection_stays(
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "*"])
-def test_the_server_listens_where_it_is_told(committed_app: Flask, host: str) -> None:
+def test_the_server_listens_on_the_configured_address(committed_app: Flask, host: str) -> None:
     settings = committed_app.extensions["settings"].model_copy(update={"host": host, "port": 0})
     running = server.create_server(committed_app, settings, servers.listen(settings.host, settings.port))
     thread = threading.Thread(target=running.run)
@@ -272,7 +270,7 @@ def test_an_idle_server_stops_at_once(start: Callable[..., Process], kind: str, 
     assert "Traceback" not in output
 
 
-def test_a_stop_answers_every_request_that_was_accepted(process: Process, committed_app: Flask) -> None:
+def test_shutdown_answers_every_accepted_request(process: Process, committed_app: Flask) -> None:
     sent: list[int] = []
     unanswered: set[str] = set()
     stopping = threading.Event()
@@ -285,9 +283,9 @@ def test_a_stop_answers_every_request_that_was_accepted(process: Process, commit
                     body = {"username": name, "password": PASSWORD}
                     sent.append(client.post("/auth/register", json=body).status_code)
                 except httpx.ConnectError:
-                    return  # refused: the listener is closed, nothing was accepted
+                    return  # refused: the listener is closed
                 except httpx.HTTPError:
-                    unanswered.add(name)  # it came as its connection was closed
+                    unanswered.add(name)  # sent while its connection was being closed
                     return
                 if stopping.is_set() and not process.process.is_alive():
                     return
@@ -312,16 +310,16 @@ def test_a_stop_answers_every_request_that_was_accepted(process: Process, commit
 
 
 @pytest.mark.parametrize("kind", BY)
-def test_a_stop_answers_what_the_kernel_had_accepted_before(start: Callable[..., Process], kind: str) -> None:
-    process = start(
-        **BY[kind] | {"WEB_CONCURRENCY": "1"}
-    )  # one that has answered, and none that still starts
+def test_shutdown_answers_connections_that_the_kernel_had_accepted(
+    start: Callable[..., Process], kind: str
+) -> None:
+    process = start(**BY[kind] | {"WEB_CONCURRENCY": "1"})  # all workers have started
     os.killpg(process.id, signal.SIGSTOP)
 
     waiting = [socket.create_connection(("127.0.0.1", process.port), timeout=60) for _ in range(8)]
     for connection in waiting:
         connection.sendall(b"GET /problems HTTP/1.1\r\nHost: a\r\n\r\n")
-    os.killpg(process.id, signal.SIGTERM)  # gunicorn's worker too: it is to have no time to accept
+    os.killpg(process.id, signal.SIGTERM)  # the worker of gunicorn too, so that it can't accept
     os.killpg(process.id, signal.SIGCONT)
     answers = [connection.recv(12) for connection in waiting]
     for connection in waiting:
@@ -333,11 +331,11 @@ def test_a_stop_answers_what_the_kernel_had_accepted_before(start: Callable[...,
 
 @pytest.mark.parametrize("kind", BY)
 @pytest.mark.parametrize(("kill", "number"), [(os.kill, signal.SIGTERM), (os.killpg, signal.SIGINT)])
-def test_a_request_under_way_is_finished_and_readiness_is_off(
+def test_shutdown_finishes_running_requests_and_fails_readiness(
     start: Callable[..., Process], kind: str, kill: Callable[[int, int], None], number: int
 ) -> None:
-    """Also after Ctrl-C, which every process of the group gets."""
-    # A second worker that still starts would miss the signal, and answer until gunicorn gives up on it.
+    """Ctrl-C sends the signal to every process of the group."""
+    # A second worker that is still starting would miss the signal and run until gunicorn kills it.
     process = start(**BY[kind] | {"WEB_CONCURRENCY": "1"})
     body = json.dumps({"username": "ann", "password": PASSWORD}).encode()
     slow = socket.create_connection(("127.0.0.1", process.port))
@@ -347,7 +345,7 @@ def test_a_request_under_way_is_finished_and_readiness_is_off(
 
     kill(process.id, number)
     while (ready := kept.get("/health/ready")).status_code == 200:
-        pass  # the signal has not arrived; a connection that is idle now would be closed as it does
+        pass  # wait for the signal: an idle connection would be closed when it arrives
     wait_until(lambda: not process.answers(), 60)
     slow.sendall(body[5:])
     answer = slow.recv(65_536)
@@ -361,7 +359,7 @@ def test_a_request_under_way_is_finished_and_readiness_is_off(
 
 
 @pytest.mark.parametrize("server", BY)
-def test_a_busy_port_is_told_in_one_line(server: str) -> None:
+def test_a_port_in_use_is_reported_in_one_line(server: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as busy:
         port = str(busy.getsockname()[1])
         environment = {
@@ -383,7 +381,7 @@ def test_a_busy_port_is_told_in_one_line(server: str) -> None:
 
 
 @pytest.mark.parametrize("command", [GUNICORN, ALONE])
-def test_a_wrong_setting_is_told_in_one_line(command: Sequence[str]) -> None:
+def test_an_invalid_setting_is_reported_in_one_line(command: Sequence[str]) -> None:
     environment = {"SERVER": "gunicorn", "WEB_CONCURRENCY": "0", "SECRET_KEY": SECRET_KEY}
 
     result = subprocess.run(
@@ -420,7 +418,7 @@ def test_a_server_writes_its_log_to_standard_output(
     assert errors.read_text() == ""
 
 
-def test_several_processes_need_gunicorn_and_waitress_says_so(start: Callable[..., Process]) -> None:
+def test_waitress_refuses_several_processes(start: Callable[..., Process]) -> None:
     process = start(WEB_CONCURRENCY="2")
 
     _, output = process.stop()
@@ -428,7 +426,7 @@ def test_several_processes_need_gunicorn_and_waitress_says_so(start: Callable[..
     assert "WEB_CONCURRENCY has no effect" in output
 
 
-def test_gunicorn_by_hand_serves_alike(start: Callable[..., Process]) -> None:
+def test_gunicorn_can_be_started_directly(start: Callable[..., Process]) -> None:
     process = start(GUNICORN, HOST="*", WEB_CONCURRENCY="3")
     hosts = ["127.0.0.1", "[::1]"] if socket.has_dualstack_ipv6() else ["127.0.0.1"]
     statuses = [plain_http.get(f"http://{host}:{process.port}/health/live").status_code for host in hosts]
@@ -439,7 +437,7 @@ def test_gunicorn_by_hand_serves_alike(start: Callable[..., Process]) -> None:
     assert statuses == [200] * len(hosts)
     assert output.count("Booting worker") == 3
     assert "Traceback" not in output
-    assert not re.search(r"^\[", output, re.MULTILINE)  # gunicorn's own form of a log line
+    assert not re.search(r"^\[", output, re.MULTILINE)  # the format of gunicorn's log lines
 
 
 @pytest.mark.parametrize(
@@ -452,14 +450,12 @@ def test_gunicorn_by_hand_serves_alike(start: Callable[..., Process]) -> None:
     ],
     ids=["plain", "forwarded", "a long header", "long headers"],
 )
-def test_gunicorn_holds_the_same_limits_and_believes_no_proxy(
-    gunicorn: str, headers: bytes, status: int
-) -> None:
-    answered, told, _ = exchange(gunicorn, b"GET /health/live HTTP/1.1\r\nHost: a\r\n%s\r\n" % headers)
+def test_gunicorn_has_the_same_limits_and_trusts_no_proxy(gunicorn: str, headers: bytes, status: int) -> None:
+    answered, received, _ = exchange(gunicorn, b"GET /health/live HTTP/1.1\r\nHost: a\r\n%s\r\n" % headers)
 
     assert answered == status
-    assert "Strict-Transport-Security" not in told
-    assert "gunicorn" not in str(told)
+    assert "Strict-Transport-Security" not in received
+    assert "gunicorn" not in str(received)
 
 
 @pytest.mark.parametrize(
@@ -473,7 +469,7 @@ def test_gunicorn_holds_the_same_limits_and_believes_no_proxy(
         (b"MARK? / HTTP/1.1\r\nHost: a\r\n\r\n", 400),
     ],
 )
-def test_what_gunicorn_refuses_is_a_problem_and_leaves_no_word(
+def test_gunicorn_refuses_requests_with_a_problem_and_without_its_own_log_line(
     gunicorn: str, gunicorn_log: Path, raw: bytes, status: int
 ) -> None:
     before = gunicorn_log.stat().st_size
@@ -518,10 +514,10 @@ WHOLE_CHUNK = b"%x\r\n%s\r\n" % (len(BODY), BODY)
         "a chunk cut", "a chunk too long", "a bad extension", "a byte too long", "too long", "far too long",
     ],
 )  # fmt: skip
-def test_a_body_that_is_not_whole_is_never_acted_on(url: str, raw: bytes) -> None:
+def test_an_incomplete_body_is_never_processed(url: str, raw: bytes) -> None:
     try:
         status, headers, body = exchange(url, raw)
-    except (IndexError, OSError):  # closed or reset without an answer: of a request that the client cut
+    except (IndexError, OSError):  # closed or reset without a response, because the request was truncated
         status, headers, body = 0, {}, b""
 
     again = plain_http.post(
@@ -534,7 +530,7 @@ def test_a_body_that_is_not_whole_is_never_acted_on(url: str, raw: bytes) -> Non
         assert json.loads(body)["status"] == status
 
 
-def test_a_cut_body_does_not_count_as_none_either(url: str) -> None:
+def test_a_truncated_body_does_not_count_as_missing(url: str) -> None:
     plain_http.post(f"{url}/auth/register", content=BODY, headers={"Content-Type": "application/json"})
     pair = plain_http.post(
         f"{url}/auth/login", content=BODY, headers={"Content-Type": "application/json"}
@@ -555,7 +551,7 @@ IDLE = b"GET /health/live HTTP/1.1\r\nHost: a\r\n\r\n"
 
 
 @pytest.mark.parametrize("process", ["waitress"], indirect=True)  # gunicorn needs a proxy for that
-def test_a_thousand_slow_clients_leave_the_others_quick(process: Process) -> None:
+def test_a_thousand_slow_clients_do_not_slow_down_others(process: Process) -> None:
     _, files = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
     slow = [socket.create_connection(("127.0.0.1", process.port), timeout=60) for _ in range(1000)]
@@ -570,10 +566,10 @@ def test_a_thousand_slow_clients_leave_the_others_quick(process: Process) -> Non
 
     for connection in slow:
         connection.close()
-    assert sorted(seconds)[98] < 2  # measured: 0.03, on a busy machine as well
+    assert sorted(seconds)[98] < 2  # measured: 0.03, even on a busy machine
 
 
-def test_a_low_limit_of_open_files_is_told(start: Callable[..., Process]) -> None:
+def test_a_low_limit_of_open_files_is_reported(start: Callable[..., Process]) -> None:
     command = ["sh", "-c", 'ulimit -n 300 && exec "$@"', "sh", *ALONE]
     process = start(command)
     slow = [socket.create_connection(("127.0.0.1", process.port)) for _ in range(150)]

@@ -40,13 +40,15 @@ def test_every_file_is_served_with_its_type_and_policy(
 
     assert (response.status_code, response.content_type) == (200, content_type)
     assert len(response.data) > 100
-    assert response.headers.getlist("Content-Security-Policy") == [POLICY]  # of two, both would hold
+    assert response.headers.getlist("Content-Security-Policy") == [
+        POLICY
+    ]  # browsers would enforce two policies together
     assert response.headers["X-Content-Type-Options"] == "nosniff"
     assert response.headers["Cache-Control"] == "no-cache"
 
 
 @pytest.mark.parametrize("path", FILES)
-def test_who_has_a_file_is_not_sent_it_again(client: FlaskClient, path: str) -> None:
+def test_an_unchanged_file_is_not_sent_again(client: FlaskClient, path: str) -> None:
     tag = client.get(path).headers["ETag"]
 
     response = client.get(path, headers={"If-None-Match": tag})
@@ -54,7 +56,7 @@ def test_who_has_a_file_is_not_sent_it_again(client: FlaskClient, path: str) -> 
     assert (response.status_code, response.data, response.headers["ETag"]) == (304, b"", tag)
 
 
-def test_the_page_asks_for_nothing_but_what_is_served(client: FlaskClient) -> None:
+def test_the_page_loads_only_files_that_are_served(client: FlaskClient) -> None:
     page = client.get("/docs").text
 
     named = set(re.findall(r'(?:src|href)="([^"]+)"', page)) - {"/openapi.json"}
@@ -80,11 +82,11 @@ def test_the_page_asks_for_nothing_but_what_is_served(client: FlaskClient) -> No
         "/docs/docs/page.js",
     ],
 )
-def test_nothing_else_is_served(client: FlaskClient, path: str) -> None:
+def test_other_files_are_not_found(client: FlaskClient, path: str) -> None:
     assert problem(client.get(path)) == (404, "not_found")
 
 
-def test_the_page_takes_no_parameter_and_no_body(client: FlaskClient) -> None:
+def test_the_page_refuses_parameters_and_bodies(client: FlaskClient) -> None:
     assert problem(client.get("/docs?url=https://elsewhere.example")) == (422, "validation_failed")
     assert problem(client.get("/docs", data=b"x")) == (422, "validation_failed")
     assert problem(client.post("/docs")) == (405, "method_not_allowed")
@@ -96,11 +98,11 @@ def test_a_head_request_is_answered_without_a_body(client: FlaskClient) -> None:
     assert (response.status_code, response.data) == (200, b"")
 
 
-def test_an_answer_to_credentials_is_not_kept(ann: Person) -> None:
+def test_a_response_to_credentials_is_not_cached(ann: Person) -> None:
     assert ann.get("/docs").headers["Cache-Control"] == "no-store"
 
 
-def test_the_page_is_no_operation_of_the_document(client: FlaskClient) -> None:
+def test_the_page_is_not_in_the_openapi_document(client: FlaskClient) -> None:
     assert [path for path in client.get("/openapi.json").json["paths"] if path.startswith("/docs")] == []
 
 
@@ -110,7 +112,7 @@ def test_without_docs_there_is_no_page(app_without_docs: Flask, method: str, pat
     assert app_without_docs.test_client().open(path, method=method).status_code == 404
 
 
-def test_without_docs_the_document_stays_and_a_browser_is_sent_nowhere(app_without_docs: Flask) -> None:
+def test_without_docs_the_document_is_served_and_browsers_are_not_redirected(app_without_docs: Flask) -> None:
     client = app_without_docs.test_client()
 
     assert problem(client.get("/docs")) == (404, "not_found")

@@ -61,13 +61,13 @@ def test_a_body_needs_no_declared_schema_but_a_row_does(client: Callable[..., Fl
         client(lambda: NoteRow("hello", {})).get("/note")
 
 
-def test_headers_come_with_a_row(client: Callable[..., FlaskClient]) -> None:
+def test_a_row_can_have_headers(client: Callable[..., FlaskClient]) -> None:
     response = client(lambda: (NoteRow("hello", {}), {"X-Mine": "1"}), returns=Note).get("/note")
 
     assert (response.json, response.headers["X-Mine"]) == ({"text": "hello"}, "1")
 
 
-def test_an_etag_names_the_version_and_a_304_follows(client: Callable[..., FlaskClient]) -> None:
+def test_an_etag_identifies_the_version_and_leads_to_a_304(client: Callable[..., FlaskClient]) -> None:
     notes = client(lambda: Note(text="hello"), returns=Note, etag=True)
 
     tag = notes.get("/note").headers["ETag"]
@@ -76,7 +76,7 @@ def test_an_etag_names_the_version_and_a_304_follows(client: Callable[..., Flask
     assert (again.status_code, again.data, again.headers["ETag"]) == (304, b"", tag)
 
 
-def test_an_etag_of_the_view_stays(client: Callable[..., FlaskClient]) -> None:
+def test_an_etag_set_by_the_view_is_kept(client: Callable[..., FlaskClient]) -> None:
     notes = client(lambda: (Note(text="hello"), {"ETag": '"mine"'}), returns=Note, etag=True)
 
     assert notes.get("/note").headers["ETag"] == '"mine"'

@@ -1,4 +1,4 @@
-"""Idempotency-Key: a request that is repeated creates run_idempotently and is answered alike."""
+"""Idempotency-Key: a repeated request creates only once and gets the same response."""
 
 import time
 from collections.abc import Iterator
@@ -39,7 +39,7 @@ IN_USE = (409, "idempotency_key_in_use")
 
 
 class Notes(DeclarativeBase):
-    """The model of this test alone: the migrations' are compared with the database."""
+    """A separate base: the app's models are compared with the migrations."""
 
     metadata = MetaData()
 
@@ -62,7 +62,7 @@ class ShownNote(ResponseBody):
 
 
 class Desk:
-    """Two views that create notes, and what a test does while one of them is at it."""
+    """Two views that create notes, and hooks that run during the creation."""
 
     def __init__(self) -> None:
         self.creating, self.go_on = Event(), Event()
@@ -74,7 +74,7 @@ class Desk:
         self.go_on.set()
 
     def hold(self) -> None:
-        """Let whoever creates wait until `go_on` is set."""
+        """Block the creation until `go_on` is set."""
         self.creating.clear()
         self.go_on.clear()
 
@@ -94,7 +94,7 @@ class Desk:
 
     def add(self, caller: Caller, body: NewNote) -> Any:
         """Add a note."""
-        if body.text == "farewell":  # the account goes while its own request is under way
+        if body.text == "farewell":  # the account is deleted during its own request
             UserRepository(db.session).remove(caller.user.id)
         return run_idempotently(caller.user.id, body, lambda: self.create(body))
 
@@ -116,7 +116,7 @@ def desk() -> Desk:
 
 @pytest.fixture(scope="module")
 def notes_app(migrated_app: Flask, database_url: URL, desk: Desk) -> Iterator[Flask]:
-    """An app with notes on a real engine: what is told here is about commits."""
+    """An app with notes on a real engine, because these tests depend on commits."""
     app = create_app(settings_for(database_url))
     app.register_blueprint(desk.blueprint())
     with app.app_context():
@@ -129,7 +129,7 @@ def notes_app(migrated_app: Flask, database_url: URL, desk: Desk) -> Iterator[Fl
 
 @pytest.fixture
 def impatient_ann(ann: Person, database_url: URL, desk: Desk) -> Iterator[Person]:
-    """Ann at an app that waits for a lock for a second and a half."""
+    """Ann, in an app with a lock timeout of 1.5 seconds."""
     app = create_app(settings_for(database_url, database_timeout_ms=2000))
     app.register_blueprint(desk.blueprint())
     yield replace(ann, client=app.test_client())
@@ -156,7 +156,7 @@ def count(people: People, model: type[Any] = Note) -> int:
         return db.session.scalar(select(func.count()).select_from(model)) or 0
 
 
-def told(response: TestResponse) -> tuple[int, bytes, dict[str, str]]:
+def summary(response: TestResponse) -> tuple[int, bytes, dict[str, str]]:
     own = {"X-Request-ID", "Date"}
     return (
         response.status_code,
@@ -165,7 +165,7 @@ def told(response: TestResponse) -> tuple[int, bytes, dict[str, str]]:
     )
 
 
-def test_a_repeated_request_is_answered_alike_and_creates_once(people: People, ann: Person) -> None:
+def test_a_repeated_request_gets_the_same_response_and_creates_once(people: People, ann: Person) -> None:
     first = add(ann)
 
     again = [add(ann) for _ in range(3)]
@@ -173,7 +173,7 @@ def test_a_repeated_request_is_answered_alike_and_creates_once(people: People, a
     assert first.status_code == 201
     assert first.headers["Location"] == f"/slips/{first.json['id']}"
     assert "ETag" in first.headers
-    assert {str(told(answer)) for answer in again} == {str(told(first))}
+    assert {str(summary(answer)) for answer in again} == {str(summary(first))}
     assert (count(people), count(people, StoredResponse)) == (1, 1)
 
 
@@ -184,7 +184,7 @@ def test_without_a_key_each_request_creates(people: People, ann: Person) -> None
     assert (count(people), count(people, StoredResponse)) == (3, 0)
 
 
-def test_each_key_creates(people: People, ann: Person) -> None:
+def test_each_key_creates_a_row(people: People, ann: Person) -> None:
     longest = "k" * 255
 
     assert {add(ann, key=key).status_code for key in (KEY, KEY.upper(), "!", "~", '"a"', longest)} == {201}
@@ -192,7 +192,7 @@ def test_each_key_creates(people: People, ann: Person) -> None:
     assert count(people) == 6
 
 
-def test_the_same_request_is_the_same_however_it_is_written(people: People, ann: Person) -> None:
+def test_equivalent_json_is_the_same_request(people: People, ann: Person) -> None:
     headers = ann.headers | {"Idempotency-Key": KEY, "Content-Type": "application/json"}
     spellings = [
         '{"text": "buy milk", "colour": "red"}',
@@ -213,7 +213,7 @@ def test_another_body_is_another_request(people: People, ann: Person, other: dic
     response = ann.post("/slips", other, headers={"Idempotency-Key": KEY})
 
     assert problem(response) == REUSED
-    assert told(add(ann)) == told(first)
+    assert summary(add(ann)) == summary(first)
     assert count(people) == 1
 
 
@@ -224,31 +224,31 @@ def test_another_path_is_another_request(people: People, ann: Person) -> None:
     assert count(people) == 1
 
 
-def test_a_key_is_ones_own(people: People, ann: Person, bob: Person) -> None:
+def test_keys_of_different_users_are_independent(people: People, ann: Person, bob: Person) -> None:
     first = add(ann)
 
     of_bob = add(bob, "buy bread")
 
     assert of_bob.status_code == 201
     assert of_bob.json["id"] != first.json["id"]
-    assert told(add(ann)) == told(first)
-    assert told(add(bob, "buy bread")) == told(of_bob)
+    assert summary(add(ann)) == summary(first)
+    assert summary(add(bob, "buy bread")) == summary(of_bob)
 
 
-def test_all_of_a_persons_sessions_share_a_key(people: People, ann: Person) -> None:
+def test_a_key_is_shared_by_all_sessions_of_a_user(people: People, ann: Person) -> None:
     first = add(ann)
 
-    assert told(add(people.log_in("ann"))) == told(first)
+    assert summary(add(people.log_in("ann"))) == summary(first)
 
 
-def test_what_is_refused_leaves_the_key_free(people: People, ann: Person) -> None:
+def test_a_refused_request_does_not_use_the_key(people: People, ann: Person) -> None:
     assert problem(ann.post("/slips", {"text": 1}, headers={"Idempotency-Key": KEY}))[0] == 422
     assert problem(ann.client.post("/slips", json={}, headers={"Idempotency-Key": KEY}))[0] == 401
 
     assert add(ann).status_code == 201
 
 
-def test_a_creation_that_fails_keeps_nothing(people: People, ann: Person, desk: Desk) -> None:
+def test_a_failed_creation_stores_nothing(people: People, ann: Person, desk: Desk) -> None:
     desk.is_full = True
     assert problem(add(ann)) == (409, "last_admin")
     assert (count(people), count(people, StoredResponse)) == (0, 0)
@@ -260,7 +260,7 @@ def test_a_creation_that_fails_keeps_nothing(people: People, ann: Person, desk: 
 
 @pytest.mark.any_database
 @pytest.mark.parametrize("key", ["", " ", "two words", "a\tb", "k" * 256, "\u00e9", "a\x7f"])
-def test_a_key_that_is_none_is_refused(people: People, ann: Person, key: str) -> None:
+def test_a_malformed_key_is_refused(people: People, ann: Person, key: str) -> None:
     response = ann.post("/slips", {"text": "buy milk"}, headers={"Idempotency-Key": key})
 
     assert errors(response) == {("Idempotency-Key", "invalid_format")}
@@ -274,18 +274,18 @@ def test_a_key_is_kept_for_a_day(people: People, ann: Person) -> None:
 
     with time_machine.travel(begun + timedelta(hours=23, minutes=59), tick=False):
         ann = people.log_in("ann")
-        assert told(add(ann)) == told(first)
+        assert summary(add(ann)) == summary(first)
         assert problem(add(ann, "buy bread")) == REUSED
     with time_machine.travel(begun + timedelta(hours=24), tick=False):
         ann = people.log_in("ann")
         later = add(ann, "buy bread")
         assert (later.status_code, later.json["text"]) == (201, "buy bread")
-        assert told(add(ann, "buy bread")) == told(later)
+        assert summary(add(ann, "buy bread")) == summary(later)
 
     assert (count(people), count(people, StoredResponse)) == (2, 1)
 
 
-def test_old_answers_are_pruned(people: People, ann: Person, bob: Person) -> None:
+def test_old_responses_are_pruned(people: People, ann: Person, bob: Person) -> None:
     begun = now()
     with time_machine.travel(begun, tick=False):
         for number in range(3):
@@ -300,7 +300,7 @@ def test_old_answers_are_pruned(people: People, ann: Person, bob: Person) -> Non
         assert count(people, StoredResponse) == 1
 
 
-def test_whoever_goes_on_using_keys_prunes_their_own(people: People, ann: Person, bob: Person) -> None:
+def test_using_keys_prunes_the_users_expired_responses(people: People, ann: Person, bob: Person) -> None:
     begun = now()
     with time_machine.travel(begun, tick=False):
         add(ann)
@@ -314,7 +314,7 @@ def test_whoever_goes_on_using_keys_prunes_their_own(people: People, ann: Person
     assert kept == {(UUID(ann.id), "new"), (UUID(bob.id), KEY)}
 
 
-def test_an_account_takes_its_answers_with_it(people: People, ann: Person, bob: Person) -> None:
+def test_stored_responses_are_deleted_with_the_account(people: People, ann: Person, bob: Person) -> None:
     add(ann)
     add(bob)
 
@@ -323,25 +323,25 @@ def test_an_account_takes_its_answers_with_it(people: People, ann: Person, bob: 
     assert count(people, StoredResponse) == 1
 
 
-def test_who_is_gone_by_then_is_told_so(people: People, ann: Person) -> None:
+def test_a_user_deleted_during_the_request_gets_an_error(people: People, ann: Person) -> None:
     assert problem(add(ann, "farewell")) == (401, "token_revoked")
 
     assert (count(people), count(people, StoredResponse)) == (0, 0)
 
 
-def test_two_at_once_are_answered_alike(people: People, ann: Person, desk: Desk) -> None:
+def test_two_concurrent_requests_get_the_same_response(people: People, ann: Person, desk: Desk) -> None:
     desk.hold()
 
     with ThreadPoolExecutor(2) as pool:
         first = pool.submit(add, ann)
         assert desk.creating.wait(60)
         second = pool.submit(add, ann)
-        time.sleep(0.3)  # the second one is waiting by now, or has gone through
+        time.sleep(0.3)  # by now, the second one is waiting or done
         assert not second.done()
         desk.go_on.set()
 
     assert first.result().status_code == 201
-    assert told(second.result()) == told(first.result())
+    assert summary(second.result()) == summary(first.result())
     assert count(people) == 1
 
 
@@ -364,10 +364,10 @@ def test_the_second_creates_if_the_first_fails(people: People, ann: Person, desk
 
 def skip_without_locks_of_rows(database_url: URL) -> None:
     if database_url.drivername == "sqlite":
-        pytest.skip("SQLite has one lock for all that write, whatever the key: its limit is another answer")
+        pytest.skip("SQLite has one lock for all writes, so the timeout has another response")
 
 
-def test_who_waits_for_too_long_is_told_to_come_back(
+def test_waiting_too_long_for_a_key_asks_to_retry(
     people: People, ann: Person, impatient_ann: Person, desk: Desk, database_url: URL
 ) -> None:
     skip_without_locks_of_rows(database_url)
@@ -382,11 +382,11 @@ def test_who_waits_for_too_long_is_told_to_come_back(
     assert problem(second) == IN_USE
     assert int(second.headers["Retry-After"]) >= 1
     assert first.result().status_code == 201
-    assert told(add(ann)) == told(first.result())
+    assert summary(add(ann)) == summary(first.result())
     assert count(people) == 1
 
 
-def test_who_waits_behind_an_answer_that_has_expired_is_told_so_too(
+def test_waiting_too_long_behind_an_expired_response_asks_to_retry(
     people: People, ann: Person, impatient_ann: Person, desk: Desk, database_url: URL
 ) -> None:
     skip_without_locks_of_rows(database_url)
@@ -407,10 +407,10 @@ def test_who_waits_behind_an_answer_that_has_expired_is_told_so_too(
     assert count(people) == 2
 
 
-def test_many_at_once_create_once(people: People, ann: Person) -> None:
+def test_many_concurrent_requests_create_once(people: People, ann: Person) -> None:
     with ThreadPoolExecutor(6) as pool:
         answers = list(pool.map(lambda _: add(ann), range(6)))
 
-    assert {str(told(answer)) for answer in answers} == {str(told(answers[0]))}
+    assert {str(summary(answer)) for answer in answers} == {str(summary(answers[0]))}
     assert answers[0].status_code == 201
     assert count(people) == 1

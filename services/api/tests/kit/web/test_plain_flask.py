@@ -1,4 +1,4 @@
-"""What is switched off of Flask says so where somebody tries to use it."""
+"""Disabled features of Flask raise an explanation when they are used."""
 
 from collections.abc import AsyncIterator, Callable
 from typing import Any
@@ -32,7 +32,7 @@ def app() -> Flask:
         get_flashed_messages,
     ],
 )
-def test_using_the_session_says_that_it_is_switched_off(app: Flask, use: Callable[[], Any]) -> None:
+def test_using_the_flask_session_raises_an_explanation(app: Flask, use: Callable[[], Any]) -> None:
     app.add_url_rule("/cart", "cart", use)
 
     with pytest.raises(RuntimeError, match=r"cookie sessions are switched off.* flash.*bearer token"):
@@ -91,7 +91,7 @@ def test_async_def_is_refused_when_it_is_registered(app: Flask, name: str) -> No
 
 
 @pytest.mark.parametrize("name", REGISTRATIONS | OF_BLUEPRINTS)
-def test_async_def_of_a_blueprint_is_refused_when_that_is_registered(app: Flask, name: str) -> None:
+def test_async_def_in_a_blueprint_is_refused_when_the_blueprint_is_registered(app: Flask, name: str) -> None:
     blueprint = Blueprint("mine", __name__)
     (REGISTRATIONS | OF_BLUEPRINTS)[name](blueprint)
 

@@ -18,6 +18,6 @@ def test_every_problem_has_its_page(client: FlaskClient) -> None:
         assert set(item) == {"type", "code", "status", "title", "meaning", "advice"}
 
 
-def test_an_unknown_problem_has_none(client: FlaskClient) -> None:
+def test_an_unknown_problem_is_not_found(client: FlaskClient) -> None:
     for name in ("unknown", "token_reused", "Token-Reused", ""):
         assert problem(client.get(f"/problems/{name}")) == (404, "not_found")

@@ -1,4 +1,4 @@
-"""Who asks, when proxies stand in between."""
+"""The client's address and scheme behind proxies."""
 
 from ipaddress import ip_network
 from typing import Any
@@ -40,7 +40,7 @@ def seen(peer: str, trusted: Any = TRUSTED, **headers: str) -> tuple[str, str]:
         ("2001:db8::9", "203.0.113.1", "2001:db8::9"),
     ],
 )
-def test_the_client_is_the_first_from_the_right_who_is_no_trusted_proxy(
+def test_the_client_is_the_rightmost_address_that_is_not_a_trusted_proxy(
     peer: str, forwarded_for: str, client: str
 ) -> None:
     assert seen(peer, **{"for": forwarded_for})[0] == client
@@ -56,11 +56,11 @@ def test_the_client_is_the_first_from_the_right_who_is_no_trusted_proxy(
         ("198.51.100.1", "https", "http"),
     ],
 )
-def test_the_scheme_is_what_the_nearest_trusted_proxy_says(peer: str, proto: str, scheme: str) -> None:
+def test_the_scheme_comes_from_the_nearest_trusted_proxy(peer: str, proto: str, scheme: str) -> None:
     assert seen(peer, proto=proto)[1] == scheme
 
 
-def test_by_default_nobody_is_trusted() -> None:
+def test_by_default_no_proxy_is_trusted() -> None:
     assert seen("127.0.0.1", trusted=(), **{"for": "203.0.113.1", "proto": "https"}) == ("127.0.0.1", "http")
 
 

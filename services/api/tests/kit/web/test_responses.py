@@ -1,4 +1,4 @@
-"""What every answer has in common: one path a resource, headers, request ids, CORS."""
+"""Properties of every response: one path for each resource, headers, request ids, CORS."""
 
 import re
 from io import StringIO
@@ -37,7 +37,7 @@ ALWAYS = {
         ("HEAD", "/"),
     ],
 )
-def test_every_answer_carries_the_security_headers(client: FlaskClient, method: str, path: str) -> None:
+def test_every_response_has_the_security_headers(client: FlaskClient, method: str, path: str) -> None:
     response = client.open(path, method=method)
 
     assert {name: response.headers.get(name) for name in ALWAYS} == ALWAYS
@@ -49,7 +49,7 @@ def test_every_answer_carries_the_security_headers(client: FlaskClient, method: 
 @pytest.mark.parametrize(
     ("statements", "description"), [(0, "0 statements"), (1, "1 statement"), (2, "2 statements")]
 )
-def test_developers_are_told_where_the_time_went(
+def test_development_responses_have_server_timing(
     database_url: URL, statements: int, description: str
 ) -> None:
     app = create_app(settings_for(database_url, flask_env="development"))
@@ -60,24 +60,24 @@ def test_developers_are_told_where_the_time_went(
             db.session.execute(text("SELECT 1"))
         return ""
 
-    told = app.test_client().get("/ask").headers["Server-Timing"]
+    timing = app.test_client().get("/ask").headers["Server-Timing"]
     with app.app_context():
         for engine in db.engines.values():
             engine.dispose()
 
-    times = re.fullmatch(rf'app;dur=(\d+\.\d), sql;dur=(\d+\.\d);desc="{description}"', told)
+    times = re.fullmatch(rf'app;dur=(\d+\.\d), sql;dur=(\d+\.\d);desc="{description}"', timing)
     assert times
     assert float(times[1]) >= float(times[2])
 
 
 @pytest.mark.parametrize("flask_env", ["production", "testing"])
-def test_strangers_are_not_told_where_the_time_went(flask_env: str) -> None:
+def test_production_responses_have_no_server_timing(flask_env: str) -> None:
     client = create_app(settings_for(NEVER_OPENED, flask_env=flask_env)).test_client()
 
     assert "Server-Timing" not in client.get("/").headers
 
 
-def test_an_answer_over_tls_asks_to_stay_there(client: FlaskClient) -> None:
+def test_a_response_over_tls_has_hsts(client: FlaskClient) -> None:
     response = client.get("/", base_url="https://localhost")
 
     assert response.headers["Strict-Transport-Security"] == "max-age=31536000"
@@ -104,7 +104,7 @@ def test_a_path_has_one_spelling(ann: Person, path: str) -> None:
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "TRACE", "CONNECT", "PROPFIND", "X" * 50])
-def test_a_wrong_method_is_told_the_right_ones(client: FlaskClient, method: str) -> None:
+def test_a_wrong_method_gets_the_allowed_ones(client: FlaskClient, method: str) -> None:
     response = client.open("/health/live", method=method)
 
     assert problem(response) == (405, "method_not_allowed")
@@ -117,14 +117,14 @@ def test_no_header_overrides_the_method(ann: Person, header: str) -> None:
     assert ann.get("/account").status_code == 200
 
 
-def test_options_answers_what_is_allowed(client: FlaskClient) -> None:
+def test_options_returns_the_allowed_methods(client: FlaskClient) -> None:
     response = client.options("/account")
 
     assert (response.status_code, response.data) == (204, b"")
     assert set(response.headers["Allow"].split(", ")) == {"GET", "HEAD", "OPTIONS", "PATCH", "PUT", "DELETE"}
 
 
-def test_head_answers_what_get_does_without_its_body(ann: Person) -> None:
+def test_head_responds_like_get_without_a_body(ann: Person) -> None:
     get = ann.get("/account")
 
     head = ann.client.head("/account", headers=ann.headers)
@@ -150,7 +150,7 @@ def test_any_other_request_id_is_replaced(client: FlaskClient, given: str) -> No
 
 
 @pytest.mark.parametrize("path", ["/account", "/auth/token", "/auth/login", "/auth/nowhere"])
-def test_answers_to_callers_are_not_stored(client: FlaskClient, path: str) -> None:
+def test_responses_to_authenticated_callers_are_not_stored(client: FlaskClient, path: str) -> None:
     assert client.get(path, headers=bearer("x")).headers["Cache-Control"] == "no-store"
 
 
@@ -186,7 +186,7 @@ def test_a_malformed_host_is_refused(client: FlaskClient, host: str) -> None:
 
 
 @pytest.mark.parametrize("host", ["a", "a.b.c", "a.b.", "a_b", "10.0.0.1:80", "[::1]", "[::1]:5000", "A:1"])
-def test_a_well_formed_host_is_taken(client: FlaskClient, host: str) -> None:
+def test_a_well_formed_host_is_accepted(client: FlaskClient, host: str) -> None:
     assert client.get("/", environ_overrides={"HTTP_HOST": host}).status_code == 200
 
 
@@ -206,7 +206,7 @@ def shared(app: Flask):  # type: ignore[no-untyped-def]
 
 
 @pytest.mark.usefixtures("shared")
-def test_a_listed_origin_may_read_answers(client: FlaskClient) -> None:
+def test_a_listed_origin_may_read_responses(client: FlaskClient) -> None:
     response = client.get("/nowhere", headers={"Origin": "https://app.example"})
 
     assert response.headers["Access-Control-Allow-Origin"] == "https://app.example"
@@ -217,7 +217,7 @@ def test_a_listed_origin_may_read_answers(client: FlaskClient) -> None:
 
 
 @pytest.mark.usefixtures("shared")
-def test_a_listed_origin_may_ask_first(client: FlaskClient) -> None:
+def test_a_listed_origin_may_send_a_preflight_request(client: FlaskClient) -> None:
     response = client.options(
         "/account", headers={"Origin": "https://app.example", "Access-Control-Request-Method": "PATCH"}
     )
@@ -231,7 +231,7 @@ def test_a_listed_origin_may_ask_first(client: FlaskClient) -> None:
 @pytest.mark.parametrize(
     "origin", ["https://evil.example", "null", "https://app.example.evil.example", "http://app.example"]
 )
-def test_another_origin_may_not(client: FlaskClient, origin: str) -> None:
+def test_another_origin_is_not_allowed(client: FlaskClient, origin: str) -> None:
     response = client.get("/", headers={"Origin": origin})
 
     assert "Access-Control-Allow-Origin" not in response.headers
@@ -252,7 +252,9 @@ def test_another_origin_may_not(client: FlaskClient, origin: str) -> None:
         (502, (500, "internal_error")),
     ],
 )
-def test_an_abort_tells_no_fact_of_the_domain(app: Flask, status: int, answered: tuple[int, str]) -> None:
+def test_an_abort_gets_the_problem_of_its_http_status(
+    app: Flask, status: int, answered: tuple[int, str]
+) -> None:
     with app.test_request_context(), pytest.raises(HTTPException) as raised:
         abort(status)
     with app.test_request_context():
@@ -261,7 +263,7 @@ def test_an_abort_tells_no_fact_of_the_domain(app: Flask, status: int, answered:
     assert (response.status_code, response.get_json(force=True)["code"]) == answered
 
 
-def test_a_defect_of_ours_is_logged_by_its_id_and_no_line_of_a_stranger(app: Flask, output: StringIO) -> None:
+def test_a_bug_is_logged_with_its_request_id_and_without_client_text(app: Flask, output: StringIO) -> None:
     app.config["PROPAGATE_EXCEPTIONS"] = False
 
     with patch("kit.web.headers._is_host", side_effect=RuntimeError):
@@ -273,7 +275,7 @@ def test_a_defect_of_ours_is_logged_by_its_id_and_no_line_of_a_stranger(app: Fla
     assert "forged" not in output.getvalue()
 
 
-def test_a_defect_of_ours_is_told_without_its_inside(app: Flask, ann: Person) -> None:
+def test_a_bug_is_answered_without_details(app: Flask, ann: Person) -> None:
     app.config["PROPAGATE_EXCEPTIONS"] = False
 
     with patch("app.authentication.find_user_by_token", side_effect=RuntimeError("the inside")):
@@ -310,7 +312,7 @@ def test_only_allowed_hosts_are_answered(host: str, answer: int) -> None:
         assert problem(response) == (400, "host_not_allowed")
 
 
-def test_a_trusted_proxy_tells_that_the_request_came_by_tls() -> None:
+def test_a_trusted_proxy_can_report_tls() -> None:
     client = create_app(settings_for(NEVER_OPENED, trusted_proxies="10.0.0.0/8")).test_client()
 
     for peer, secure in (("10.0.0.1", True), ("192.0.2.1", False)):

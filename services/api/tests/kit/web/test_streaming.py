@@ -1,4 +1,4 @@
-"""Streamed responses: complete or visibly cut off, logged truthfully, and nothing left behind."""
+"""Streamed responses: complete or visibly cut off, logged correctly, with all resources released."""
 
 import json
 import re
@@ -29,7 +29,7 @@ class Server(Process):
         return [line for line in lines if line.get("route", "").startswith(("/numbers", "/without"))]
 
     def line(self) -> dict[str, Any]:
-        """Return the line of the one request. The client may see the end of the body before it is written."""
+        """Return the log line of the request, which may be written after the client got the whole body."""
         wait_until(lambda: bool(self.lines()), 20)
         [line] = self.lines()
         return line
@@ -46,7 +46,7 @@ def server(request: pytest.FixtureRequest, database_url: URL, tmp_path: Path) ->
     process.kill()
 
 
-def test_a_stream_arrives_whole_and_its_line_is_written_at_its_end(server: Server) -> None:
+def test_a_stream_arrives_complete_and_is_logged_at_its_end(server: Server) -> None:
     response = plain_http.get(f"{server.url}/numbers/5000", headers={"X-Request-ID": "one"})
 
     assert response.status_code == 200
@@ -59,21 +59,21 @@ def test_a_stream_arrives_whole_and_its_line_is_written_at_its_end(server: Serve
 
 
 @pytest.mark.any_database
-def test_a_stream_that_needs_no_database_is_sent_as_well(server: Server) -> None:
+def test_a_stream_without_a_database_is_sent(server: Server) -> None:
     assert plain_http.get(f"{server.url}/without-database/3").text == "1\n2\n3\n"
     assert plain_http.get(f"{server.url}/without-database/0").text == ""
     assert [line["status"] for line in server.lines()] == [200, 200]
 
 
 @pytest.mark.any_database
-def test_a_head_request_makes_no_body(server: Server) -> None:
+def test_a_head_request_generates_no_body(server: Server) -> None:
     response = httpx.head(f"{server.url}/numbers/5000")
 
     assert (response.status_code, response.content) == (200, b"")
     assert server.line()["sql_statements"] == 0
 
 
-def test_what_fails_before_the_first_part_is_a_problem(server: Server) -> None:
+def test_an_error_before_the_first_chunk_is_a_problem(server: Server) -> None:
     missing = plain_http.get(f"{server.url}/numbers/0")
     failed = plain_http.get(f"{server.url}/numbers/10/1")
 
@@ -83,7 +83,7 @@ def test_what_fails_before_the_first_part_is_a_problem(server: Server) -> None:
     assert server.connections() == {"in_use": 0, "open_transactions": 0}
 
 
-def test_a_stream_that_breaks_is_cut_and_is_an_error_in_the_log(server: Server) -> None:
+def test_a_failing_stream_is_cut_off_and_logged_as_an_error(server: Server) -> None:
     with pytest.raises(httpx.RemoteProtocolError):
         plain_http.get(f"{server.url}/numbers/9000/5000", headers={"X-Request-ID": "one"})
 
@@ -91,9 +91,9 @@ def test_a_stream_that_breaks_is_cut_and_is_an_error_in_the_log(server: Server) 
     assert (line["level"], line["message"]) == ("ERROR", f"GET {NUMBERS} 200")
     assert (line["request_id"], line["route"]) == ("one", NUMBERS)
     assert line["broken_off"] == "by an error"
-    assert "a defect in the middle" in line["exception"]
+    assert "a bug in the middle" in line["exception"]
     assert server.connections() == {"in_use": 0, "open_transactions": 0}
-    assert "/numbers/9000" not in server.output.read_text()  # routes stand for paths
+    assert "/numbers/9000" not in server.output.read_text()  # the log has the route, not the path
 
 
 def read_to_the_end(connection: socket.socket) -> None:
@@ -101,14 +101,14 @@ def read_to_the_end(connection: socket.socket) -> None:
         pass
 
 
-def test_a_stream_that_breaks_is_reset_where_there_are_no_chunks(server: Server) -> None:
+def test_a_failing_stream_without_chunks_resets_the_connection(server: Server) -> None:
     with socket.create_connection(("127.0.0.1", server.port), timeout=20) as connection:
         connection.sendall(b"GET /numbers/9000/5000 HTTP/1.0\r\nHost: a\r\n\r\n")
         with pytest.raises(ConnectionResetError):
             read_to_the_end(connection)
 
 
-def test_a_client_that_leaves_a_stream_leaves_nothing_behind(server: Server) -> None:
+def test_a_client_that_disconnects_from_a_stream_releases_its_resources(server: Server) -> None:
     with httpx.stream("GET", f"{server.url}/numbers/3000000") as response:
         next(response.iter_bytes())
 
@@ -119,7 +119,7 @@ def test_a_client_that_leaves_a_stream_leaves_nothing_behind(server: Server) -> 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs /proc")
 @pytest.mark.parametrize("server", ["waitress"], indirect=True)
-def test_a_stream_is_not_held_in_memory(server: Server) -> None:
+def test_a_stream_is_not_buffered_in_memory(server: Server) -> None:
     def peak() -> int:
         status = Path(f"/proc/{server.id}/status").read_text()
         return int(re.findall(r"VmHWM:\s+(\d+) kB", status)[0])
@@ -132,4 +132,4 @@ def test_a_stream_is_not_held_in_memory(server: Server) -> None:
             size += len(part)
 
     assert size > 20_000_000
-    assert peak() - before < 40_000  # KiB; the rows would be 80,000 and more
+    assert peak() - before < 40_000  # KiB. All rows together have more than 80,000

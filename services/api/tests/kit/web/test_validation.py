@@ -1,4 +1,4 @@
-"""How a body is read: strictly, whole, within limits, or not at all."""
+"""Request bodies: media types, strict JSON and limits."""
 
 import json
 from io import BytesIO
@@ -61,7 +61,7 @@ def send(
     ],
     ids=lambda data: repr(data)[:40],
 )
-def test_what_is_no_strict_json_is_malformed(client: FlaskClient, data: bytes | str) -> None:
+def test_json_that_is_not_strict_is_malformed(client: FlaskClient, data: bytes | str) -> None:
     assert problem(send(client, data)) == (400, "malformed_json")
 
 
@@ -95,7 +95,7 @@ def test_well_formed_json_of_the_wrong_shape_is_refused_with_reasons(
     assert errors(send(client, data)) == expected
 
 
-def test_the_reasons_of_one_answer_are_bounded(client: FlaskClient) -> None:
+def test_the_number_of_reasons_in_a_response_is_limited(client: FlaskClient) -> None:
     body = json.dumps({f"x{number}": 1 for number in range(1000)})
 
     assert len(send(client, body).json["errors"]) == 20
@@ -111,7 +111,7 @@ def test_the_reasons_of_one_answer_are_bounded(client: FlaskClient) -> None:
         'application/json; charset="utf-8"',
     ],
 )
-def test_json_is_taken_as_json(client: FlaskClient, content_type: str) -> None:
+def test_json_media_types_are_accepted(client: FlaskClient, content_type: str) -> None:
     assert send(client, GOOD, content_type).status_code == 201
 
 
@@ -145,11 +145,11 @@ def test_anything_else_is_an_unsupported_media_type(client: FlaskClient, content
     assert problem(send(client, GOOD, content_type)) == (415, "unsupported_media_type")
 
 
-def test_no_body_is_told_from_an_empty_one(client: FlaskClient) -> None:
+def test_a_missing_body_differs_from_an_empty_one(client: FlaskClient) -> None:
     assert errors(client.post("/auth/register")) == {("", "required")}
 
 
-def test_a_body_where_none_is_taken_is_refused(ann: Person) -> None:
+def test_an_unexpected_body_is_refused(ann: Person) -> None:
     for response in (
         ann.client.get("/", json={}),
         ann.client.get("/account", headers=ann.headers, data=b"x"),
@@ -159,8 +159,8 @@ def test_a_body_where_none_is_taken_is_refused(ann: Person) -> None:
     assert ann.get("/account").status_code == 200
 
 
-def test_a_body_in_chunks_where_none_is_taken_is_refused(client: FlaskClient) -> None:
-    """As gunicorn passes one on: without a length."""
+def test_an_unexpected_chunked_body_is_refused(client: FlaskClient) -> None:
+    """Chunked bodies have no length, as gunicorn passes them on."""
     environ = {"HTTP_TRANSFER_ENCODING": "chunked", "CONTENT_LENGTH": "", "wsgi.input_terminated": True}
 
     response = client.get("/", input_stream=BytesIO(b"{}"), environ_overrides=environ)
@@ -168,14 +168,14 @@ def test_a_body_in_chunks_where_none_is_taken_is_refused(client: FlaskClient) ->
     assert errors(response) == {("", "unknown_field")}
 
 
-def test_a_stranger_is_refused_before_the_body_is_read(client: FlaskClient) -> None:
+def test_an_unauthenticated_request_is_refused_before_its_body_is_read(client: FlaskClient) -> None:
     response = client.patch("/account", data=b"{", content_type="text/plain")
 
     assert problem(response) == (401, "missing_token")
 
 
 @pytest.mark.parametrize(("size", "status"), [(65_536, 201), (65_537, 413)])
-def test_a_body_has_a_limit(client: FlaskClient, size: int, status: int) -> None:
+def test_a_body_over_the_limit_is_refused(client: FlaskClient, size: int, status: int) -> None:
     response = send(client, GOOD + " " * (size - len(GOOD)))
 
     assert response.status_code == status
@@ -183,7 +183,7 @@ def test_a_body_has_a_limit(client: FlaskClient, size: int, status: int) -> None
         assert problem(response) == (413, "body_too_large")
 
 
-def test_a_body_that_is_shorter_than_announced_is_not_acted_on(client: FlaskClient) -> None:
+def test_a_body_shorter_than_its_content_length_is_refused(client: FlaskClient) -> None:
     response = client.post(
         "/auth/register",
         data=GOOD,

@@ -9,7 +9,7 @@ from sqlalchemy import URL, create_engine, text
 
 @pytest.fixture
 def empty_url(database_url: URL, tmp_path: Path) -> Iterator[URL]:
-    """An empty database of this test's own."""
+    """An empty database for this test."""
     if database_url.drivername == "sqlite":
         yield database_url.set(database=str(tmp_path / "empty_test.db"))
         return

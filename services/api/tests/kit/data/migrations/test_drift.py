@@ -64,7 +64,7 @@ CHANGES: list[Change] = [
     lambda users: users.append_constraint(
         CheckConstraint("username NOT IN ('a  b', 'a b') AND \"role\" <> 'it''s'", name="text")
     ),
-    lambda users: users.append_constraint(CheckConstraint(users.c.username != "nobody", name="not_nobody")),
+    lambda users: users.append_constraint(CheckConstraint(users.c.username != "root", name="not_root")),
     lambda users: users.append_constraint(CheckConstraint("username NOT LIKE '%a%b%'", name="percent")),
     lambda users: users.append_constraint(CheckConstraint(r"username <> '\:red'", name="colon")),
     lambda users: users.append_constraint(
@@ -89,8 +89,8 @@ CHANGES: list[Change] = [
     lambda users: setattr(users.c.role, "type", String(40)),
     lambda users: setattr(users.c.role, "nullable", True),
 ]
-ALTERNATIVES = (1, 7, 9)  # to changes 0 and 8: a table can't have both
-# Those that can be made to one table.
+ALTERNATIVES = (1, 7, 9)  # of changes 0 and 8, which exclude them
+# Changes that can be combined in one table.
 TOGETHER = [change for number, change in enumerate(CHANGES) if number not in ALTERNATIVES]
 
 
@@ -141,7 +141,7 @@ def test_each_difference_is_detected(app: Flask, folder: Path, monkeypatch: pyte
 
 @pytest.fixture
 def generated(folder: Path, tmp_path: Path) -> Callable[[], None]:
-    """Write a migration as `make migration` does: on SQLite, whatever it is applied to."""
+    """Write a migration as `make migration` does, which always uses SQLite."""
 
     def generate() -> None:
         app = create_app(settings_for(f"sqlite:///{tmp_path / 'generate_test.db'}"))
@@ -154,7 +154,7 @@ def generated(folder: Path, tmp_path: Path) -> Callable[[], None]:
     return generate
 
 
-def test_a_migration_is_written_that_ends_all_differences(
+def test_a_generated_migration_fixes_every_difference(
     app: Flask, users: Table, folder: Path, generated: Callable[[], None]
 ) -> None:
     with db.engine.begin() as connection:
@@ -174,7 +174,7 @@ def test_a_migration_is_written_that_ends_all_differences(
         assert connection.scalar(select(users.c.username)) == "ann"
 
 
-def test_a_table_that_was_dropped_comes_back(
+def test_a_dropped_table_is_recreated(
     app: Flask, users: Table, folder: Path, generated: Callable[[], None]
 ) -> None:
     users.metadata.remove(users.metadata.tables["answers"])

@@ -25,7 +25,7 @@ from tests.support.people import People
 from tests.support.settings import SECRET_KEY, settings_for
 
 pytestmark = pytest.mark.long
-# Eight processes of the command `flask`, forked once all is loaded, so that they begin at the same moment.
+# Eight `flask` processes, forked after the imports, so that they start at the same time.
 EIGHT = """
 import os, sys
 import alembic.command, flask.cli, flask_migrate, app
@@ -34,7 +34,7 @@ for _ in range(8):
         try:
             flask.cli.main()
         except SystemExit as end:
-            os._exit(end.code)  # to take down by the book what they share costs each its own copy
+            os._exit(end.code)  # a regular exit would copy and clean up the shared memory
 sys.exit(sum(os.waitstatus_to_exitcode(os.wait()[1]) != 0 for _ in range(8)))
 """
 
@@ -53,7 +53,9 @@ def refuse_drift() -> None:
     try:
         flask_migrate.check()
     except SystemExit:
-        pytest.fail('Models and migrations differ, as logged below. Run: make migration m="what has changed"')
+        pytest.fail(
+            'Models and migrations differ, as logged below. Run: make migration m="describe the change"'
+        )
 
 
 def test_migrations_go_up_down_and_up_again_with_rows(app: Flask, password_hash: object) -> None:
@@ -67,7 +69,7 @@ def test_migrations_go_up_down_and_up_again_with_rows(app: Flask, password_hash:
         assert inspect(db.engine).get_table_names() == ["alembic_version"]
 
 
-def test_an_older_release_leaves_what_a_newer_one_has_migrated(app: Flask) -> None:
+def test_an_older_release_does_not_downgrade_the_database(app: Flask) -> None:
     flask_migrate.upgrade()
     with db.engine.begin() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = 'of a newer release'"))
@@ -98,7 +100,7 @@ def test_new_revisions_continue_the_numbers(app: Flask, tmp_path: Path) -> None:
     head = str(ScriptDirectory(str(folder)).get_current_head())
     flask_migrate.upgrade()
     with db.engine.begin() as connection:
-        connection.execute(text("CREATE TABLE no_model (id integer)"))  # so that there is something to write
+        connection.execute(text("CREATE TABLE no_model (id integer)"))  # so that the migration isn't empty
 
     names = [written(app, folder, "migrate", "--message", "drop it")]
     names.append(written(app, folder, "revision", "--message", "fill it"))
@@ -121,7 +123,7 @@ def test_a_given_revision_id_is_used(app: Flask, tmp_path: Path) -> None:
     assert written(app, folder, "revision", "--message", "x").endswith(f"_x_{following:04}.py")
 
 
-def test_a_revision_that_two_migrations_have_stops_every_command(
+def test_a_duplicate_revision_stops_every_command(
     app: Flask, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     folder = shutil.copytree(MIGRATIONS, tmp_path / "migrations")
@@ -138,7 +140,7 @@ def test_a_revision_that_two_migrations_have_stops_every_command(
     assert inspect(db.engine).get_table_names() == []
 
 
-def test_a_migration_may_write_its_revision_in_any_way(tmp_path: Path) -> None:
+def test_a_revision_can_be_written_in_any_valid_way(tmp_path: Path) -> None:
     folder = shutil.copytree(MIGRATIONS, tmp_path / "migrations")
     head = ScriptDirectory(str(folder)).get_current_head()
     (folder / "versions" / "mine.py").write_text(f"revision, down_revision = 'mine', {head!r}\n")
@@ -158,7 +160,7 @@ def test_the_sql_of_the_migrations_can_be_run(app: Flask) -> None:
         result = app.test_cli_runner().invoke(args=["db", *command, "--sql"])
         assert result.exit_code == 0, result.output
         with db.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-            connection.exec_driver_sql(result.stdout)  # begins and commits by itself
+            connection.exec_driver_sql(result.stdout)  # the script has its own BEGIN and COMMIT
 
     run("upgrade")
     flask_migrate.check()
@@ -183,7 +185,7 @@ def test_every_constraint_has_a_name(app: Flask) -> None:
 
 @contextmanager
 def migration_lock(url: URL) -> Iterator[None]:
-    """Hold what a migrator holds."""
+    """Hold the lock of a migrator."""
     if url.drivername == "sqlite":
         file = sqlite3.connect(f"{url.database}.lock", isolation_level=None)
         file.execute("BEGIN EXCLUSIVE")
@@ -197,7 +199,7 @@ def migration_lock(url: URL) -> Iterator[None]:
     engine.dispose()
 
 
-def test_a_migration_that_the_database_refuses_is_told_in_one_line(
+def test_a_migration_refused_by_the_database_is_reported_in_one_line(
     app: Flask, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     folder = shutil.copytree(MIGRATIONS, tmp_path / "migrations")
@@ -233,9 +235,7 @@ def upgrade():
 """
 
 
-def test_a_migration_takes_its_time_where_its_role_has_the_limits_of_requests(
-    app: Flask, empty_url: URL, tmp_path: Path
-) -> None:
+def test_a_migration_ignores_the_time_limits_of_its_role(app: Flask, empty_url: URL, tmp_path: Path) -> None:
     if empty_url.drivername == "sqlite":
         pytest.skip("SQLite has no roles")
     with db.engine.begin() as connection:
@@ -256,7 +256,7 @@ def test_a_migration_takes_its_time_where_its_role_has_the_limits_of_requests(
     assert tuple(seen) == ("0", "5MB", 1)  # the lock was held to the end
 
 
-def test_a_migrator_waits_for_the_one_before(app: Flask, empty_url: URL) -> None:
+def test_a_migrator_waits_for_the_previous_one(app: Flask, empty_url: URL) -> None:
     def migrate() -> None:
         with app.app_context():
             flask_migrate.upgrade()
