@@ -64,8 +64,7 @@ def test_the_logs_of_the_stack_come_before_the_report_of_the_clients(tmp_path: P
     done = copy.run(script, docker=copy.reporting(CLIENTS_FAILED))
 
     assert done.stdout.endswith(
-        "Running 3 tests: F 100 %\nScreenshots: screenshots/\n"
-        f"api-1: a line of the log\n{CLIENTS_FAILED}"
+        f"Running 3 tests: F 100 %\nScreenshots: screenshots/\napi-1: a line of the log\n{CLIENTS_FAILED}"
     )
     assert done.returncode == 1
 
