@@ -281,16 +281,16 @@ def test_usernames_that_differ_only_in_case_are_equal(
     assume(name[0] not in "._-")
     alike = {"i": "iI\u0130\u0131", "k": "kK\u212a", "s": "sS\u017f"}
     other = "".join(data.draw(st.sampled_from([letter.lower(), letter.upper()])) for letter in name)
-    other = "".join(data.draw(st.sampled_from(alike.get(letter.lower(), letter))) for letter in name)
+    lookalike = "".join(data.draw(st.sampled_from(alike.get(letter.lower(), letter))) for letter in name)
 
     with app.app_context():
         users = UserRepository(db.session)
         users.register(name, password_hash)
         found = getattr(users.find_by_username(other), "username", None)
-        is_found = users.find_by_username(other) is not None
+        lookalike_found = users.find_by_username(lookalike) is not None
         with pytest.raises(UsernameTaken):
             users.register(other, password_hash)
         db.session.rollback()
 
     assert found == name
-    assert is_found == (other.isascii() and other.lower() == name.lower())
+    assert lookalike_found == (lookalike.isascii() and lookalike.lower() == name.lower())
