@@ -148,7 +148,7 @@ def test_the_project_is_renamed_and_its_links_still_work(project: Project, typed
     (clone / ".venv").symlink_to(REPOSITORY / ".venv")
     (clone / ".git/info/exclude").write_text("/.venv\n")
 
-    project.type(typed("README.md", "Make it yours"), folder=clone)
+    project.type(typed("README.md", "Rename the project"), folder=clone)
 
     assert (clone / "README.md").read_text().startswith("# book-shop\n")
     documents = [clone / "README.md", *clone.glob("docs/**/*.md")]
@@ -157,7 +157,7 @@ def test_the_project_is_renamed_and_its_links_still_work(project: Project, typed
 
 
 def test_the_history_starts_afresh(project: Project, typed: Typed, clone: Path) -> None:
-    project.type(typed(START, "Give the project your name"), folder=clone)
+    project.type(typed(START, "Rename the project"), folder=clone)
 
     assert project.type("git log --format=%s", folder=clone) == "Start book-shop\n"
 
