@@ -71,6 +71,6 @@ deploy: ## deploy this version on a server without downtime (IMAGE=...: use an e
 #: scripts/stack-deploy    deploy to several servers with Docker Swarm
 #: scripts/check-release   check that a release tag matches the code and the changelog
 
-##@ Prove
+##@ Benchmarks and drills
 
 #: make -C proof           list the benchmarks, failure drills and rehearsals

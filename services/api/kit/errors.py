@@ -57,7 +57,7 @@ class FieldRefused(FieldsRefused):
 class UnknownReference(FieldRefused):
     """A field refers to a row that doesn't exist."""
 
-    message = "No row has the id in this field."
+    message = "Nothing with the id in this field exists."
     code = "unknown_reference"
 
 
@@ -78,7 +78,7 @@ class NotFound(DomainError):
 class AlreadyExists(DomainError):
     """Another row has the same value in a unique column. `field` is the column, if known."""
 
-    advice = "Choose another value, or change the existing one."
+    advice = "Choose another value, or change the resource that uses it."
 
     def __init__(self, field: str = "") -> None:
         super().__init__(f"This {field.replace('_', ' ') or 'value'} is already in use.")
@@ -86,8 +86,8 @@ class AlreadyExists(DomainError):
 
 
 class StillReferenced(DomainError):
-    message = "Other rows still refer to this one."
-    advice = "Delete or change the rows that refer to it, then try again."
+    message = "Other resources still refer to this one."
+    advice = "Delete or change the resources that refer to it, then try again."
 
 
 class IdempotencyKeyInUse(DomainError):
@@ -104,7 +104,7 @@ class TooManyAttempts(DomainError):
     """A rate limit is reached. Try again in `seconds`."""
 
     message = "Too many requests or attempts."
-    advice = "Wait for the seconds in Retry-After, then try again."
+    advice = "Wait the number of seconds in Retry-After, then try again."
 
     def __init__(self, seconds: int = 1) -> None:
         super().__init__()
@@ -122,7 +122,7 @@ class MissingToken(DomainError):
 
 
 class InvalidToken(DomainError):
-    message = "The token is malformed, forged or of the wrong type."
+    message = "The token is malformed, has an invalid signature or is of the wrong type."
     advice = "Send the token unchanged. The documentation says which type this path takes."
 
 

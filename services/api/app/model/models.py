@@ -72,7 +72,7 @@ class Session(Base):
     ends_at: Mapped[datetime]  # when it ends, however often it is refreshed
     ended_at: Mapped[datetime | None]
     ended_reason: Mapped[str | None] = mapped_column(String(32))
-    network: Mapped[str | None] = mapped_column(String(45))  # of the client that logged in
+    network: Mapped[str | None] = mapped_column(String(45))  # the client's network at login
 
 
 class Token(Base):

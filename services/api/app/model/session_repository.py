@@ -157,7 +157,7 @@ class SessionRepository(ExpiringRepository[Session]):
         )
 
     def _repair(self, presented: PresentedToken, time: datetime, grace: timedelta) -> NewTokens | None:
-        """Return the successors of a spent token if the response with them may have been lost."""
+        """Return the same new tokens if their response may have been lost. Otherwise end the session."""
         session = self.lock(presented.session_id)
         token = self.session.get(Token, presented.token_id, populate_existing=True)
         if session is None or session.ended_at or token is None:

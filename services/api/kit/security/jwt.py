@@ -58,7 +58,7 @@ def init_app(app: Flask, profile: Profile, load_caller: Callable[[Claims], objec
         JWT_SECRET_KEY=profile.keys[0],
         JWT_ENCODE_ISSUER=profile.issuer,
         JWT_ENCODE_AUDIENCE=profile.audience,
-        JWT_COOKIE_CSRF_PROTECT=False,  # its random claim would make tokens unrepeatable
+        JWT_COOKIE_CSRF_PROTECT=False,  # its random claim would change the tokens of a retried refresh
     )
     StrictJWTManager(app).user_lookup_loader(lambda _header, claims: load_caller(claims))
 

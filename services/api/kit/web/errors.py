@@ -21,7 +21,7 @@ class ValidationFailed(FieldsRefused):
 
 
 class HostNotAllowed(DomainError):
-    message = "This API doesn't answer under the name in the Host header."
+    message = "This API doesn't serve the host in the Host header."
     advice = "Use the API's own host name."
 
 

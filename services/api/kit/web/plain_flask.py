@@ -51,7 +51,7 @@ def refuse_coroutine(function: object) -> None:
             )
 
 
-def _plain(register: Register) -> Register:
+def _reject_async(register: Register) -> Register:
     """Refuse `async def` where a function is registered."""
 
     @wraps(register)
@@ -66,13 +66,13 @@ def _plain(register: Register) -> Register:
 class PlainFlask(Flask):
     session_interface = NoSessions()
 
-    add_url_rule = _plain(Flask.add_url_rule)
-    before_request = _plain(Flask.before_request)
-    after_request = _plain(Flask.after_request)
-    teardown_request = _plain(Flask.teardown_request)
-    teardown_appcontext = _plain(Flask.teardown_appcontext)
-    register_error_handler = _plain(Flask.register_error_handler)
-    context_processor = _plain(Flask.context_processor)
+    add_url_rule = _reject_async(Flask.add_url_rule)
+    before_request = _reject_async(Flask.before_request)
+    after_request = _reject_async(Flask.after_request)
+    teardown_request = _reject_async(Flask.teardown_request)
+    teardown_appcontext = _reject_async(Flask.teardown_appcontext)
+    register_error_handler = _reject_async(Flask.register_error_handler)
+    context_processor = _reject_async(Flask.context_processor)
 
     def register_blueprint(self, blueprint: Blueprint, **options: Any) -> None:
         super().register_blueprint(blueprint, **options)
