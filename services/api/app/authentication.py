@@ -134,7 +134,7 @@ def _authenticate() -> tuple[Caller, Claims]:
 
 
 def _bearer_claims(type: TokenType) -> Claims:
-    """Return the claims of the token in the Authorization header (RFC 6750), which must have the given type."""
+    """Return the claims of the token of this type in the Authorization header (RFC 6750)."""
     header = request.headers.get("Authorization", "")
     if not BEARER_ANYWHERE.search(header):
         raise MissingToken

@@ -44,7 +44,7 @@ CORS_HEADERS = (
 
 
 def init_app(app: Flask, settings: Settings, never_cached: str = "") -> None:
-    """Add the checks and headers. Responses under the path prefix `never_cached` get `Cache-Control: no-store`."""
+    """Add the checks and headers. Responses under the path `never_cached` get `Cache-Control: no-store`."""
     app.wsgi_app = SecurityHeadersMiddleware(app.wsgi_app)  # type: ignore[method-assign]
     app.before_request(_check_host_and_path)
     app.after_request(partial(_add_common_headers, never_cached))
