@@ -20,9 +20,9 @@ def list_problems() -> ProblemInfoList:
 @blueprint.get("/<name>")
 @endpoint(returns=ProblemInfo, raises=[NotFound], uses_database=False)
 def show(name: str) -> ProblemInfo:
-    """Get a problem. Its name is the code with hyphens instead of underscores."""
+    """Get a problem. Its name is the code, with underscores or hyphens."""
     for problem in all_problems(current_app):
-        if problem.uri == f"/problems/{name}":
+        if name == problem.code or problem.uri == f"/problems/{name}":
             return _info(problem)
     raise NotFound
 

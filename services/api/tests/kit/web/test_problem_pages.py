@@ -18,6 +18,10 @@ def test_every_problem_has_its_page(client: FlaskClient) -> None:
         assert set(item) == {"type", "code", "status", "title", "meaning", "advice"}
 
 
+def test_a_problem_is_found_by_its_code_in_either_spelling(client: FlaskClient) -> None:
+    assert client.get("/problems/token_reused").json == client.get("/problems/token-reused").json
+
+
 def test_an_unknown_problem_is_not_found(client: FlaskClient) -> None:
-    for name in ("unknown", "token_reused", "Token-Reused", ""):
+    for name in ("unknown", "Token-Reused", "token_reused-", ""):
         assert problem(client.get(f"/problems/{name}")) == (404, "not_found")
