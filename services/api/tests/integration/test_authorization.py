@@ -93,6 +93,7 @@ def test_every_caller_gets_the_status_in_the_table(
                 method=route.partition(" ")[0],
                 json=body,
                 headers=headers | (bearer(token) if token else {}),
+                buffered=True,  # also reads and closes streams
             )
             answered[caller] = str(response.status_code)
 
