@@ -16,7 +16,7 @@ def make(file: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-I", SCRIPT, file], capture_output=True, text=True, check=False)
 
 
-def test_only_one_of_many_processes_creates_the_key(tmp_path: Path) -> None:
+def test_only_one_of_many_concurrent_calls_creates_the_key(tmp_path: Path) -> None:
     file = tmp_path / "key"
 
     with ThreadPoolExecutor(16) as pool:

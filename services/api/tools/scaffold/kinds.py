@@ -210,7 +210,7 @@ KINDS = {
         _unchanged,
         "[{choices}][number % {count}]",
         "{choice}",
-        ((5, "wrong_type"), ("unknown", "invalid_format")),
+        ((5, "wrong_type"), ("not a choice", "invalid_format")),
         can_be_unique=False,
     ),
     "json": Kind(
