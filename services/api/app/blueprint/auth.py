@@ -68,7 +68,7 @@ def register(body: NewAccount) -> tuple[User, dict[str, str]]:
 @blueprint.post("/login")
 @endpoint(body=Login, returns=TokenPair, raises=[InvalidCredentials, TooManyAttempts, Overloaded])
 def login(body: Login) -> TokenPair:
-    """Log in. Beyond 50 sessions, the least recently used one is ended."""
+    """Log in. Beyond 50 sessions, the one that has been inactive longest is ended."""
     users, sessions = UserRepository(db.session), SessionRepository(db.session)
     found, is_known_client = users.find_for_login(body.username, client_network())
     with limits.login(body.username, found.id if found else None, is_known_client=is_known_client) as attempt:

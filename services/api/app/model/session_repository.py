@@ -66,7 +66,7 @@ class SessionRepository(ExpiringRepository[Session]):
     model = Session
 
     def open(self, user_id: UUID, client: ClientInfo, lifetimes: Lifetimes) -> NewTokens:
-        """Open a session and issue its first tokens. Beyond 50, the least recently used session is ended.
+        """Open a session and issue its first tokens. Beyond 50, the longest-inactive one is ended.
 
         The caller must have locked the user, so that sessions aren't counted concurrently. The INSERT returns
         whether there is anything to end or to delete, which is rare.
