@@ -81,9 +81,8 @@ def _check_host_and_path() -> None:
     """Refuse a missing or malformed Host (RFC 9112, section 3.2) and non-canonical paths."""
     host = request.environ.get("HTTP_HOST", "")
     if not _is_host(host):
-        request.environ["app.close"] = (
-            True  # close the connection: the next request may be smuggled (RFC 9112, section 11.2)
-        )
+        # Close the connection: the next request may be smuggled (RFC 9112, section 11.2).
+        request.environ["app.close"] = True
         raise BadRequest
     allowed = current(Settings).allowed_hosts
     if allowed and PORT.sub("", host).lower().rstrip(".") not in allowed:

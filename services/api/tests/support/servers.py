@@ -30,8 +30,8 @@ HEAD = (
 )
 
 
-def exchange(url: str, raw: bytes) -> tuple[int, dict[str, str], bytes]:
-    """Send bytes as they are and return status, headers and body of the first response."""
+def send_raw(url: str, raw: bytes) -> bytes:
+    """Send bytes as they are and return all that the server sends until it closes the connection."""
     address = httpx.URL(url)
     with socket.create_connection((address.host, address.port or 80), timeout=60) as connection:
         connection.sendall(raw)
@@ -39,7 +39,12 @@ def exchange(url: str, raw: bytes) -> tuple[int, dict[str, str], bytes]:
         answer = b""
         while part := connection.recv(65_536):
             answer += part
-    head, _, body = answer.partition(b"\r\n\r\n")
+    return answer
+
+
+def exchange(url: str, raw: bytes) -> tuple[int, dict[str, str], bytes]:
+    """Send bytes as they are and return status, headers and body of the first response."""
+    head, _, body = send_raw(url, raw).partition(b"\r\n\r\n")
     first, *lines = head.decode("latin-1").split("\r\n")
     headers = {name.title(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
     return int(first.split()[1]), headers, body

@@ -16,7 +16,7 @@ import pytest
 
 from tests.support.credentials import PASSWORD
 from tests.support.people import Person
-from tests.support.servers import HEAD, Live, Process, exchange
+from tests.support.servers import HEAD, Live, Process, exchange, send_raw
 
 pytestmark = pytest.mark.any_database
 GET = b"GET /health/live HTTP/1.1\r\nHost: a\r\n"
@@ -136,14 +136,7 @@ def deletion(caller: Person) -> bytes:
 
 def converse(url: str, raw: bytes) -> list[bytes]:
     """Send bytes and return all responses."""
-    address = httpx.URL(url)
-    with socket.create_connection((address.host, address.port or 80), timeout=60) as connection:
-        connection.sendall(raw)
-        connection.shutdown(socket.SHUT_WR)
-        answer = b""
-        while part := connection.recv(65_536):
-            answer += part
-    return re.split(rb"(?=HTTP/1\.[01] )", answer)[1:]
+    return re.split(rb"(?=HTTP/1\.[01] )", send_raw(url, raw))[1:]
 
 
 def test_a_truncated_request_is_not_processed(live: Live) -> None:

@@ -367,22 +367,28 @@ def skip_without_locks_of_rows(database_url: URL) -> None:
         pytest.skip("SQLite has one lock for all writes, so the timeout has another response")
 
 
+def add_while_held(desk: Desk, patient: Person, impatient: Person) -> tuple[TestResponse, TestResponse]:
+    """Add twice with one key: the desk holds the first request until the second has its response."""
+    desk.hold()
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(add, patient)
+        assert desk.creating.wait(60)
+        second = add(impatient)
+        desk.go_on.set()
+    return first.result(), second
+
+
 def test_waiting_too_long_for_a_key_asks_to_retry(
     people: People, ann: Person, impatient_ann: Person, desk: Desk, database_url: URL
 ) -> None:
     skip_without_locks_of_rows(database_url)
-    desk.hold()
 
-    with ThreadPoolExecutor(2) as pool:
-        first = pool.submit(add, ann)
-        assert desk.creating.wait(60)
-        second = add(impatient_ann)
-        desk.go_on.set()
+    first, second = add_while_held(desk, ann, impatient_ann)
 
     assert problem(second) == IN_USE
     assert int(second.headers["Retry-After"]) >= 1
-    assert first.result().status_code == 201
-    assert summary(add(ann)) == summary(first.result())
+    assert first.status_code == 201
+    assert summary(add(ann)) == summary(first)
     assert count(people) == 1
 
 
@@ -394,16 +400,11 @@ def test_waiting_too_long_behind_an_expired_response_asks_to_retry(
     with people.app.app_context():
         db.session.execute(StoredResponse.__table__.update().values(expires_at=now()))  # type: ignore[attr-defined]
         db.session.commit()
-    desk.hold()
 
-    with ThreadPoolExecutor(2) as pool:
-        first = pool.submit(add, ann)
-        assert desk.creating.wait(60)
-        second = add(impatient_ann)
-        desk.go_on.set()
+    first, second = add_while_held(desk, ann, impatient_ann)
 
     assert problem(second) == IN_USE
-    assert first.result().status_code == 201
+    assert first.status_code == 201
     assert count(people) == 2
 
 
