@@ -1,9 +1,14 @@
 """The OpenAPI document and the interactive documentation."""
 
+import gzip
+from functools import cache, lru_cache
+from hashlib import sha256
 from importlib.resources import files
 from pathlib import Path
+from threading import Lock
+from typing import NamedTuple
 
-from flask import Blueprint, Response, current_app
+from flask import Blueprint, Response, current_app, request
 from flask.blueprints import BlueprintSetupState
 from werkzeug.exceptions import NotFound
 
@@ -26,6 +31,7 @@ FILES = {
     "swagger-ui-bundle.js": (SWAGGER_UI / "swagger-ui-bundle.js", "text/javascript; charset=utf-8"),
     "favicon.png": (SWAGGER_UI / "favicon-32x32.png", "image/png"),
 }
+COMPRESSING = Lock()  # so that a file is compressed once, however many clients request it at the same time
 # Nothing inline, nothing from other hosts. Swagger UI's style sheet contains images as data: URLs.
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
@@ -42,7 +48,7 @@ POLICY = (
 )
 def show_openapi() -> Response:
     """Get the OpenAPI document."""
-    return _cacheable(Response(openapi.text(current_app), content_type="application/json"))
+    return _respond(_document(openapi.text(current_app)), "application/json")
 
 
 def show_docs(name: str = "") -> Response:
@@ -51,10 +57,9 @@ def show_docs(name: str = "") -> Response:
     refuse_body()
     if name not in FILES:
         raise NotFound
-    file, content_type = FILES[name]
-    response = Response(file.read_bytes(), content_type=content_type)
+    response = _respond(_file(name), FILES[name][1])
     response.headers["Content-Security-Policy"] = POLICY
-    return _cacheable(response)
+    return response
 
 
 @blueprint.record
@@ -65,8 +70,43 @@ def _add_docs(state: BlueprintSetupState) -> None:
         state.add_url_rule("/docs/<name>", "show_docs", show_docs)
 
 
-def _cacheable(response: Response) -> Response:
-    """Let clients cache the response but revalidate it each time, so that an upgrade shows immediately."""
-    response.add_etag()
+class Content(NamedTuple):
+    """What all responses share, so that many slow clients don't need many copies."""
+
+    plain: bytes
+    compressed: bytes
+    tag: str
+
+    @classmethod
+    def of(cls, data: bytes) -> "Content":
+        return cls(data, gzip.compress(data, compresslevel=6, mtime=0), sha256(data).hexdigest()[:32])
+
+
+def _file(name: str) -> Content:
+    with COMPRESSING:
+        return _load(name)
+
+
+@cache
+def _load(name: str) -> Content:
+    return Content.of(FILES[name][0].read_bytes())
+
+
+@lru_cache(maxsize=4)
+def _document(text: str) -> Content:
+    return Content.of(text.encode())
+
+
+def _respond(content: Content, content_type: str) -> Response:
+    """Compress if the client accepts that. Clients may cache the response, but must revalidate it each time.
+
+    So an upgrade shows immediately.
+    """
+    is_compressed = request.accept_encodings["gzip"] > 0 and len(content.compressed) < len(content.plain)
+    response = Response(content.compressed if is_compressed else content.plain, content_type=content_type)
+    response.headers["ETag"] = f'"{content.tag}-gzip"' if is_compressed else f'"{content.tag}"'
     response.headers["Cache-Control"] = "no-cache"
+    response.vary.add("Accept-Encoding")
+    if is_compressed:
+        response.headers["Content-Encoding"] = "gzip"
     return not_modified(response)

@@ -1,5 +1,6 @@
 """GET /docs and the files of its page."""
 
+import gzip
 import re
 
 import pytest
@@ -54,6 +55,45 @@ def test_an_unchanged_file_is_not_sent_again(client: FlaskClient, path: str) -> 
     response = client.get(path, headers={"If-None-Match": tag})
 
     assert (response.status_code, response.data, response.headers["ETag"]) == (304, b"", tag)
+
+
+@pytest.mark.parametrize("path", [*FILES, "/openapi.json"])
+def test_a_client_that_accepts_gzip_gets_the_same_content_compressed(client: FlaskClient, path: str) -> None:
+    plain = client.get(path)
+
+    response = client.get(path, headers={"Accept-Encoding": "br, gzip;q=0.5"})
+
+    assert "Accept-Encoding" in response.vary
+    if path == "/docs/favicon.png":  # which is compressed already
+        assert (response.data, response.headers["ETag"]) == (plain.data, plain.headers["ETag"])
+    else:
+        assert response.headers["Content-Encoding"] == "gzip"
+        assert len(response.data) == int(response.headers["Content-Length"]) < len(plain.data)
+        assert gzip.decompress(response.data) == plain.data
+        assert response.headers["ETag"] != plain.headers["ETag"]
+
+
+@pytest.mark.parametrize("accepted", [None, "", "identity", "br", "gzip;q=0", "*;q=0"])
+@pytest.mark.parametrize("path", ["/docs", "/openapi.json"])
+def test_other_clients_get_it_uncompressed(client: FlaskClient, path: str, accepted: str | None) -> None:
+    response = client.get(path, headers={"Accept-Encoding": accepted} if accepted is not None else {})
+
+    assert "Content-Encoding" not in response.headers
+    assert "Accept-Encoding" in response.vary
+    assert response.text.startswith(("<", "{"))
+
+
+@pytest.mark.parametrize("path", ["/docs/page.js", "/openapi.json"])
+def test_an_unchanged_compressed_file_is_not_sent_again(client: FlaskClient, path: str) -> None:
+    headers = {"Accept-Encoding": "gzip"}
+    tag = client.get(path, headers=headers).headers["ETag"]
+
+    response = client.get(path, headers=headers | {"If-None-Match": tag})
+    uncompressed = client.get(path, headers={"If-None-Match": tag})
+
+    assert (response.status_code, response.data, response.headers["ETag"]) == (304, b"", tag)
+    assert "Accept-Encoding" in response.vary
+    assert uncompressed.status_code == 200
 
 
 def test_the_page_loads_only_files_that_are_served(client: FlaskClient) -> None:
