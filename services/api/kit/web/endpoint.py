@@ -13,7 +13,7 @@ from kit.errors import DomainError
 from kit.web.conditional import not_modified, set_etag
 from kit.web.plain_flask import refuse_coroutine
 from kit.web.schemas import Query, RequestBody, ResponseBody
-from kit.web.validation import read_body, read_query, refuse_body
+from kit.web.validation import read_body, read_query, receive_body, refuse_body
 
 View = TypeVar("View", bound=Callable[..., object])
 
@@ -86,6 +86,8 @@ def endpoint(
             g.is_read_only = request.method in ("GET", "HEAD")  # read by kit/data/database.py
             if auth:
                 caller = auth.verify()
+                if receive_body():  # the caller may have been logged out or disabled meanwhile
+                    caller = auth.verify()
                 if takes_caller:
                     arguments["caller"] = caller
             _read(declaration, arguments)

@@ -52,6 +52,20 @@ def read_query(schema: type[Query]) -> Query:
         raise ValidationFailed(_errors(error, "parameter")) from error
 
 
+def receive_body() -> bool:
+    """Wait for the body, without reading what it says. Return whether it may have taken time to arrive.
+
+    waitress calls the app when the body is complete. gunicorn calls it after the headers.
+    """
+    environ = request.environ
+    has_body = environ.get("CONTENT_LENGTH") or "HTTP_TRANSFER_ENCODING" in environ
+    stream = environ["wsgi.input"]
+    if not has_body or (hasattr(stream, "seekable") and stream.seekable()):  # it's in memory already
+        return False
+    _read_whole()
+    return True
+
+
 def refuse_body() -> None:
     """Raise ValidationFailed if there is a body. Without length or chunks there is none (RFC 9112, 6.3)."""
     sent = request.environ.get("CONTENT_LENGTH") or "HTTP_TRANSFER_ENCODING" in request.environ
@@ -95,7 +109,7 @@ def _read_whole() -> bytes:
     limit = current(Settings).max_body_bytes
     request.max_content_length = limit + 1  # one byte more shows that it is too long
     try:
-        raw = request.get_data(cache=False)
+        raw = request.get_data()
     except HTTPException:
         raise
     except Exception as error:  # each server has its own error for a broken chunk
