@@ -10,10 +10,12 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-import gunicorn
-from gunicorn.http.errors import LimitRequestHeaders, UnsupportedTransferCoding
+from gunicorn.http import wsgi
+from gunicorn.http.errors import InvalidHeader, LimitRequestHeaders, UnsupportedTransferCoding
+from gunicorn.http.message import Request
 
 from app.config import APP_NAME, load
+from kit.serving.gunicorn_worker import BodyTooLong
 from kit.settings import InvalidSettings
 
 try:
@@ -34,7 +36,7 @@ bind = f"[{host}]:{settings.port}" if ":" in host else f"{host}:{settings.port}"
 workers = settings.web_concurrency
 threads = settings.threads
 worker_connections = 1000
-keepalive = 60
+keepalive = 100  # longer than load balancers keep an idle connection (90 s on Heroku)
 graceful_timeout = 8  # so that a stop takes less than 10 seconds
 # The workers' heartbeat files. On a disk, a slow write could block a worker.
 worker_tmp_dir = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108
@@ -47,7 +49,9 @@ MAX_HEADERS = 16_384
 
 # Ignore forwarding headers here: the app evaluates them, with its setting TRUSTED_PROXIES.
 forwarded_allow_ips = ""
-gunicorn.SERVER = APP_NAME  # gunicorn always sends the Server header
+wsgi.SERVER = APP_NAME  # gunicorn always sends the Server header
+# gunicorn would refuse other expectations, and answer `100 Continue` to a body that is too long.
+Request._policy_expect_continue = False
 
 
 def on_starting(server: Any) -> None:
@@ -56,14 +60,28 @@ def on_starting(server: Any) -> None:
 
 
 def pre_request(_worker: Any, request: Any) -> None:
-    """Limit the total size of the headers and refuse transfer codings other than chunked.
+    """Refuse what gunicorn accepts: long headers, long bodies, and other transfer codings than chunked.
 
-    gunicorn only limits the size of each header.
+    gunicorn only limits the size of each header. Called before `100 Continue` is sent.
     """
     if sum(len(name) + len(value) for name, value in request.headers) > MAX_HEADERS:
         raise LimitRequestHeaders("The headers are longer than 16 KiB.")
-    if any(name == "TRANSFER-ENCODING" and value.lower() != "chunked" for name, value in request.headers):
+    codings = [value.lower() for name, value in request.headers if name == "TRANSFER-ENCODING"]
+    if len(codings) > 1:
+        raise InvalidHeader("TRANSFER-ENCODING")
+    if codings not in ([], ["chunked"]):
         raise UnsupportedTransferCoding("only chunked is supported")
+    headers = dict(request.headers)
+    if int(headers.get("CONTENT-LENGTH", 0)) > settings.max_body_bytes:
+        raise BodyTooLong
+    expects_continue = headers.get("EXPECT", "").lower() == "100-continue"
+    request._expected_100_continue = expects_continue and request.version >= (1, 1)
+
+
+def post_request(_worker: Any, request: Any, environ: dict[str, Any], _response: Any) -> None:
+    """Don't read another request from the connection if the app asks for that (kit/web/headers.py)."""
+    if environ.get("app.close"):
+        request.force_close()
 
 
 # The folder in which the processes share their metrics. It must be empty at the start, and the variable must

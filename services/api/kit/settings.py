@@ -56,6 +56,7 @@ class Settings(BaseModel):
     secret_key_fallbacks: SigningKeys = ()
     rate_limit: OptionalRateLimit = None
     max_body_bytes: WholeNumber = Field(65_536, ge=1024, le=16_777_216)
+    max_unsent_bytes: WholeNumber = Field(67_108_864, ge=1_048_576, le=1_073_741_824)
     allowed_hosts: HostNames = ()
     trusted_proxies: Networks = ()
     cors_origins: Origins = ()

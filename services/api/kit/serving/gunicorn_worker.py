@@ -20,7 +20,17 @@ from kit.serving import lifecycle
 from kit.serving.refusals import RESET, refuse
 from kit.web.streaming import BrokenOff
 
-REFUSALS = {UnsupportedTransferCoding: 501, LimitRequestLine: 414, LimitRequestHeaders: 431}
+
+class BodyTooLong(ParseException):  # type: ignore[misc]
+    """The Content-Length is over the limit."""
+
+
+REFUSALS = {
+    BodyTooLong: 413,
+    UnsupportedTransferCoding: 501,
+    LimitRequestLine: 414,
+    LimitRequestHeaders: 431,
+}
 
 
 class Worker(ThreadWorker):  # type: ignore[misc]
@@ -86,6 +96,8 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         It may be the rest of a truncated body, with personal data.
         """
         status = REFUSALS.get(type(exc), 400)
+        if isinstance(exc, UnsupportedTransferCoding) and "" in map(str.strip, exc.hdr.split(",")):
+            status = 400  # gunicorn takes an empty coding for an unknown one
         if not isinstance(exc, ParseException):
             status = 500
             self.log.exception("A request failed outside the app.")

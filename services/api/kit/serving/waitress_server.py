@@ -8,20 +8,21 @@ import signal
 import socket
 import time
 from collections import deque
-from copy import copy
+from contextlib import suppress
 from threading import Event
 from typing import Any
 
 from flask import Flask
 from waitress import wasyncore
 from waitress.adjustments import Adjustments
-from waitress.channel import HTTPChannel
-from waitress.parser import HTTPRequestParser, ParsingError
+from waitress.buffers import ReadOnlyFileBasedBuffer
+from waitress.channel import ClientDisconnected, HTTPChannel
 from waitress.server import TcpWSGIServer
 from waitress.task import ErrorTask, WSGITask
 
 from kit.serving import lifecycle
 from kit.serving.refusals import RESET, refuse
+from kit.serving.waitress_parser import Parser
 from kit.settings import Settings
 from kit.web.streaming import BrokenOff
 
@@ -29,8 +30,14 @@ logger = logging.getLogger("app.server")
 DRAIN_SECONDS = 8
 IDLE_SECONDS = 0.5  # after which a shutdown closes a connection; a request may be on its way until then
 MAX_CONNECTIONS = 2000  # with incomplete bodies of up to 128 KiB each they need 250 MB
-INLINE_SEND_BYTES = 65_536  # longer responses are sent by the request's own thread
 LINGER_SECONDS = 2  # during which the rest of a refused request is read and discarded
+KEEP_ALIVE_SECONDS = 100  # longer than load balancers keep an idle connection (90 s on Heroku)
+STALLED_SECONDS = 60  # after which a client that doesn't read its response is disconnected
+REQUEST_SECONDS = 60  # within which a request must be complete, with one second more for each
+BYTES_PER_SECOND = 1000  # received: a client that sends byte by byte gains nothing
+STREAM_BUFFER_BYTES = 1_048_576  # unsent output of a stream, above which its thread waits for the client
+KERNEL_BUFFER_BYTES = 65_536  # unsent output of a connection that the kernel takes; by default up to 4 MB
+JOINED_BYTES = 65_536  # shorter parts of the output are joined and sent together
 
 
 class Task(WSGITask):  # type: ignore[misc]
@@ -61,7 +68,7 @@ class Task(WSGITask):  # type: ignore[misc]
             return
         head = self.build_response_header()
         self.wrote_header, self.content_bytes_written = True, len(data)
-        self.channel.send_later(head + data)
+        self.channel.send_later(head, data)
 
 
 class ProblemTask(ErrorTask):  # type: ignore[misc]
@@ -77,56 +84,168 @@ class ProblemTask(ErrorTask):  # type: ignore[misc]
         self.channel.refused_at = time.time()
 
 
-class Parser(HTTPRequestParser):  # type: ignore[misc]
-    """waitress' parser, without its crash for a URI with a broken IPv6 address."""
+class Output:
+    """Unsent output. waitress' own buffer copies it, and writes long output to temporary files."""
 
-    path = ""  # waitress logs it even if parsing has failed
+    def __init__(self) -> None:
+        self.parts: deque[bytes] = deque()
+        self.sent = 0  # bytes of the first part
+        self.unsent = 0  # bytes of all parts
+        self.held = 0  # bytes in memory: a part is freed when all of it has been sent
 
-    def parse_header(self, header_plus: bytes) -> None:
-        try:
-            super().parse_header(header_plus)
-        except ValueError as error:
-            raise ParsingError("Bad URI") from error
+    def __len__(self) -> int:
+        return self.unsent
+
+    def append(self, data: bytes) -> None:
+        if self.parts and len(self.parts[-1]) + len(data) <= JOINED_BYTES:
+            self.parts[-1] += data
+        else:
+            self.parts.append(data)
+        self.unsent += len(data)
+        self.held += len(data)
+
+    def get(self, size: int) -> memoryview:
+        return memoryview(self.parts[0])[self.sent : self.sent + size]
+
+    def skip(self, size: int, _: object) -> None:
+        self.sent += size
+        self.unsent -= size
+        if self.sent == len(self.parts[0]):
+            self.held -= len(self.parts.popleft())
+            self.sent = 0
+
+    def close(self) -> None:
+        self.parts.clear()
+        self.sent = self.unsent = self.held = 0
 
 
 class Channel(HTTPChannel):  # type: ignore[misc]
-    """A connection. After a refusal it lingers (RFC 9112, section 9.6).
+    """A connection. Its thread never waits for a client that doesn't read, unless it streams a response.
 
-    Closing it with unread data would reset it, and the client would lose the response.
+    It reads the next request when the response to the previous one has been sent, so that a client that sends
+    many requests at once needs one thread and little memory. After a refusal it lingers (RFC 9112, section
+    9.6): closing it with unread data would reset it, and the client would lose the response.
     """
 
     parser_class = Parser
     task_class = Task
-    close_when_flushed: bool
     error_task_class = ProblemTask
+    close_when_flushed: bool
+    request: Parser | None = None  # one that has begun to arrive
     refused_at: float = 0  # never
     lingers = False
+    unread = b""  # received after the current request
+    waits = False  # a thread waits until the client has read
 
-    def send_later(self, data: bytes) -> None:
-        """Let the I/O thread send the data when the request is done, unless it is long."""
-        self.adj = self.server.buffering
-        try:
-            self.write_soon(data)
-        finally:
-            self.adj = self.server.adj
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.outbufs = [Output()]
+
+    def send_later(self, head: bytes, body: bytes) -> None:
+        """Let the I/O thread send a complete response when the request is done."""
+        with self.outbuf_lock:
+            self._append(head)
+            self._append(body)
         self.server.ready_to_send.append(self)
+
+    def write_soon(self, data: Any) -> int:
+        """Send a part of a response. Wait first if the client is slow to read the previous ones."""
+        with self.outbuf_lock:
+            while self.connected and self.total_outbufs_len > STREAM_BUFFER_BYTES:
+                self.waits = True
+                self.server.send_soon(self)
+                self.outbuf_lock.wait()
+            self.waits = False
+            self._append(data)
+            self._flush_exception(self._flush_some, do_close=False)
+        if self.total_outbufs_len:
+            self.server.send_soon(self)
+        return len(data)
+
+    def _append(self, data: Any) -> None:
+        if not self.connected:
+            raise ClientDisconnected
+        if not self.total_outbufs_len:
+            self.last_activity = time.time()
+        if isinstance(data, ReadOnlyFileBasedBuffer):
+            self.outbufs += [data, Output()]
+        else:
+            self.outbufs[-1].append(data)
+        self.total_outbufs_len += len(data)
 
     def handle_write(self) -> None:
         if self.refused_at and self.close_when_flushed and not self.total_outbufs_len:
-            self.close_when_flushed, self.lingers = False, True
+            self.close_when_flushed, self.lingers, self.unread = False, True, b""
             self.socket.shutdown(socket.SHUT_WR)
-        else:
-            super().handle_write()
+            return
+        super().handle_write()
+        if self.unread and self.connected and not self.total_outbufs_len:
+            self.received(b"")
+
+    def readable(self) -> bool:
+        return not (
+            self.requests
+            or self.unread
+            or self.total_outbufs_len
+            or self.will_close
+            or self.close_when_flushed
+        )
 
     def received(self, data: bytes) -> bool:
+        """Read at most one request."""
         if self.lingers:
             self.will_close = time.time() > self.refused_at + LINGER_SECONDS
             return False
-        return bool(super().received(data))
+        self.unread += data
+        with self.requests_lock:
+            while self.unread and not (self.requests or self.will_close or self.close_when_flushed):
+                request = self.request = self.request or self._begin_request()
+                self.unread = self.unread[request.received(self.unread) :]
+                if request.completed:
+                    self.request, self.sent_continue = None, False
+                    if not request.empty:
+                        self.requests.append(request)
+                        self.server.add_task(self)
+                elif request.expect_continue and request.headers_finished:
+                    self.send_continue()
+        return True
+
+    def _begin_request(self) -> Parser:
+        request = Parser(self.adj)
+        request.started = self.last_activity
+        return request
+
+    def service(self) -> None:
+        super().service()
+        if self.unread:
+            self.server.send_soon(self)
+
+    def held(self) -> int:
+        """Return how much memory the unsent output needs."""
+        return sum(buffer.held for buffer in self.outbufs if isinstance(buffer, Output))
+
+    def reset(self) -> None:
+        """Close the connection without sending the rest of the output, which the kernel would keep."""
+        with suppress(OSError):
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+        self.handle_close()
+
+    def is_overdue(self, now: float) -> bool:
+        """Return whether the client has been idle, or slow to send or to read, for too long."""
+        if self.total_outbufs_len:
+            return now > self.last_activity + STALLED_SECONDS
+        if self.requests:
+            return False
+        if self.lingers:
+            return now > self.refused_at + LINGER_SECONDS
+        if self.request:
+            size = self.request.header_bytes_received + self.request.body_bytes_received
+            return bool(now > self.request.started + REQUEST_SECONDS + size / BYTES_PER_SECOND)
+        return now > self.last_activity + KEEP_ALIVE_SECONDS
 
     def is_idle(self) -> bool:
         """Return whether no request or response is in progress, or was a moment ago."""
-        if self.requests or self.request or self.total_outbufs_len:
+        if self.requests or self.request or self.unread or self.total_outbufs_len:
             return False
         since = max(self.last_activity, self.server.stopping_since)
         poll = select.poll()
@@ -135,11 +254,13 @@ class Channel(HTTPChannel):  # type: ignore[misc]
 
 
 class Server(TcpWSGIServer):  # type: ignore[misc]
-    """waitress' server with a graceful shutdown."""
+    """waitress' server with a graceful shutdown and a limit for unsent output."""
 
     channel_class = Channel
-    buffering: Adjustments  # what channels use for a response that this thread sends
-    ready_to_send: deque[Channel]  # those with such a response
+    ready_to_send: deque[Channel]  # those with output that this thread has to send
+    slow: set[Channel]  # those with output that their clients haven't read yet
+    max_unsent_bytes: int
+    max_waiting: int  # threads that wait for a client to read
     stopping_since: float | None = None
     stopping: Event  # read by the readiness check
 
@@ -169,12 +290,53 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
             accepted = len(self._map)
             super().handle_accept()
 
+    def set_socket_options(self, conn: socket.socket) -> None:
+        super().set_socket_options(conn)
+        with suppress(AttributeError, OSError):  # not every kernel has it
+            conn.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, KERNEL_BUFFER_BYTES)
+
+    def send_soon(self, channel: Channel) -> None:
+        """Let the I/O thread send a channel's output now."""
+        self.ready_to_send.append(channel)
+        self.pull_trigger()
+
+    def maintenance(self, now: float) -> None:
+        """Close the connections of idle and slow clients."""
+        for channel in list(self.active_channels.values()):
+            if channel.is_overdue(now):
+                channel.reset() if channel.total_outbufs_len else channel.handle_close()
+
     def _run_once(self) -> None:
         wasyncore.loop(timeout=0.1, map=self._map, use_poll=True, count=1)
         while self.ready_to_send:  # saves a loop that only finds out that they are writable
             channel = self.ready_to_send.popleft()
             if channel.connected:
                 channel.handle_write()
+                if channel.total_outbufs_len:
+                    self.slow.add(channel)
+        if self.slow:
+            self._reset_stalled()
+
+    def _reset_stalled(self) -> None:
+        """Reset connections while they hold too much output or too many threads.
+
+        The one without progress for longest goes first, so a client that reads keeps its connection.
+        """
+        self.slow = {channel for channel in self.slow if channel.total_outbufs_len}
+        bytes_over = sum(channel.held() for channel in self.slow) - self.max_unsent_bytes
+        threads_over = sum(channel.waits for channel in self.slow) - self.max_waiting
+        if bytes_over <= 0 and threads_over <= 0:
+            return
+        for channel in sorted(self.slow, key=lambda channel: channel.last_activity):
+            if bytes_over > 0 or (threads_over > 0 and channel.waits):
+                bytes_over -= channel.held()
+                threads_over -= channel.waits
+                channel.reset()
+                client = {"client": channel.addr[0]}
+                logger.warning(
+                    "reset a connection, because its client doesn't read the response",
+                    extra={"fields": client},
+                )
 
     def _close_listener(self) -> None:
         """Accept the connections in the kernel's queue, then close the listener."""
@@ -189,19 +351,23 @@ def create_server(app: Flask, settings: Settings, listener: socket.socket) -> Se
     limits: dict[str, Any] = {
         "threads": settings.threads,
         "connection_limit": _connection_limit(settings),
-        "channel_timeout": 60,
+        "cleanup_interval": 5,
         "max_request_header_size": 16_384,
         # The app refuses bodies longer than MAX_BODY_BYTES. waitress' limit is larger, because it counts the
         # framing of chunks too.
         "max_request_body_size": 2 * settings.max_body_bytes,
         "inbuf_overflow": 4 * settings.max_body_bytes,  # never reached, so no temporary files
+        "outbuf_high_watermark": STREAM_BUFFER_BYTES,
         "ident": None,
         "clear_untrusted_proxy_headers": False,  # the app ignores them unless the proxy is trusted
     }
     sockinfo = (listener.family, listener.type, listener.proto, listener.getsockname())
-    server = Server(app, {}, _sock=listener, adj=Adjustments(**limits), sockinfo=sockinfo, bind_socket=False)
-    server.buffering, server.ready_to_send = copy(server.adj), deque()
-    server.buffering.send_bytes = INLINE_SEND_BYTES
+    adjustments = Adjustments(**limits)
+    adjustments.max_content_length = settings.max_body_bytes
+    server = Server(app, {}, _sock=listener, adj=adjustments, sockinfo=sockinfo, bind_socket=False)
+    server.ready_to_send, server.slow = deque(), set()
+    server.max_unsent_bytes = settings.max_unsent_bytes
+    server.max_waiting = max(1, settings.threads * 3 // 4)
     server.stopping = lifecycle.stopping(app)
     lifecycle.measure_queue(app, lambda: len(server.task_dispatcher.queue))
     return server

@@ -54,14 +54,10 @@ def test_a_missing_repeated_or_malformed_host_is_refused(live: Live) -> None:
         assert status_of(url, head + b"\r\n") == 400, hosts
 
 
-def test_an_ambiguous_host_closes_the_connection(live: Live) -> None:
-    address = httpx.URL(live[0])
-    with socket.create_connection((address.host, address.port or 80), timeout=60) as client:
-        client.sendall(b"GET / HTTP/1.1\r\nHost: a,b\r\n\r\nGET /health/live HTTP/1.1\r\nHost: a\r\n\r\n")
-        answers = b"".join(iter(lambda: client.recv(65_536), b""))
+def test_an_ambiguous_host_closes_the_connection(url: str) -> None:
+    raw = b"GET / HTTP/1.1\r\nHost: a,b\r\n\r\nGET /health/live HTTP/1.1\r\nHost: a\r\n\r\n"
 
-    assert answers.startswith(b"HTTP/1.1 400")
-    assert answers.count(b"HTTP/1.1 ") == 1
+    assert statuses(send_raw(url, raw)) == [400]
 
 
 def test_a_forwarded_host_does_not_replace_the_host_header(live: Live) -> None:
@@ -87,6 +83,23 @@ AMBIGUOUS = [
     (b"Content-Length : 5\r\n\r\n", 400),
     (b"Content_Length: 5\r\nContent-Length: x\r\n\r\n", 400),
     (b"Content-Length: " + b"9" * 100 + b"\r\n\r\n", 413),
+    (b"Content-Length: 5\r\nContent-Length: 5\r\n\r\n12345", 400),
+    (b"Content-Length: 5, 5\r\n\r\n12345", 400),
+    (b"Content-Length:\r\n 5\r\n\r\n12345", 400),
+    (b"Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n", 400),
+    (b"Transfer-Encoding: chunked\r\nContent-Length: 12\r\n\r\n2\r\n{}\r\n0\r\n\r\n", 400),
+    (b"Transfer-Encoding: gzip\r\nContent-Length: 2\r\n\r\n{}", 400),
+    (b"Transfer-Encoding: chunked, chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n", 400),
+    (b"Transfer-Encoding: chunked\r\ntransfer-encoding: CHUNKED\r\n\r\n2\r\n{}\r\n0\r\n\r\n", 400),
+    (b"Transfer-Encoding: chunked\r\nTransfer-Encoding:\r\n\r\n2\r\n{}\r\n0\r\n\r\n", 400),
+    (b"Transfer-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400),
+    (b"Transfer-Encoding:\r\n\r\n", 400),
+    (b"Transfer-Encoding: \t\r\nContent-Length: 2\r\n\r\n{}", 400),
+    (b"Transfer-Encoding: ,\r\n\r\n", 400),
+    (b"Transfer-Encoding: chunked,\r\n\r\n0\r\n\r\n", 400),
+    (b"Transfer-Encoding: ,chunked\r\n\r\n0\r\n\r\n", 400),
+    (b"Transfer-Encoding:\r\n chunked\r\n\r\n0\r\n\r\n", 400),
+    (b"X: y\r\n Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400),
     (b"Transfer-Encoding: gzip\r\n\r\n", 501),
     (b"Transfer-Encoding: identity\r\n\r\n", 501),
     (b"Transfer-Encoding: xchunked\r\n\r\n", 501),
@@ -107,6 +120,16 @@ AMBIGUOUS = [
     (b"Transfer-Encoding: chunked\r\n\r\n2\r\nxyz\r\n0\r\n\r\n", 400),
     (b"Transfer-Encoding: chunked\r\n\r\n2\nxy\n0\n\n", 400),
     (b"Transfer-Encoding: chunked\r\n\r\n1;\x00\r\nx\r\n0\r\n\r\n", 400),
+    (b"Transfer-Encoding: chunked\r\n\r\n1;a\n\r\nx\r\n0\r\n\r\n", 400),
+    (b"Transfer-Encoding: chunked\r\n\r\n1\n\r\nx\r\n0\r\n\r\n", 400),
+    (b"Transfer-Encoding: chunked\r\n\r\n1 \r\nx\r\n0\r\n\r\n", 400),
+    (b"Transfer-Encoding: chunked\r\n\r\n\r\n1\r\nx\r\n0\r\n\r\n", 400),
+    (b"Transfer-Encoding: chunked\r\n\r\n1\r\nx\r\n\r\n0\r\n\r\n", 400),
+    (b"Transfer-Encoding: chunked\r\n\r\n1\r\nx0\r\n\r\n", 400),
+    (b"Transfer-Encoding: chunked\r\n\r\n1\r\nx\n0\r\n\r\n", 400),
+    (b"Transfer-Encoding: chunked\r\n\r\n0\r\nX: y\n\nZ: z\r\n\r\n", 400),
+    (b"Transfer-Encoding: chunked\r\n\r\n0\r\nX y: z\r\n\r\n", 400),
+    (b"Transfer-Encoding: chunked\r\n\r\n0\r\nX\r\n\r\n", 400),
 ]  # fmt: skip
 
 
@@ -121,13 +144,112 @@ def test_ambiguous_framing_cannot_smuggle_a_request(live: Live) -> None:
         assert ann.get("/account").status_code == 200, first
 
 
-def test_two_pipelined_requests_get_two_responses(live: Live) -> None:
-    url, people = live
+@pytest.mark.parametrize("size", [b"0" * 100 + b"1", b"1;" + b"a" * 9_000])
+def test_the_line_before_a_chunk_has_a_limit(live: Live, size: bytes) -> None:
+    raw = LOGIN + b"Transfer-Encoding: chunked\r\n\r\n" + size + b"\r\nx\r\n0\r\n\r\n" + GET + b"\r\n"
+
+    assert statuses(send_raw(live[0], raw)) == [400]
+
+
+def test_gunicorn_refuses_the_same_ambiguous_framing(live: Live, gunicorn: str) -> None:
+    _, people = live
     ann = people("ann")
 
-    answers = converse(url, LOGIN + b"Content-Length: 2\r\n\r\n{}" + deletion(ann))
+    for first, status in AMBIGUOUS:
+        answers = statuses(send_raw(gunicorn, LOGIN + first + deletion(ann)))
 
-    assert [int(answer.split()[1]) for answer in answers] == [422, 204]
+        assert len(answers) == 1, first
+        assert answers[0] in {status, 400, 501}, first
+        assert answers == [400] or status != 400 or b", " in first or b"Transfer-Encoding: gzip" in first, (
+            first
+        )
+        assert ann.get("/account").status_code == 200, first
+
+
+@pytest.mark.parametrize("version", [b"1.0", b"1.2", b"0.9"])
+def test_chunks_need_http_1_1(live: Live, gunicorn: str, version: bytes) -> None:
+    ann = live[1]("ann")
+    head = b"POST /auth/login HTTP/" + version + b"\r\nHost: a\r\nConnection: keep-alive\r\n"
+    raw = head + b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n" + deletion(ann)
+
+    for url in (live[0], gunicorn) if version == b"1.0" else (live[0],):
+        assert statuses(send_raw(url, raw)) == [400]
+    assert ann.get("/account").status_code == 200
+
+
+WELL_FORMED = [
+    b"Content-Length: 2\r\n\r\n{}",
+    b"content-length:2\r\n\r\n{}",
+    b"Content-Length: 002\r\n\r\n{}",
+    b"Content-Length: 2\r\nContent_Length: 9\r\n\r\n{}",  # a name with an underscore is ignored
+    b"Content-Length: 2\r\nTransfer_Encoding: chunked\r\n\r\n{}",
+    b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n",
+    b"transfer-encoding:\tChunked \r\n\r\n02\r\n{}\r\n00\r\n\r\n",
+    b"Transfer-Encoding: chunked\r\n\r\n1\r\n{\r\n1\r\n}\r\n0\r\n\r\n",
+    b'Transfer-Encoding: chunked\r\n\r\n2;name;quoted="a\\"b"\r\n{}\r\n0;last=1\r\n\r\n',
+    b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\nX: y\r\nZ:\r\n\r\n",
+]
+
+
+@pytest.mark.parametrize("first", WELL_FORMED)
+def test_two_pipelined_requests_get_two_responses(live: Live, gunicorn: str, first: bytes) -> None:
+    _, people = live
+
+    for url in (live[0], gunicorn):
+        answers = statuses(send_raw(url, LOGIN + first + deletion(people("ann"))))
+
+        assert answers == [422, 204]
+
+
+def test_a_request_may_arrive_byte_by_byte(live: Live) -> None:
+    address = httpx.URL(live[0])
+    with socket.create_connection((address.host, address.port or 80), timeout=60) as client:
+        client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for byte in LOGIN + WELL_FORMED[-2]:
+            client.sendall(bytes([byte]))
+
+        assert client.recv(65_536).startswith(b"HTTP/1.1 422")
+
+
+TOO_LONG = [b"Content-Length: 65537\r\n", b"Content-Length: 50000000\r\n"]
+
+
+@pytest.mark.parametrize("expect", [b"", b"Expect: 100-continue\r\n"])
+@pytest.mark.parametrize("length", TOO_LONG)
+def test_a_body_that_is_announced_as_too_long_is_refused_before_it_is_sent(
+    url: str, length: bytes, expect: bytes
+) -> None:
+    address = httpx.URL(url)
+    with socket.create_connection((address.host, address.port or 80), timeout=20) as client:
+        client.sendall(LOGIN + length + expect + b"\r\n")
+
+        assert client.recv(12) == b"HTTP/1.1 413"
+
+
+@pytest.mark.parametrize(
+    ("framing", "body"),
+    [(b"Content-Length: 2", b"{}"), (b"Transfer-Encoding: chunked", b"2\r\n{}\r\n0\r\n\r\n")],
+)
+def test_a_client_may_wait_for_permission_to_send_its_body(url: str, framing: bytes, body: bytes) -> None:
+    address = httpx.URL(url)
+    with socket.create_connection((address.host, address.port or 80), timeout=20) as client:
+        client.sendall(LOGIN + framing + b"\r\nExpect: 100-Continue\r\n\r\n")
+        permission = client.recv(65_536)
+        client.sendall(body)
+
+        assert permission == b"HTTP/1.1 100 Continue\r\n\r\n"
+        assert client.recv(12) == b"HTTP/1.1 422"
+
+
+@pytest.mark.parametrize("expect", [b"100-continue", b"200-maybe", b"", b"100-continue, x"])
+def test_an_expectation_without_a_body_changes_nothing(url: str, expect: bytes) -> None:
+    answers = send_raw(url, GET + b"Expect: " + expect + b"\r\n\r\n")
+
+    assert statuses(answers.removeprefix(b"HTTP/1.1 100 Continue\r\n\r\n")) == [200]
+
+
+def statuses(answers: bytes) -> list[int]:
+    return [int(status) for status in re.findall(rb"HTTP/1\.[01] (\d+) ", answers)]
 
 
 def deletion(caller: Person) -> bytes:

@@ -40,26 +40,6 @@ OTHER_SPELLINGS = [
 CHUNKED = HEAD.replace(b"Content-Length: %d", b"Transfer-Encoding: chunked")
 
 
-@pytest.fixture(scope="session")
-def gunicorn_log(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("gunicorn") / "log"
-
-
-@pytest.fixture(scope="session")
-def gunicorn(migrated_app: Flask, gunicorn_log: Path) -> Iterator[str]:
-    process = Process(migrated_app.extensions["settings"].database_url, gunicorn_log, **BY["gunicorn"])
-    yield process.url
-    process.kill()
-
-
-@pytest.fixture(params=BY)
-def url(request: pytest.FixtureRequest, committed_app: Flask) -> str:
-    """The address of a running server, for both kinds of server."""
-    if request.param == "gunicorn":
-        return str(request.getfixturevalue("gunicorn"))
-    return str(request.getfixturevalue("live")[0])
-
-
 @pytest.mark.parametrize(
     ("raw", "status", "code"),
     [
@@ -190,8 +170,8 @@ def test_a_response_to_a_disconnected_client_causes_no_traceback(
 ) -> None:
     send_later = server.Channel.send_later
 
-    def send_and_close(channel: server.Channel, data: bytes) -> None:
-        send_later(channel, data)
+    def send_and_close(channel: server.Channel, head: bytes, body: bytes) -> None:
+        send_later(channel, head, body)
         channel.handle_close()
 
     with monkeypatch.context() as patched, suppress(httpx.TransportError):
@@ -223,7 +203,7 @@ def test_a_streamed_response_is_sent_as_it_is_generated(
         assert b"".join(parts) == b"two"
 
 
-@pytest.mark.parametrize("size", [1, server.INLINE_SEND_BYTES - 1, server.INLINE_SEND_BYTES, 5_000_000])
+@pytest.mark.parametrize("size", [1, server.JOINED_BYTES - 1, server.JOINED_BYTES, 5_000_000])
 def test_a_response_of_any_length_arrives_and_keeps_the_connection(
     live: Live, committed_app: Flask, monkeypatch: pytest.MonkeyPatch, size: int
 ) -> None:
