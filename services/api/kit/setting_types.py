@@ -1,8 +1,9 @@
 """Types of settings. Each converts the text of an environment variable, or explains the error."""
 
 import re
-from ipaddress import IPv4Network, IPv6Address, IPv6Network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_interface, ip_network
 from typing import Annotated, NamedTuple
+from urllib.parse import urlsplit
 
 import psycopg2
 from psycopg2 import extensions
@@ -22,9 +23,10 @@ PLACEHOLDER = re.compile(
     re.IGNORECASE,
 )
 LABEL = "[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?"
-ORIGIN = re.compile(
-    rf"https?://({LABEL}(\.{LABEL})*|\[(?P<ipv6>[0-9a-f:]+)\])(:(?P<port>[1-9][0-9]{{0,4}}))?"
-)
+HOST = re.compile(rf"{LABEL}(\.{LABEL})*|\[(?P<ipv6>[0-9a-f:]+)\]")
+# Packaged apps and browser extensions have other schemes, and hosts such as `-` or an id.
+APP_ORIGIN = re.compile(r"(?!https?:)[a-z][a-z0-9+.-]*://[a-z0-9._-]+(:[1-9][0-9]{0,4})?")
+DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 class RateLimit(NamedTuple):
@@ -78,32 +80,64 @@ def _hard_to_guess(key: SecretStr) -> SecretStr:
     return key
 
 
-def _not_blank(text: str) -> str:
-    if not text.strip():
-        raise ValueError("must not be blank")
-    return text
-
-
 def _origin(text: str) -> str:
-    """Accept an origin as browsers send it. `*` would open the API to every page."""
-    match = ORIGIN.fullmatch(text)
-    if not match or int(match["port"] or 1) > MAX_PORT or (match["ipv6"] and not _is_ipv6(match["ipv6"])):
-        raise ValueError("must be origins such as https://app.example.com, separated by commas")
+    """Accept an origin exactly as browsers send it: otherwise it would never match."""
+    if "*" in text or text == "null":  # `null` is sent by sandboxed frames and local files of anyone
+        raise ValueError("must list each origin: `*` and `null` would open the API to every page")
+    try:
+        right = _as_browsers_send(text)
+    except ValueError:
+        raise ValueError("must be origins such as https://app.example.com, separated by commas") from None
+    if text != right:
+        raise ValueError(f"must be written as browsers send it: {right}")
     return text
+
+
+def _as_browsers_send(text: str) -> str:
+    """Return the origin of a URL (RFC 6454). Raises ValueError if it has none."""
+    if APP_ORIGIN.fullmatch(text):
+        return text
+    url = urlsplit(text.lower() if "://" in text else f"https://{text.lower()}")
+    if "@" in url.netloc or not url.hostname:
+        raise ValueError
+    port = f":{url.port}" if url.port and url.port != DEFAULT_PORTS.get(url.scheme) else ""
+    origin = f"{url.scheme}://{_canonical_host(url.hostname)}{port}"
+    if url.scheme not in DEFAULT_PORTS and not APP_ORIGIN.fullmatch(origin):
+        raise ValueError
+    return origin
+
+
+def _canonical_host(name: str) -> str:
+    """Return a host name in ASCII, or an address in its usual form. Raises ValueError."""
+    if ":" in name:
+        return f"[{IPv6Address(name)}]"
+    name = name.removesuffix(".").encode("idna").decode()
+    if name.rpartition(".")[2].isdigit():
+        return str(IPv4Address(name))
+    if not HOST.fullmatch(name):
+        raise ValueError
+    return name
 
 
 def _host_name(text: str) -> str:
     name = text.lower().removesuffix(".")
-    match = ORIGIN.fullmatch(f"https://{name}")
-    if not match or match["port"] or (match["ipv6"] and not _is_ipv6(match["ipv6"])):
+    match = HOST.fullmatch(name)
+    if not match or (match["ipv6"] and not _is_ipv6(match["ipv6"])):
         raise ValueError("must be host names such as api.example.com, without ports, separated by commas")
     return name
 
 
-def _network(network: IPv4Network | IPv6Network) -> IPv4Network | IPv6Network:
-    address = network.network_address
-    if isinstance(address, IPv6Address) and (address.scope_id or address.ipv4_mapped):
+def _network(value: object) -> IPv4Network | IPv6Network:
+    text = str(value)
+    try:
+        network = ip_network(text, strict=False)
+    except ValueError:
+        network = None
+    address = network.network_address if network else None
+    if not network or (isinstance(address, IPv6Address) and (address.scope_id or address.ipv4_mapped)):
         raise ValueError("must be networks such as 10.0.0.0/8 or fd00::/8, separated by commas")
+    if "/" in text and ip_interface(text).ip != address:
+        raise ValueError(f"has bits of a host in a network. Write {network}")
     return network
 
 
@@ -139,11 +173,11 @@ HeaderName = Annotated[str, Field(pattern=r"^[A-Za-z0-9-]{1,100}$")]
 HeaderNames = Annotated[tuple[HeaderName, ...], BeforeValidator(_split)]
 HostName = Annotated[str, AfterValidator(_host_name)]
 HostNames = Annotated[tuple[HostName, ...], BeforeValidator(_split)]
-Network = Annotated[IPv4Network | IPv6Network, AfterValidator(_network)]
+Network = Annotated[IPv4Network | IPv6Network, BeforeValidator(_network)]
 Networks = Annotated[tuple[Network, ...], BeforeValidator(_split)]
 OptionalRateLimit = Annotated[RateLimit | None, BeforeValidator(_limit)]
 Origin = Annotated[str, AfterValidator(_origin)]
 Origins = Annotated[tuple[Origin, ...], BeforeValidator(_split)]
 WholeNumber = Annotated[int, BeforeValidator(_whole)]
 Boolean = Annotated[bool, BeforeValidator(_true_or_false)]
-Name = Annotated[str, Field(max_length=255), AfterValidator(_not_blank)]
+Name = Annotated[str, Field(max_length=255)]

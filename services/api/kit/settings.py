@@ -59,6 +59,7 @@ class Settings(BaseModel):
     max_unsent_bytes: WholeNumber = Field(67_108_864, ge=1_048_576, le=1_073_741_824)
     allowed_hosts: HostNames = ()
     trusted_proxies: Networks = ()
+    forwarded_prefix: Literal["off", "on"] = "off"
     cors_origins: Origins = ()
     cors_headers: HeaderNames = ()
     server: Literal["waitress", "gunicorn"] = "waitress"
@@ -97,7 +98,7 @@ def load(cls: type[AnySettings]) -> AnySettings:
         for item in error.errors(include_url=False, include_input=False):
             name = str(item["loc"][0])
             if name not in wrong and f"{name}_FILE" not in wrong:
-                wrong[name] = _reason(item["type"], item["msg"])
+                wrong[name] = _reason(item["type"], item["msg"]) + _hint(given.get(name, ""))
     else:
         if fault := _database_fault(settings.database_url, cls.folder / "instance"):
             wrong["DATABASE_URL"] = fault
@@ -142,20 +143,34 @@ def _reason(kind: str, message: str) -> str:
     return re.sub("^(Value error, |Input |String )", "", message)
 
 
+def _hint(value: str) -> str:
+    is_quoted = len(value) > 1 and value[0] == value[-1] and value[0] in "'\""
+    return " (remove the quotes: they are a part of the value)" if is_quoted else ""
+
+
 def _environment(cls: type[Settings]) -> dict[str, str]:
-    """Return the variables that are set. An empty one counts as not set."""
-    names = map(str.upper, cls.model_fields)
-    return {name: os.environ[name] for name in names if os.environ.get(name)}
+    """Return the variables that are set."""
+    return {name: value for name in map(str.upper, cls.model_fields) if (value := _given(name))}
+
+
+def _given(name: str) -> str:
+    """Return the value of a variable, or an empty string, which counts as not set."""
+    return _bare(os.environ.get(name, ""))
+
+
+def _bare(text: str) -> str:
+    """Return a value without what editors and shells add: white space, line ends and a byte order mark."""
+    return text.strip().strip("\ufeff").strip()
 
 
 def _secrets_from_files(wrong: dict[str, str]) -> dict[str, str]:
     """Read each secret NAME that isn't set from the file that NAME_FILE names."""
     found = {}
     for name in SECRETS:
-        file = os.environ.get(f"{name}_FILE")
-        if file and not os.environ.get(name):
+        file = _given(f"{name}_FILE")
+        if file and not _given(name):
             try:
-                found[name] = Path(file).read_text(encoding="utf-8").strip()
+                found[name] = _bare(Path(file).read_text(encoding="utf-8"))
             except (OSError, ValueError) as error:
                 wrong[f"{name}_FILE"] = f"cannot read {file} ({type(error).__name__})"
     return found
@@ -163,12 +178,12 @@ def _secrets_from_files(wrong: dict[str, str]) -> dict[str, str]:
 
 def _development_defaults(instance: Path, wrong: dict[str, str]) -> dict[str, str]:
     """Outside production no setting is required: use a SQLite file, and a key that is created once."""
-    if os.environ.get("FLASK_ENV") not in ("development", "testing"):
+    if _given("FLASK_ENV") not in ("development", "testing"):
         return {}
     defaults = {}
-    if not os.environ.get("DATABASE_URL"):
+    if not _given("DATABASE_URL"):
         defaults["DATABASE_URL"] = "sqlite:///app.db"  # relative to instance/ (Flask-SQLAlchemy)
-    if not os.environ.get("SECRET_KEY") and not os.environ.get("SECRET_KEY_FILE"):
+    if not _given("SECRET_KEY") and not _given("SECRET_KEY_FILE"):
         try:
             defaults["SECRET_KEY"] = make_secret_key(instance / "secret_key")
         except OSError as error:

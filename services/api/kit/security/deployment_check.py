@@ -133,7 +133,7 @@ RULES = (
     ),
     Rule(
         "CORS_ORIGINS",
-        lambda s: any(not re.match("https:|http://localhost", origin) for origin in s.cors_origins),
+        lambda s: any(re.match("http://(?!localhost)", origin) for origin in s.cors_origins),
         "allows unencrypted pages. List only https origins.",
     ),
 )

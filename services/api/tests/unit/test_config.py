@@ -112,11 +112,39 @@ def test_a_placeholder_as_the_databases_password_is_refused_in_production(
     assert settings.database_url.password == password
 
 
-@pytest.mark.parametrize("name", ["JWT_ISSUER", "JWT_AUDIENCE"])
-def test_a_blank_name_is_refused_at_startup(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    assert f"{name}: must not be blank" in wrong(
-        monkeypatch, DATABASE_URL=URL, SECRET_KEY=KEY, **{name: " \t"}
+@pytest.mark.parametrize("around", ["", " ", "\n", "\r\n", "\ufeff", " \t\n", "\u00a0"])
+def test_white_space_and_a_byte_order_mark_do_not_belong_to_a_value(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, around: str
+) -> None:
+    file = tmp_path / "secret"
+    file.write_text(f"\ufeff{around}{KEY}{around}", encoding="utf-8")
+    given = {
+        "DATABASE_URL": URL,
+        "PORT": "81",
+        "DOCS_ENABLED": "false",
+        "CORS_ORIGINS": "https://app.example",
+    }
+
+    settings = load(
+        monkeypatch,
+        SECRET_KEY_FILE=f"{around}{file}{around}",
+        JWT_ISSUER=around,
+        **{name: f"{around}{value}{around}" for name, value in given.items()},
     )
+
+    assert settings.secret_key.get_secret_value() == KEY
+    assert settings.database_url.password == "secret"
+    assert (settings.port, settings.docs_enabled, settings.jwt_issuer) == (81, False, "flask-api")
+    assert settings.cors_origins == ("https://app.example",)
+    assert "SECRET_KEY: is required" in wrong(monkeypatch, SECRET_KEY=around, SECRET_KEY_FILE=around)
+
+
+@pytest.mark.parametrize("quote", ["'", '"'])
+def test_quotes_around_a_wrong_value_are_explained(monkeypatch: pytest.MonkeyPatch, quote: str) -> None:
+    message = wrong(monkeypatch, DATABASE_URL=f"{quote}{URL}{quote}", SECRET_KEY=KEY)
+
+    assert "remove the quotes" in message
+    assert "secret@" not in message
 
 
 def test_an_empty_setting_counts_as_unset(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -151,7 +179,7 @@ def test_a_setting_out_of_range_is_refused_at_startup(
         assert f"{name}: " in wrong(monkeypatch, **{name: str(value)})
 
 
-@pytest.mark.parametrize("value", ["900.0", "+900", "9_0", " 900", "-1", "0x10", "\u0669", "nine"])
+@pytest.mark.parametrize("value", ["900.0", "+900", "9_0", "9 00", "-1", "0x10", "\u0669", "nine"])
 def test_a_number_is_written_in_digits(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
     assert "ACCESS_TOKEN_SECONDS: must be a whole number" in wrong(monkeypatch, ACCESS_TOKEN_SECONDS=value)
 
@@ -286,16 +314,56 @@ def test_an_empty_file_is_a_missing_secret(
 
 
 def test_origins_are_a_list(monkeypatch: pytest.MonkeyPatch) -> None:
-    given = "https://app.example, http://localhost:3000,http://[::1]:65535,https://10.0.0.1"
+    given = "https://app.example, http://localhost:3000,http://[::1]:65535,https://10.0.0.1,https://xn--ber-goa.example"
 
     settings = load(monkeypatch, DATABASE_URL=URL, SECRET_KEY=KEY, CORS_ORIGINS=given)
 
-    assert settings.cors_origins == (
-        "https://app.example",
-        "http://localhost:3000",
-        "http://[::1]:65535",
-        "https://10.0.0.1",
-    )
+    assert settings.cors_origins == tuple(given.replace(" ", "").split(","))
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "capacitor://localhost",
+        "ionic://localhost",
+        "app://-",
+        "tauri://localhost",
+        "https://tauri.localhost",
+        "chrome-extension://abcdefghijklmnopabcdefghijklmnop",
+        "moz-extension://8b2f9e0c-3c53-4c35-9a7c-1f2f6ad2f9a1",
+    ],
+)
+def test_the_origin_of_a_packaged_app_is_accepted(monkeypatch: pytest.MonkeyPatch, origin: str) -> None:
+    settings = load(monkeypatch, DATABASE_URL=URL, SECRET_KEY=KEY, CORS_ORIGINS=origin)
+
+    assert settings.cors_origins == (origin,)
+
+
+@pytest.mark.parametrize(
+    ("origin", "right"),
+    [
+        ("https://app.example/", "https://app.example"),
+        ("https://App.example", "https://app.example"),
+        ("HTTPS://app.example", "https://app.example"),
+        ("https://app.example:443", "https://app.example"),
+        ("http://app.example:80", "http://app.example"),
+        ("https://app.example:0443", "https://app.example"),
+        ("https://app.example.", "https://app.example"),
+        ("https://app.example/path?token=secret#x", "https://app.example"),
+        ("app.example", "https://app.example"),
+        ("https://über.example", "https://xn--ber-goa.example"),
+        ("https://[0:0::1]:8443", "https://[::1]:8443"),
+        ("capacitor://localhost/", "capacitor://localhost"),
+        ("Tauri://localhost", "tauri://localhost"),
+    ],
+)
+def test_another_spelling_of_an_origin_is_refused_at_startup_with_the_right_one(
+    monkeypatch: pytest.MonkeyPatch, origin: str, right: str
+) -> None:
+    message = wrong(monkeypatch, DATABASE_URL=URL, SECRET_KEY=KEY, CORS_ORIGINS=f"https://a.example,{origin}")
+
+    assert f"CORS_ORIGINS: must be written as browsers send it: {right}." in message
+    assert "token=secret" not in message
 
 
 @pytest.mark.parametrize(
@@ -303,9 +371,6 @@ def test_origins_are_a_list(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         "*",
         "https://*.example",
-        "app.example",
-        "https://app.example/",
-        "https://A.example",
         "null",
         "https://..",
         "https://.",
@@ -313,15 +378,22 @@ def test_origins_are_a_list(monkeypatch: pytest.MonkeyPatch) -> None:
         "https://-a",
         "https://a-",
         "https://a:65536",
-        "https://a:0",
-        "https://a:",
+        "https://a:port",
         "https://[::::]",
         "https://[1]",
         "https://",
+        "https://10.1",
+        "https://ann:secret@app.example",
+        "file://",
+        "javascript:alert(1)",
+        "https://a.example,",
     ],
 )
 def test_an_inexact_origin_is_refused_at_startup(monkeypatch: pytest.MonkeyPatch, origins: str) -> None:
-    assert "CORS_ORIGINS: " in wrong(monkeypatch, DATABASE_URL=URL, SECRET_KEY=KEY, CORS_ORIGINS=origins)
+    message = wrong(monkeypatch, DATABASE_URL=URL, SECRET_KEY=KEY, CORS_ORIGINS=origins)
+
+    assert "CORS_ORIGINS: must" in message
+    assert "ann:secret" not in message
 
 
 @pytest.mark.parametrize(("given", "meant"), [("true", True), ("false", False), ("", True)])
@@ -329,13 +401,19 @@ def test_a_boolean_is_true_or_false(monkeypatch: pytest.MonkeyPatch, given: str,
     assert load(monkeypatch, DATABASE_URL=URL, SECRET_KEY=KEY, DOCS_ENABLED=given).docs_enabled is meant
 
 
-@pytest.mark.parametrize("given", ["yes", "0", "1", "on", "off", "True", "FALSE", " true"])
+@pytest.mark.parametrize("given", ["yes", "0", "1", "on", "off", "True", "FALSE", "true true"])
 def test_another_spelling_of_a_boolean_is_refused_at_startup(
     monkeypatch: pytest.MonkeyPatch, given: str
 ) -> None:
     message = wrong(monkeypatch, DATABASE_URL=URL, SECRET_KEY=KEY, DOCS_ENABLED=given)
 
     assert "DOCS_ENABLED: must be true or false" in message
+
+
+def test_a_network_with_bits_of_a_host_is_refused_with_the_right_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    message = wrong(monkeypatch, DATABASE_URL=URL, SECRET_KEY=KEY, TRUSTED_PROXIES="10.0.0.1/8")
+
+    assert "TRUSTED_PROXIES: has bits of a host in a network. Write 10.0.0.0/8" in message
 
 
 def test_lists_are_separated_by_commas(monkeypatch: pytest.MonkeyPatch) -> None:
