@@ -18,7 +18,7 @@ from flask import Flask, Response, g, has_request_context, request
 from kit.settings import Settings
 from kit.web import streaming
 from kit.web.paths import HEALTH_CHECKS
-from kit.web.request_id import request_id
+from kit.web.request_id import request_id, trace_ids
 
 logger = logging.getLogger("app.request")
 ENCODER = json.JSONEncoder(default=str)
@@ -98,11 +98,14 @@ def _fields(record: logging.LogRecord) -> dict[str, Any]:
 
 
 def _add_request_fields(record: logging.LogRecord) -> bool:
-    """Add the request's id and client to each line that is logged while handling it."""
+    """Add the request's ids and client to each line that is logged while handling it."""
     if has_request_context():
-        about = {"request_id": request_id(), "client": request.remote_addr}
-        record.fields = about | getattr(record, "fields", {})
+        record.fields = _about_request() | getattr(record, "fields", {})
     return True
+
+
+def _about_request() -> dict[str, Any]:
+    return {"request_id": request_id(), "client": request.remote_addr, **trace_ids()}
 
 
 def log_field(name: str, value: object) -> None:
@@ -120,10 +123,7 @@ def _log_request(slow_ms: float, response: Response) -> Response:
     method = request.method if request.method in METHODS else "-"
     line = partial(_write_line, slow_ms, method, route, response.status_code, kept)
     if streaming.is_streamed(response):
-        about = {
-            "request_id": request_id(),
-            "client": request.remote_addr,
-        }  # read now, because the request has ended by then
+        about = _about_request()  # read now, because the request has ended by then
         response.response = streaming.Watched(response.response, partial(line, about=about))
     else:
         line()

@@ -55,6 +55,39 @@ def test_a_request_has_one_line(lines: Lines, committed_app: Flask, password_has
     }
 
 
+TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
+
+
+@pytest.mark.parametrize("form", ["00-{}-{}-01", "01-{}-{}-00-x", "cc-{}-{}-01"])
+def test_a_trace_of_the_client_is_continued(lines: Lines, client: FlaskClient, form: str) -> None:
+    client.get("/", headers={"traceparent": form.format(TRACE, SPAN)})
+
+    [line] = lines()
+    assert (line["trace_id"], line["parent_span_id"]) == (TRACE, SPAN)
+
+
+@pytest.mark.parametrize(
+    "traceparent",
+    [
+        "",
+        "x",
+        f"00-{TRACE}-{SPAN}",
+        f"00-{TRACE}-{SPAN}-01-x",
+        f"00-{TRACE.upper()}-{SPAN}-01",
+        f"ff-{TRACE}-{SPAN}-01",
+        f"00-{'0' * 32}-{SPAN}-01",
+        f"00-{TRACE}-{'0' * 16}-01",
+        f"00-{TRACE}-{SPAN}-01, 00-{TRACE}-{SPAN}-01",
+    ],
+)
+def test_an_invalid_trace_is_ignored(lines: Lines, client: FlaskClient, traceparent: str) -> None:
+    response = client.get("/", headers={"traceparent": traceparent})
+
+    [line] = lines()
+    assert response.status_code == 200
+    assert not {"trace_id", "parent_span_id"} & set(line)
+
+
 def test_an_unknown_path_is_not_logged(lines: Lines, client: FlaskClient) -> None:
     client.get("/nowhere/secret")
 
