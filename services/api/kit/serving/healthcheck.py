@@ -31,9 +31,8 @@ def main(*arguments: str) -> str | None:
 
 
 def _ask(path: str) -> tuple[int, str]:
-    name = os.environ.get("ALLOWED_HOSTS", "").split(",")[0].strip()
     api = HTTPConnection("127.0.0.1", int(os.environ.get("PORT") or 5000), timeout=TIMEOUT_SECONDS)
-    api.request("GET", path, headers={"Host": name or "127.0.0.1"})
+    api.request("GET", path)  # ALLOWED_HOSTS doesn't apply to health checks
     response = api.getresponse()
     return response.status, response.read(1000).decode(errors="replace")
 

@@ -27,6 +27,8 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]
             super().parse_header(header_plus)
         except ValueError as error:  # a URI with a broken IPv6 address
             raise ParsingError("Bad URI") from error
+        if self.version not in ("1.0", "1.1"):  # waitress takes it for 1.0, which needs no Host
+            raise ParsingError("Bad version")
         if self.chunked:
             self.body_rcv = ChunkedBody(self.body_rcv.buf)
         if self.content_length > self.adj.max_content_length:  # refuse it before the client sends it

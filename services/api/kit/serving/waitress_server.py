@@ -24,6 +24,7 @@ from kit.serving import lifecycle
 from kit.serving.refusals import RESET, refuse
 from kit.serving.waitress_parser import Parser
 from kit.settings import Settings
+from kit.web.headers import cors_headers
 from kit.web.streaming import BrokenOff
 
 logger = logging.getLogger("app.server")
@@ -77,6 +78,7 @@ class ProblemTask(ErrorTask):  # type: ignore[misc]
     def execute(self) -> None:
         given_id = self.request.headers.get("X_REQUEST_ID", "")
         self.status, headers, body = refuse(self.request.error.code, given_id, self.channel.addr[0])
+        headers |= cors_headers(self.channel.server.application, self.request.headers.get("ORIGIN", ""))
         self.response_headers.extend(headers.items())
         self.set_close_on_finish()
         self.content_length = len(body)

@@ -9,12 +9,14 @@ from types import TracebackType
 from typing import TypeAlias
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
-from flask import Flask, Response, g, request
+from flask import Flask, Response, current_app, g, request
 from werkzeug.exceptions import BadRequest, NotFound
 
 from kit.setting_types import MAX_PORT
 from kit.settings import Settings, current
+from kit.web import openapi
 from kit.web.errors import HostNotAllowed
+from kit.web.paths import HEALTH_CHECKS
 from kit.web.request_id import request_id
 
 LABEL = r"[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?"
@@ -33,14 +35,19 @@ SECURITY = {
 }
 ONE_YEAR = 31_536_000
 ExceptionInfo: TypeAlias = tuple[type[BaseException], BaseException, TracebackType] | tuple[None, None, None]
-CORS_HEADERS = (
+# What pages may send: these, the headers in the OpenAPI document, and CORS_HEADERS.
+CORS_REQUEST_HEADERS = (
     "Authorization",
     "Content-Type",
-    "Idempotency-Key",
-    "If-Match",
-    "If-None-Match",
     "X-Request-ID",
+    "X-Requested-With",  # of jQuery, axios and others
+    "baggage",  # this and the following: tracing (W3C, Sentry)
+    "sentry-trace",
+    "traceparent",
+    "tracestate",
 )
+# What pages may read: these, and the headers in the OpenAPI document. Not every response has these.
+CORS_RESPONSE_HEADERS = ("Allow", "Link")
 
 
 def init_app(app: Flask, settings: Settings, never_cached: str = "") -> None:
@@ -48,7 +55,8 @@ def init_app(app: Flask, settings: Settings, never_cached: str = "") -> None:
     app.wsgi_app = SecurityHeadersMiddleware(app.wsgi_app)  # type: ignore[method-assign]
     app.before_request(_check_host_and_path)
     app.after_request(partial(_add_common_headers, never_cached))
-    app.after_request(_add_cors)
+    if settings.cors_origins:
+        app.after_request(_add_cors)
     if settings.flask_env == "development":  # in production, timings would help attackers
         app.after_request(_add_server_timing)
 
@@ -78,14 +86,19 @@ class SecurityHeadersMiddleware:
 
 
 def _check_host_and_path() -> None:
-    """Refuse a missing or malformed Host (RFC 9112, section 3.2) and non-canonical paths."""
-    host = request.environ.get("HTTP_HOST", "")
-    if not _is_host(host):
+    """Refuse a missing or malformed Host (RFC 9112, section 3.2) and non-canonical paths.
+
+    HTTP/1.0 needs no Host. Probes use the address of the machine, so health checks take any.
+    """
+    host = request.environ.get("HTTP_HOST")
+    needs_host = host is not None or request.environ["SERVER_PROTOCOL"] != "HTTP/1.0"
+    if needs_host and not _is_host(host or ""):
         # Close the connection: the next request may be smuggled (RFC 9112, section 11.2).
         request.environ["app.close"] = True
         raise BadRequest
     allowed = current(Settings).allowed_hosts
-    if allowed and PORT.sub("", host).lower().rstrip(".") not in allowed:
+    is_allowed = not allowed or PORT.sub("", host or "").lower().rstrip(".") in allowed
+    if not is_allowed and not request.path.startswith(HEALTH_CHECKS):
         raise HostNotAllowed
     # The path as the client sent it. The server decodes it, and waitress merges leading slashes.
     target = request.environ.get("REQUEST_URI") or request.environ.get("RAW_URI") or request.path
@@ -119,21 +132,23 @@ def _add_common_headers(never_cached: str, response: Response) -> Response:
 
 
 def _add_cors(response: Response) -> Response:
-    """Let pages from CORS_ORIGINS read the response."""
-    settings = current(Settings)
-    if not settings.cors_origins:
-        return response
     response.vary.add("Origin")
-    if request.headers.get("Origin") in settings.cors_origins:
-        response.headers["Access-Control-Allow-Origin"] = request.headers["Origin"]
-        response.headers["Access-Control-Expose-Headers"] = "ETag, Location, Retry-After, X-Request-ID"
-        if request.method == "OPTIONS":
-            response.headers["Access-Control-Allow-Headers"] = ", ".join(
-                (*CORS_HEADERS, *settings.cors_headers)
-            )
-            response.headers["Access-Control-Max-Age"] = "600"
-            response.headers["Access-Control-Allow-Methods"] = response.headers.get("Allow", "")
+    headers = cors_headers(current_app, request.headers.get("Origin", ""))
+    if headers and request.method == "OPTIONS":
+        documented, more = openapi.REQUEST_HEADERS, current(Settings).cors_headers
+        headers["Access-Control-Allow-Headers"] = ", ".join((*CORS_REQUEST_HEADERS, *documented, *more))
+        headers["Access-Control-Allow-Methods"] = response.headers.get("Allow", "")
+        headers["Access-Control-Max-Age"] = "600"
+    response.headers.update(headers)
     return response
+
+
+def cors_headers(app: Flask, origin: str) -> dict[str, str]:
+    """Return the headers that let pages read a response, or none if the origin isn't in CORS_ORIGINS."""
+    if origin not in app.extensions["settings"].cors_origins:
+        return {}
+    exposed = sorted({*CORS_RESPONSE_HEADERS, *openapi.response_headers(app)})
+    return {"Access-Control-Allow-Origin": origin, "Access-Control-Expose-Headers": ", ".join(exposed)}
 
 
 def _add_server_timing(response: Response) -> Response:

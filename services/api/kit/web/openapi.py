@@ -83,11 +83,20 @@ def init_app(app: Flask, description: str, headers: Mapping[str, tuple[str, str 
     check(app)
 
 
-def text(app: Flask) -> str:
-    """Return the document as JSON. The same code gives the same text; it's generated once per app."""
+def text(app: Flask, prefix: str = "") -> str:
+    """Return the document as JSON. The same code gives the same text; it's generated once per app.
+
+    `prefix` is the path of the API at the proxy in front.
+    """
     if "openapi_text" not in app.extensions:
         app.extensions["openapi_text"] = json.dumps(build(app), indent=2, ensure_ascii=False) + "\n"
-    return cast("str", app.extensions["openapi_text"])
+    document = cast("str", app.extensions["openapi_text"])
+    return document.replace('"url": "/"', f'"url": "{prefix}"', 1) if prefix else document
+
+
+def response_headers(app: Flask) -> Iterable[str]:
+    """Return the names of the documented response headers."""
+    return _about(app).headers if "openapi" in app.extensions else ()
 
 
 def build(app: Flask) -> JsonObject:
@@ -209,7 +218,9 @@ def _path_parameters(rule: Rule) -> Iterator[JsonObject]:
         }
 
 
-def _query_parameters(query: type[Query]) -> Iterator[JsonObject]:
+def _query_parameters(query: type[Query] | None) -> Iterator[JsonObject]:
+    if query is None:
+        return
     properties = _plain(query.model_json_schema()).get("properties", {})
     for name, schema in properties.items():
         yield {

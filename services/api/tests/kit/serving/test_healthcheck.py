@@ -78,15 +78,6 @@ def test_once_ready_only_liveness_is_checked(api: Api, tmp_path: Path) -> None:
     assert [path for path, _ in api.asked] == 2 * ["/health/ready"] + 2 * ["/health/live"]
 
 
-@pytest.mark.parametrize(
-    ("allowed", "name"), [("", "127.0.0.1"), ("api.example.com, b.example.com", "api.example.com")]
-)
-def test_it_sends_an_allowed_host(api: Api, tmp_path: Path, allowed: str, name: str) -> None:
-    assert check(api.server_port, tmp_path, ALLOWED_HOSTS=allowed)[0] == 0
-
-    assert [host.split(":")[0] for _, host in api.asked] == [name]
-
-
 def test_it_fails_with_one_line_if_no_server_listens(api: Api, tmp_path: Path) -> None:
     api.server_close()
 

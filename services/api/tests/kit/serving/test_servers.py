@@ -46,7 +46,7 @@ CHUNKED = HEAD.replace(b"Content-Length: %d", b"Transfer-Encoding: chunked")
         (b"GET / HTTP/1.1\r\n\r\n", 400, "bad_request"),
         (b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", 400, "bad_request"),
         (b"GET / HTTP/1.1\r\nHost: a b\r\n\r\n", 400, "bad_request"),
-        (b"GET / HTTP/1.0\r\n\r\n", 400, "bad_request"),
+        (b"GET / HTTP/1.0\r\nHost: \r\n\r\n", 400, "bad_request"),
         (b"nonsense\r\n\r\n", 400, "bad_request"),
         (b"get / HTTP/1.1\r\nHost: a\r\n\r\n", 400, "bad_request"),
         (b"GET / HTTP/1.1\r\nHost: a\r\nX y: z\r\n\r\n", 400, "bad_request"),
@@ -74,6 +74,16 @@ def test_every_error_of_the_server_is_a_problem(live: Live, raw: bytes, status: 
     assert (problem["status"], problem["code"]) == (status, code)
     assert problem["request_id"] == headers["X-Request-Id"]
     assert plain_http.get(f"{url}/health/live").status_code == 200
+
+
+def test_pages_of_an_allowed_origin_may_read_errors_of_the_server(start: Callable[..., Process]) -> None:
+    origin = "https://app.example"
+    process = start(CORS_ORIGINS=origin)
+
+    for sender, allowed in ((origin, origin), ("https://evil.example", None)):
+        head = f"POST / HTTP/1.1\r\nHost: a\r\nOrigin: {sender}\r\nTransfer-Encoding: gzip\r\n\r\n"
+        status, headers, _ = exchange(process.url, head.encode())
+        assert (status, headers.get("Access-Control-Allow-Origin")) == (501, allowed)
 
 
 @pytest.mark.parametrize("size", [66_000, 500_000, 3_000_000])

@@ -9,6 +9,7 @@ from flask import Flask, abort
 from flask.testing import FlaskClient
 from sqlalchemy import URL, text
 from werkzeug.exceptions import HTTPException
+from werkzeug.test import create_environ, run_wsgi_app
 
 from app import create_app
 from app.database import db
@@ -198,43 +199,89 @@ def test_cors_is_off(client: FlaskClient) -> None:
     assert not [name for name, _ in response.headers if name.startswith("Access-Control")]
 
 
-@pytest.fixture
-def shared(app: Flask):  # type: ignore[no-untyped-def]
-    settings = app.extensions["settings"].model_copy(update={"cors_origins": ("https://app.example",)})
-    with patch.dict(app.extensions, {"settings": settings}):
-        yield
+ORIGIN = "https://app.example"
+PACKAGED = "capacitor://localhost"
 
 
-@pytest.mark.usefixtures("shared")
-def test_a_listed_origin_may_read_responses(client: FlaskClient) -> None:
-    response = client.get("/nowhere", headers={"Origin": "https://app.example"})
+@pytest.fixture(scope="module")
+def shared() -> Flask:
+    """An app that allows two origins."""
+    app = create_app(settings_for(NEVER_OPENED, cors_origins=f"{ORIGIN},{PACKAGED}", cors_headers="X-Team"))
+    app.config["PROPAGATE_EXCEPTIONS"] = False
 
-    assert response.headers["Access-Control-Allow-Origin"] == "https://app.example"
+    @app.get("/bug")
+    def bug() -> str:
+        raise RuntimeError
+
+    return app
+
+
+@pytest.mark.parametrize("origin", [ORIGIN, PACKAGED])
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/", 200),
+        ("GET", "/nowhere", 404),
+        ("OPTIONS", "/nowhere", 404),
+        ("POST", "/", 405),
+        ("GET", "/account", 401),
+        ("GET", "/auth/token?limit=0", 401),
+        ("GET", "/problems?x=1", 422),
+        ("GET", "/%2Faccount", 404),
+        ("GET", "/bug", 500),
+    ],
+)
+def test_a_listed_origin_may_read_every_response(
+    shared: Flask, origin: str, method: str, path: str, status: int
+) -> None:
+    response = shared.test_client().open(path, method=method, headers={"Origin": origin})
+
+    assert response.status_code == status
+    assert response.headers["Access-Control-Allow-Origin"] == origin
     assert "Access-Control-Allow-Credentials" not in response.headers
-    exposed = response.headers["Access-Control-Expose-Headers"]
-    assert set(exposed.split(", ")) == {"ETag", "Location", "Retry-After", "X-Request-ID"}
     assert "Origin" in response.headers["Vary"]
 
 
-@pytest.mark.usefixtures("shared")
-def test_a_listed_origin_may_send_a_preflight_request(client: FlaskClient) -> None:
-    response = client.options(
-        "/account", headers={"Origin": "https://app.example", "Access-Control-Request-Method": "PATCH"}
+def test_pages_may_read_every_documented_header(shared: Flask) -> None:
+    response = shared.test_client().get("/", headers={"Origin": ORIGIN})
+
+    exposed = set(response.headers["Access-Control-Expose-Headers"].split(", "))
+    documented = shared.test_client().get("/openapi.json").json["components"]["headers"]
+    assert exposed == set(documented) | {"Allow", "Link"}
+    assert exposed >= {"ETag", "Location", "Retry-After", "X-Request-ID"}
+
+
+def test_pages_may_send_every_documented_header_and_those_of_tracing(shared: Flask) -> None:
+    response = shared.test_client().options(
+        "/account", headers={"Origin": ORIGIN, "Access-Control-Request-Method": "PATCH"}
     )
 
     assert response.status_code == 204
-    assert "PATCH" in response.headers["Access-Control-Allow-Methods"]
-    assert "Authorization" in response.headers["Access-Control-Allow-Headers"]
+    assert "PATCH" in response.headers["Access-Control-Allow-Methods"].split(", ")
+    sent = set(response.headers["Access-Control-Allow-Headers"].split(", "))
+    paths = shared.test_client().get("/openapi.json").json["paths"].values()
+    parameters = [
+        each for methods in paths for operation in methods.values() for each in operation["parameters"]
+    ]
+    assert sent >= {each["name"] for each in parameters if each["in"] == "header"}
+    assert sent >= {"Authorization", "Content-Type", "Idempotency-Key", "X-Requested-With", "X-Team"}
+    assert sent >= {"traceparent", "tracestate", "baggage", "sentry-trace"}
 
 
-@pytest.mark.usefixtures("shared")
 @pytest.mark.parametrize(
-    "origin", ["https://evil.example", "null", "https://app.example.evil.example", "http://app.example"]
+    "origin",
+    [
+        "https://evil.example",
+        "null",
+        "https://app.example.evil.example",
+        "http://app.example",
+        "HTTPS://app.example",
+    ],
 )
-def test_another_origin_is_not_allowed(client: FlaskClient, origin: str) -> None:
-    response = client.get("/", headers={"Origin": origin})
+def test_another_origin_is_not_allowed(shared: Flask, origin: str) -> None:
+    response = shared.test_client().get("/", headers={"Origin": origin})
 
-    assert "Access-Control-Allow-Origin" not in response.headers
+    assert not [name for name, _ in response.headers if name.startswith("Access-Control")]
     assert "Origin" in response.headers["Vary"]
 
 
@@ -310,6 +357,38 @@ def test_only_allowed_hosts_are_answered(host: str, answer: int) -> None:
     assert response.status_code == answer
     if answer == 400:
         assert problem(response) == (400, "host_not_allowed")
+
+
+@pytest.mark.parametrize("host", ["192.0.2.1", "192.0.2.1:5000", "localhost"])
+def test_health_checks_are_answered_for_any_host(host: str) -> None:
+    app = create_app(settings_for(NEVER_OPENED, allowed_hosts="api.example.com"))
+    client = app.test_client()
+    environ = {"HTTP_HOST": host}
+
+    assert client.get("/health/live", environ_overrides=environ).status_code == 200
+    assert problem(client.get("/", environ_overrides=environ)) == (400, "host_not_allowed")
+    assert status_without_host(app, "/health/live", "HTTP/1.0") == 200
+    assert status_without_host(app, "/", "HTTP/1.0") == 400
+
+
+@pytest.mark.parametrize("path", ["/", "/health/live"])
+@pytest.mark.parametrize(("protocol", "status"), [("HTTP/1.0", 200), ("HTTP/1.1", 400)])
+def test_only_http_1_0_needs_no_host(app: Flask, path: str, protocol: str, status: int) -> None:
+    assert status_without_host(app, path, protocol) == status
+
+
+def status_without_host(app: Flask, path: str, protocol: str) -> int:
+    environ = create_environ(path)
+    environ["SERVER_PROTOCOL"] = protocol
+    del environ["HTTP_HOST"]
+    _, status, _ = run_wsgi_app(app, environ)
+    return int(status[:3])
+
+
+def test_an_empty_host_is_malformed_in_http_1_0_too(client: FlaskClient) -> None:
+    overrides = {"HTTP_HOST": "", "SERVER_PROTOCOL": "HTTP/1.0"}
+
+    assert problem(client.get("/", environ_overrides=overrides)) == (400, "bad_request")
 
 
 def test_a_trusted_proxy_can_report_tls() -> None:
