@@ -6,6 +6,13 @@ kit/web/problems.py says how each is answered. An app adds its own errors by sub
 from collections.abc import Iterable
 from typing import ClassVar, NamedTuple
 
+FIELD_CODES = frozenset((
+    "required", "unknown_field", "wrong_type", "too_short", "too_long", "too_small", "too_large",
+    "invalid_format", "too_common", "repetitive", "contains_name", "unknown_reference", "already_exists",
+    "read_only",
+))  # fmt: skip
+"""Every `code` in the `errors` of a problem."""
+
 
 class FieldError(NamedTuple):
     """An error in one field of the body (`pointer`, RFC 6901) or in one parameter."""

@@ -12,14 +12,14 @@ blueprint = Blueprint("health", __name__, url_prefix="/health")
 
 
 @blueprint.get("/live")
-@endpoint(returns=Health, uses_database=False)
+@endpoint(query=None, returns=Health, uses_database=False)
 def live() -> Health:
     """Check liveness. Answers 200 as long as the process serves requests."""
     return Health()
 
 
 @blueprint.get("/ready")
-@endpoint(returns=Readiness, raises=[NotReady], uses_database=False)
+@endpoint(query=None, returns=Readiness, raises=[NotReady], uses_database=False)
 def ready() -> Readiness:
     """Check readiness. The database must answer and be migrated, and the app must not be shutting down."""
     if is_stopping():

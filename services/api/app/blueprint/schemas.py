@@ -11,7 +11,19 @@ from app.model.passwords import MAX_LENGTH
 from app.model.user_repository import USERNAME
 from kit.web import pagination
 from kit.web.pagination import PageSize, sortable
-from kit.web.schemas import NO_NUL, UNSET, Flag, Id, RequestBody, ResponseBody, Text, Time, example, value_of
+from kit.web.schemas import (
+    NO_NUL,
+    UNSET,
+    Flag,
+    Id,
+    RequestBody,
+    ResponseBody,
+    Text,
+    Time,
+    example,
+    matching,
+    value_of,
+)
 
 JWT = r"^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$"
 # The claims of the examples: {"sub": "...", "jti": "...", "exp": 1795338028}.
@@ -25,7 +37,15 @@ def _not_too_long(text: str) -> str:
     return text
 
 
-Username = Annotated[str, StringConstraints(min_length=3, max_length=64, pattern=f"^{USERNAME}$")]
+Username = Annotated[
+    str,
+    StringConstraints(min_length=3, max_length=64),
+    *matching(
+        f"^{USERNAME}$",
+        "Use only the letters a to z and A to Z, digits, dots, underscores and hyphens. "
+        "Begin with a letter or a digit.",
+    ),
+]
 # Login accepts any name, so that an impossible username fails like an unknown one.
 LoginName = Annotated[str, StringConstraints(min_length=1, max_length=64), *NO_NUL]
 # Passwords.check has the other rules, which depend on the settings.

@@ -1,11 +1,16 @@
 """Conditional requests (RFC 9110, section 13)."""
 
+import re
 from hashlib import sha256
 
 from flask import Response, request
+from werkzeug.datastructures import ETags
 
+from kit.web import read_only_fields
 from kit.web.errors import PreconditionFailed, PreconditionRequired
 from kit.web.schemas import ResponseBody
+
+CODING = re.compile("[-;](gzip|br|zstd|deflate)$")
 
 
 def set_etag(response: Response) -> Response:
@@ -32,13 +37,23 @@ def not_modified(response: Response) -> Response:
 def check_if_match(schema: type[ResponseBody], row: object, *, required: bool = False) -> None:
     """Compare If-Match with the ETag of a row, represented by a schema. Call it after locking the row.
 
-    Raises PreconditionFailed, and PreconditionRequired if there is no If-Match although it is required.
+    Compares the read-only fields in the body with the row, too. Raises PreconditionFailed, ValidationFailed,
+    and PreconditionRequired if there is no If-Match although it is required.
     """
+    read_only_fields.check(schema, row)
     if "If-Match" not in request.headers:
         if required:
             raise PreconditionRequired
-    elif not request.if_match.contains(_tag(schema.of(row).model_dump_json().encode())):
+    elif not _is_named(_tag(schema.of(row).model_dump_json().encode()), request.if_match):
         raise PreconditionFailed
+
+
+def _is_named(tag: str, given: ETags) -> bool:
+    """Return whether the client has this version. Proxies that compress responses change the ETag.
+
+    nginx and Cloudflare make it weak. Apache and Caddy append the content coding.
+    """
+    return given.star_tag or any(CODING.sub("", each) == tag for each in given.as_set(include_weak=True))
 
 
 def _tag(representation: bytes) -> str:

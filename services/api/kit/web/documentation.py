@@ -15,8 +15,8 @@ from werkzeug.exceptions import NotFound
 from kit.web import openapi
 from kit.web.conditional import not_modified
 from kit.web.endpoint import endpoint
-from kit.web.schemas import Document, Query
-from kit.web.validation import read_query, refuse_body
+from kit.web.schemas import Document
+from kit.web.validation import refuse_body
 
 blueprint = Blueprint("documentation", __name__)
 
@@ -48,12 +48,11 @@ POLICY = (
 )
 def show_openapi() -> Response:
     """Get the OpenAPI document."""
-    return _respond(_document(openapi.text(current_app)), "application/json")
+    return _respond(_document(openapi.text(current_app, request.script_root)), "application/json")
 
 
 def show_docs(name: str = "") -> Response:
     """Return the documentation page or one of its files. It's for people, so it isn't in the document."""
-    read_query(Query)
     refuse_body()
     if name not in FILES:
         raise NotFound

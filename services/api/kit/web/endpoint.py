@@ -1,8 +1,8 @@
 """Declares what a view takes, returns and raises; reads the request and writes the response accordingly."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
-from functools import wraps
+from functools import cached_property, wraps
 from inspect import signature
 from typing import Any, NamedTuple, TypeVar
 
@@ -10,7 +10,9 @@ from flask import Response, g, request
 from flask.typing import ResponseReturnValue
 
 from kit.errors import DomainError
+from kit.web import read_only_fields
 from kit.web.conditional import not_modified, set_etag
+from kit.web.paths import with_prefix
 from kit.web.plain_flask import refuse_coroutine
 from kit.web.schemas import Query, RequestBody, ResponseBody
 from kit.web.validation import read_body, read_query, receive_body, refuse_body
@@ -39,7 +41,7 @@ class Declaration:
     """The arguments of `endpoint`."""
 
     auth: AuthRequirement | None
-    query: type[Query]
+    query: type[Query] | None
     body: type[RequestBody] | None
     body_is_optional: bool
     returns: type[ResponseBody] | None
@@ -50,11 +52,16 @@ class Declaration:
     raises: Sequence[type[Exception]]
     uses_database: bool
 
+    @cached_property
+    def read_only(self) -> Set[str]:
+        """The fields that a PUT or PATCH may send back. `check_if_match` checks their values."""
+        return read_only_fields.names(self.body, self.returns, checked=self.etag)
+
 
 def endpoint(
     *,
     auth: AuthRequirement | None = None,
-    query: type[Query] = Query,
+    query: type[Query] | None = Query,
     body: type[RequestBody] | None = None,
     body_is_optional: bool = False,
     returns: type[ResponseBody] | None = None,
@@ -66,6 +73,8 @@ def endpoint(
     uses_database: bool = True,
 ) -> Callable[[View], Callable[..., ResponseReturnValue]]:
     """Declare a view. It gets `query` and `body` if declared, and `caller` if it has such a parameter.
+
+    `query=None` ignores all parameters. That is for pages that people open from a link, and for probes.
 
     It returns a row or a body of the schema `returns`, alone or with a dict of `headers`. With `etag`, GET
     answers 304 if the client has that version; other methods declare If-Match, which the view checks with
@@ -101,11 +110,14 @@ def endpoint(
 
 def _read(declaration: Declaration, arguments: dict[str, Any]) -> None:
     """Read query and body, after authentication: bodies of unknown callers aren't parsed."""
-    query = read_query(declaration.query)
-    if declaration.query is not Query:
+    query = read_query(declaration.query) if declaration.query else None
+    if declaration.query not in (None, Query):
         arguments["query"] = query
     if declaration.body:
-        arguments["body"] = read_body(declaration.body, optional=declaration.body_is_optional)
+        read_only = declaration.read_only if request.method in ("PUT", "PATCH") else frozenset()
+        arguments["body"] = read_body(
+            declaration.body, optional=declaration.body_is_optional, read_only=read_only
+        )
     else:
         refuse_body()
 
@@ -114,6 +126,7 @@ def _write(result: Any, declaration: Declaration) -> ResponseReturnValue:
     if isinstance(result, Response):
         return set_etag(result) if declaration.etag else result
     resource, headers = result if type(result) is tuple else (result, None)
+    headers = with_prefix(headers)
     if resource is None:
         response = Response(b"", declaration.status, headers)
         del response.headers["Content-Type"]

@@ -12,8 +12,8 @@ class MalformedJson(DomainError):
 
 
 class UnsupportedMediaType(DomainError):
-    message = "The body isn't declared as JSON in UTF-8."
-    advice = "Send `Content-Type: application/json`."
+    message = "The body isn't declared as plain JSON in UTF-8."
+    advice = "Send `Content-Type: application/json`, and no Content-Encoding."
 
 
 class ValidationFailed(FieldsRefused):

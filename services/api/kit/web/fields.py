@@ -8,20 +8,24 @@ from math import isfinite
 from typing import Annotated, Any, LiteralString
 from uuid import UUID
 
+from email_validator import EmailNotValidError, validate_email
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, ValidationInfo, WithJsonSchema
 from pydantic_core import PydanticCustomError
+from pydantic_core import Url as ParsedUrl
 
-from kit.uuids import CANONICAL
+from kit.uuids import ANY_CASE
+from kit.web.schemas import matching
 
 WHOLE = re.compile(r"-?[0-9]{1,10}", re.ASCII)
 NUMBER = re.compile(r"-?[0-9]{1,20}(\.[0-9]{1,20})?([eE][+-]?[0-9]{1,3})?", re.ASCII)
 DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
 MOMENT = re.compile(
-    r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?(Z|[+-][0-9]{2}:[0-9]{2})", re.ASCII
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?([Zz]|[+-][0-9]{2}:[0-9]{2})",
+    re.ASCII,
 )
-# A valid e-mail address in WHATWG HTML, with a dot in the domain.
-EMAIL = r"^[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+$"
-URL = r"^https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?([/?#][!-~]*)?$"
+WEB_URL = re.compile(
+    r"https?://[^\s/?#\\@]+([/?#][^\s\\]*)?", re.IGNORECASE
+)  # without user name and password
 INTEGERS = 2**31  # the range of INTEGER columns is -INTEGERS to INTEGERS - 1
 FLOATS = 1.7e308
 
@@ -55,7 +59,29 @@ def _reads_queries(form: re.Pattern[str], convert: Callable[[str], Any], sentenc
 
 
 def _utc(text: str) -> datetime:
-    return datetime.fromisoformat(text).astimezone(UTC)
+    return datetime.fromisoformat(text.upper()).astimezone(UTC)  # cuts the fraction to microseconds
+
+
+def email(text: str) -> str:
+    """Return an e-mail address as it was sent (RFC 5321 and 6531). Raises PydanticCustomError."""
+    try:
+        validate_email(text, check_deliverability=False, test_environment=True)  # allows the domain `test`
+    except EmailNotValidError as error:
+        raise PydanticCustomError(
+            "invalid_format", "Give an e-mail address such as ann@example.com."
+        ) from error
+    return text
+
+
+def url(text: str) -> str:
+    """Return a web address as it was sent (WHATWG URL). Raises PydanticCustomError."""
+    try:
+        if WEB_URL.fullmatch(text) and text.isprintable():
+            ParsedUrl(text)
+            return text
+    except ValueError:
+        pass
+    raise PydanticCustomError("invalid_format", "Give a web address such as https://example.com/path.")
 
 
 def _storable(value: Any) -> Any:
@@ -103,12 +129,28 @@ def amount(digits: int, places: int) -> tuple[BeforeValidator, WithJsonSchema]:
     return BeforeValidator(read), _text(form, 1, digits + 2)
 
 
-Line = Annotated[str, StringConstraints(min_length=1, pattern=r"^[^\x00-\x1f\x7f-\x9f]*$")]
-LongText = Annotated[
-    str, StringConstraints(max_length=10_000, pattern=r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]*$")
+Line = Annotated[
+    str,
+    StringConstraints(min_length=1),
+    *matching(r"^[^\x00-\x1f\x7f-\x9f]*$", "Line breaks, tabs and other control characters aren't allowed."),
 ]
-Email = Annotated[str, StringConstraints(max_length=254, pattern=EMAIL)]
-Url = Annotated[str, StringConstraints(max_length=2000, pattern=URL)]
+LongText = Annotated[
+    str,
+    StringConstraints(max_length=10_000),
+    *matching(
+        r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]*$",
+        "Control characters other than line breaks and tabs aren't allowed.",
+    ),
+]
+Email = Annotated[
+    str,
+    StringConstraints(max_length=254),
+    AfterValidator(email),
+    Field(json_schema_extra={"format": "idn-email"}),
+]
+Url = Annotated[
+    str, StringConstraints(max_length=2000), AfterValidator(url), Field(json_schema_extra={"format": "iri"})
+]
 Integer = Annotated[
     int, Field(ge=-INTEGERS, le=INTEGERS - 1), _reads_queries(WHOLE, int, "Give a whole number.")
 ]
@@ -121,12 +163,12 @@ Date = Annotated[
 DateTime = Annotated[
     datetime,
     BeforeValidator(_reads(MOMENT, _utc, "Give a time with its offset, such as 2026-11-22T08:45:00Z.")),
-    _text(MOMENT.pattern, 20, 32, format="date-time"),
+    _text(MOMENT.pattern, 20, 35, format="date-time"),
 ]
 Reference = Annotated[
     UUID,
-    BeforeValidator(_reads(CANONICAL, UUID, "Give a UUID in lower case.")),
-    _text(CANONICAL.pattern, 36, 36, format="uuid"),
+    BeforeValidator(_reads(ANY_CASE, UUID, "Give a UUID such as 8b2f9e0c-3c53-4c35-9a7c-1f2f6ad2f9a1.")),
+    _text(ANY_CASE.pattern, 36, 36, format="uuid"),
 ]
 NotNull = AfterValidator(_not_null)
 Json = Annotated[Any, AfterValidator(_storable)]

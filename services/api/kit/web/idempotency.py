@@ -12,6 +12,7 @@ from kit.data.database import db
 from kit.data.stored_responses import StoredResponseRepository
 from kit.errors import FieldError, IdempotencyKeyInUse, IdempotencyKeyReused
 from kit.web.errors import ValidationFailed
+from kit.web.paths import with_prefix
 from kit.web.schemas import RequestBody, ResponseBody
 
 HEADER = "Idempotency-Key"
@@ -36,7 +37,8 @@ def run_idempotently(user_id: UUID, body: RequestBody, create: Callable[[], Crea
     responses = StoredResponseRepository(db.session)
     stored = responses.reserve(user_id, key, _fingerprint(body))
     if stored.body is not None:
-        return Response(stored.body, 201, json.loads(stored.headers or "{}"), content_type="application/json")
+        stored_headers = with_prefix(json.loads(stored.headers or "{}"))
+        return Response(stored.body, 201, stored_headers, content_type="application/json")
     resource, headers = create()
     stored.body, stored.headers = resource.model_dump_json(), json.dumps(headers)
     responses.prune(user_id)

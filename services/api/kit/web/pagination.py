@@ -16,7 +16,7 @@ from kit.data.base import Base
 from kit.data.keyset import Page, check_condition, column_of
 from kit.errors import InvalidCursor
 from kit.settings import Settings, current
-from kit.web.schemas import UNSET, Query, ResponseBody
+from kit.web.schemas import UNSET, Query, ResponseBody, matching
 
 Row = TypeVar("Row")
 ListBody = TypeVar("ListBody", bound=ResponseBody)
@@ -31,7 +31,11 @@ def _page_size(value: object) -> int:
 
 PageSize = Annotated[int, Field(ge=1, le=MAX_PAGE_SIZE), BeforeValidator(_page_size)]
 # Only the form. decode_cursor() checks the signature.
-Cursor = Annotated[str, StringConstraints(max_length=8000, pattern="^[A-Za-z0-9._-]+$")]
+Cursor = Annotated[
+    str,
+    StringConstraints(max_length=8000),
+    *matching("^[A-Za-z0-9._-]+$", "Pass `next_cursor` from the previous page unchanged."),
+]
 
 
 class PageQuery(Query):
@@ -67,13 +71,19 @@ def sortable(*names: str, default: str) -> Any:
             f"sortable(..., default={default!r}): {', '.join(sorted(unknown))} isn't among the names."
         )
     name = f"-?({'|'.join(names)})"
-    return Field(
+    pattern = f"^{name}(,{name}){{0,2}}$"
+    check, _ = matching(
+        pattern, f"Give up to three of {', '.join(names)}, each with a `-` for descending order."
+    )
+    field: Any = Field(
         default,
-        pattern=f"^{name}(,{name}){{0,2}}$",
         max_length=200,
         description="The fields to sort by; a leading `-` sorts in descending order.",
         examples=[default],
+        json_schema_extra={"pattern": pattern},
     )
+    field.metadata.append(check)
+    return field
 
 
 def decode_cursor(cursor: str | None, sort: str) -> list[Any] | None:
@@ -101,7 +111,7 @@ def page_response(
         return _list(schema, items, None), {}
     cursor = _signer().dumps([page.sort, page.next_values])
     query = request.args.to_dict() | {"cursor": cursor}
-    link = f'<{request.path}?{urlencode(query)}>; rel="next"'
+    link = f'<{request.script_root}{request.path}?{urlencode(query)}>; rel="next"'
     return _list(schema, items, cursor), {"Link": link}
 
 
@@ -111,8 +121,8 @@ def _list(schema: type[ListBody], items: list[ResponseBody], next_cursor: str | 
 
 def _sort_keys(sort: FieldInfo | None) -> list[str]:
     """Return the names that `sortable` wrote into the field's pattern."""
-    pattern = next((each.pattern for each in sort.metadata if hasattr(each, "pattern")), "") if sort else ""
-    return pattern.partition("(")[2].partition(")")[0].split("|") if pattern else []
+    extra: Any = sort.json_schema_extra if sort else None
+    return extra["pattern"].partition("(")[2].partition(")")[0].split("|") if extra else []
 
 
 def _signer() -> URLSafeSerializer:

@@ -13,7 +13,7 @@ from pydantic import (
     Field,
     WithJsonSchema,
 )
-from pydantic_core import PydanticCustomError
+from pydantic_core import PydanticCustomError, SchemaValidator, core_schema
 
 # The default of a field that may be left out. An explicit null is a wrong type.
 UNSET: Any = None
@@ -57,6 +57,18 @@ def _without_nul(text: str) -> str:
     if "\0" in text:  # PostgreSQL can't store it
         raise PydanticCustomError("invalid_format", "The character NUL isn't allowed.")
     return text
+
+
+def matching(pattern: str, sentence: str) -> tuple[AfterValidator, Any]:
+    """Annotate a string that must match a pattern: `Annotated[str, *matching("^[a-z]+$", "Use letters.")]`.
+
+    Clients get the sentence if it doesn't. They can't be expected to read a regular expression.
+    """
+    form = core_schema.custom_error_schema(
+        core_schema.str_schema(pattern=pattern), "invalid_format", custom_error_message=sentence
+    )
+    check = SchemaValidator(form).validate_python
+    return AfterValidator(check), Field(json_schema_extra={"pattern": pattern})
 
 
 def value_of(values: type[StrEnum]) -> tuple[AfterValidator, WithJsonSchema]:

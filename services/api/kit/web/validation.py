@@ -1,7 +1,9 @@
 """Reads and validates the query and the body of a request."""
 
+import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
+from functools import lru_cache
 from typing import Any, TypeVar
 
 from flask import request
@@ -9,8 +11,9 @@ from pydantic import BaseModel, ValidationError
 from werkzeug.exceptions import BadRequest, HTTPException, RequestEntityTooLarge
 
 from kit import strict_json
-from kit.errors import FieldError
+from kit.errors import FIELD_CODES, FieldError
 from kit.settings import Settings, current
+from kit.web import read_only_fields
 from kit.web.errors import MalformedJson, UnsupportedMediaType, ValidationFailed
 from kit.web.schemas import Query, RequestBody
 
@@ -24,14 +27,16 @@ PYDANTIC_CODES = {
     "string_too_long": ("too_long", "Give at most {max_length} characters."),
     "greater_than_equal": ("too_small", "Give at least {ge}."),
     "less_than_equal": ("too_large", "Give at most {le}."),
-    "string_pattern_mismatch": ("invalid_format", "This must match {pattern}."),
+    "list_too_short": ("too_short", "Give {min_length} or more items."),
+    "list_too_long": ("too_long", "Give {max_length} or fewer items."),
+    "greater_than": ("too_small", "Give more than {gt}."),
+    "less_than": ("too_large", "Give less than {lt}."),
     "literal_error": ("invalid_format", "Give {expected}."),
 }
-CHARSET = r"(\s*;\s*charset=(utf-8|\"utf-8\"))?\s*"
-JSON = re.compile(rf"application/json{CHARSET}", re.IGNORECASE)
-MERGE_PATCH = re.compile(rf"application/(merge-patch\+)?json{CHARSET}", re.IGNORECASE)
-# Codes that our own validators raise.
-OWN_CODES = {"required", "invalid_format", "too_long", "too_large", "wrong_type"}
+JSON = ("application/json",)
+MERGE_PATCH = ("application/json", "application/merge-patch+json")
+UTF_8 = {f"charset={charset}" for charset in ("utf-8", "utf8", '"utf-8"', '"utf8"')}
+EMPTY_OBJECT = re.compile(rb"[ \t\r\n]*\{[ \t\r\n]*\}[ \t\r\n]*")
 MAX_ERRORS = 20  # in one response
 
 
@@ -67,16 +72,22 @@ def receive_body() -> bool:
 
 
 def refuse_body() -> None:
-    """Raise ValidationFailed if there is a body. Without length or chunks there is none (RFC 9112, 6.3)."""
+    """Raise ValidationFailed if there is a body, except `{}`, which some clients always send.
+
+    Without length or chunks there is none (RFC 9112, section 6.3).
+    """
     sent = request.environ.get("CONTENT_LENGTH") or "HTTP_TRANSFER_ENCODING" in request.environ
-    if sent and _read_whole():
+    if sent and (raw := _read_whole()) and not EMPTY_OBJECT.fullmatch(raw):
         raise ValidationFailed([FieldError("Send no body here.", "unknown_field", "")])
 
 
-def read_body(schema: type[RequestBody], *, optional: bool) -> RequestBody:
-    """Validate the body. Raises UnsupportedMediaType, MalformedJson and ValidationFailed."""
+def read_body(schema: type[RequestBody], *, optional: bool, read_only: Set[str] = frozenset()) -> RequestBody:
+    """Validate the body. Raises UnsupportedMediaType, MalformedJson and ValidationFailed.
+
+    Clients may send back the fields in `read_only`. They aren't part of the result.
+    """
     raw = _read_whole()
-    if not raw and not request.content_type:
+    if not raw:
         if optional:
             return schema()
         raise ValidationFailed([FieldError("Send a JSON object.", "required", "")])
@@ -85,6 +96,9 @@ def read_body(schema: type[RequestBody], *, optional: bool) -> RequestBody:
         value = strict_json.loads(raw)
     except ValueError as error:
         raise MalformedJson from error
+    if isinstance(value, dict) and not read_only.isdisjoint(value):
+        read_only_fields.set_aside(value, read_only)
+        raw = json.dumps(value).encode()
     try:
         return _validate(schema, raw, value)
     except ValidationError as error:
@@ -122,9 +136,20 @@ def _read_whole() -> bytes:
 
 
 def _refuse_other_media_types() -> None:
+    environ = request.environ
     taken = MERGE_PATCH if request.method == "PATCH" else JSON
-    if not taken.fullmatch(request.headers.get("Content-Type", "")):
+    if not _is_utf_8(environ.get("CONTENT_TYPE", ""), taken):
         raise UnsupportedMediaType
+    if environ.get("HTTP_CONTENT_ENCODING", "identity").strip().lower() not in ("identity", ""):
+        raise UnsupportedMediaType
+
+
+@lru_cache(maxsize=64)  # clients send one of a few
+def _is_utf_8(content_type: str, taken: tuple[str, ...]) -> bool:
+    """Return whether this is one of the media types, with no parameter but a charset of UTF-8."""
+    media_type, *parameters = (part.strip(" \t") for part in content_type.lower().split(";"))
+    given = [parameter for parameter in parameters if parameter]
+    return media_type in taken and len(given) <= 1 and UTF_8.issuperset(given)
 
 
 def _errors(error: ValidationError, kind: str) -> list[FieldError]:
@@ -140,13 +165,15 @@ def _location(location: tuple[int | str, ...], kind: str) -> str:
 
 
 def _code_and_detail(item: Mapping[str, Any]) -> dict[str, str]:
-    kind = item["type"]
-    if kind == "literal_error" and not isinstance(item["input"], str):
+    kind, context, is_text = item["type"], item.get("ctx", {}), isinstance(item["input"], str)
+    if kind == "literal_error" and not is_text:
         kind = "literal_type"
+    if kind in ("too_short", "too_long") and "field_type" in context:  # not from our own validators
+        kind = f"string_{kind}" if is_text else f"list_{kind}"
     if kind in PYDANTIC_CODES:
         code, sentence = PYDANTIC_CODES[kind]
-        return {"code": code, "detail": sentence.format(**item.get("ctx", {}))}
-    if kind in OWN_CODES:
+        return {"code": code, "detail": sentence.format(**context)}
+    if kind in FIELD_CODES:
         return {"code": kind, "detail": item["msg"]}
     if kind.endswith("_type"):
         return {"code": "wrong_type", "detail": "Wrong type."}

@@ -2,6 +2,7 @@
 
 import json
 from datetime import timedelta
+from typing import Any
 from unittest.mock import patch
 
 import pytest
@@ -127,7 +128,10 @@ def test_a_patch_accepts_the_merge_patch_media_type(ann: Person, method: str) ->
             {"password": "anna-1-anna-2-3", "username": "anna", "current_password": PASSWORD},
             {("/password", "contains_name")},
         ),
-        ({"role": "admin", "current_password": PASSWORD}, {("/role", "unknown_field")}),
+        ({"username": "anna", "role": "admin", "current_password": PASSWORD}, {("/role", "read_only")}),
+        ({"username": "anna", "role": None, "current_password": PASSWORD}, {("/role", "read_only")}),
+        ({"role": "user", "current_password": PASSWORD}, {("", "required")}),
+        ({"is_admin": True, "current_password": PASSWORD}, {("/is_admin", "unknown_field")}),
         ({"username": "a/b", "current_password": 1, "~/": 0}, {
             ("/username", "invalid_format"), ("/current_password", "wrong_type"), ("/~0~1", "unknown_field"),
         }),
@@ -148,11 +152,32 @@ def test_a_replacement_needs_every_field(ann: Person, missing: str) -> None:
     assert errors(ann.put("/account", json=body)) == {(f"/{missing}", "required")}
 
 
+def test_an_account_can_be_sent_back_as_it_was_read(ann: Person) -> None:
+    read: Any = ann.get("/account").json
+    names = {"current_password": PASSWORD, "username": "anna"}
+
+    response = ann.patch("/account", read | names)
+    replaced = ann.put("/account", read | names | {"password": "another horse, another staple"})
+
+    assert (response.status_code, response.json["username"]) == (200, "anna")
+    assert (response.json["id"], response.json["created_at"]) == (read["id"], read["created_at"])
+    assert replaced.status_code == 200
+
+
+def test_a_new_account_has_no_id_yet(client: FlaskClient) -> None:
+    body = {"username": "carol", "password": PASSWORD, "id": "x", "created_at": "x", "role": "user"}
+
+    refused = errors(client.post("/auth/register", json=body))
+
+    assert refused == {(f"/{name}", "unknown_field") for name in ("id", "created_at", "role")}
+
+
 def test_errors_of_a_change_have_a_fixed_order(ann: Person, bob: Person) -> None:
     stale = {"If-Match": '"old"'}
     body = {"username": "bob", "current_password": "wrong horse battery staple"}
 
     assert problem(ann.patch("/account", json=body | {"x": 1}, headers=stale))[0] == 422
+    assert problem(ann.patch("/account", json=body | {"role": "admin"}, headers=stale))[0] == 422
     assert problem(ann.patch("/account", json=body, headers=stale)) == (412, "precondition_failed")
     assert problem(ann.patch("/account", json=body)) == (403, "wrong_current_password")
     body["current_password"] = PASSWORD

@@ -118,6 +118,10 @@ SCENARIOS: dict[tuple[str, str], Scenario] = {
     ("index_show", "302"): lambda s: s.send("index_show", headers={"Accept": "text/html"}),
     ("documentation_show_openapi", "304"): lambda s: s.unchanged("documentation_show_openapi"),
     ("account_read", "304"): lambda s: s.unchanged("account_read"),
+    # These ignore parameters.
+    ("index_show", "422"): lambda s: s.send("index_show", data=b"x"),
+    ("health_live", "422"): lambda s: s.send("health_live", data=b"x"),
+    ("health_ready", "422"): lambda s: s.send("health_ready", data=b"x"),
     ("health_ready", "503"): lambda s: s.stopping(),
     ("problems_show", "404"): lambda s: s.client.get("/problems/unknown"),
     ("auth_register", "409"): lambda s: s.send(

@@ -7,7 +7,7 @@ from datetime import date
 from decimal import Decimal
 from math import isfinite
 
-from kit.web.fields import decimal_form
+from kit.web.fields import decimal_form, email, url
 
 
 @dataclass(frozen=True)
@@ -199,7 +199,7 @@ KINDS = {
         str,
         "str(uuid4())",
         "8b2f9e0c-3c53-4c35-9a7c-1f2f6ad2f9a1",
-        ((1, "wrong_type"), ("8B2F9E0C-3C53-4C35-9A7C-1F2F6AD2F9A1", "invalid_format")),
+        ((1, "wrong_type"), ("8b2f9e0c3c534c359a7c1f2f6ad2f9a1", "invalid_format")),
         can_have_default=False,
     ),
     "enum": Kind(
@@ -231,10 +231,15 @@ KINDS = {
         "String(254)",
         "sa.String(length=254)",
         "Email",
-        _matching(r"[^@\s]+@[^@\s]+\.[^@\s]+"),
+        email,
         'f"ann-{number}@example.com"',
         "ann@example.com",
-        ((5, "wrong_type"), ("ann", "invalid_format"), ("ann@example.com\n", "invalid_format")),
+        (
+            (5, "wrong_type"),
+            ("ann", "invalid_format"),
+            ("a..b@example.com", "invalid_format"),
+            ("ann@example.com\n", "invalid_format"),
+        ),
         is_sortable=True,
     ),
     "url": Kind(
@@ -242,7 +247,7 @@ KINDS = {
         "String(2000)",
         "sa.String(length=2000)",
         "Url",
-        _matching(r"https?://[!-~]+"),
+        url,
         'f"https://example.com/{number}"',
         "https://example.com/",
         (
@@ -259,7 +264,7 @@ KINDS = {
         str,
         "",
         "8b2f9e0c-3c53-4c35-9a7c-1f2f6ad2f9a1",
-        ((1, "wrong_type"), ("8B2F9E0C-3C53-4C35-9A7C-1F2F6AD2F9A1", "invalid_format")),
+        ((1, "wrong_type"), ("8b2f9e0c3c534c359a7c1f2f6ad2f9a1", "invalid_format")),
         can_be_unique=False,
         can_have_default=False,
     ),

@@ -165,6 +165,19 @@ def summary(response: TestResponse) -> tuple[int, bytes, dict[str, str]]:
     )
 
 
+def test_a_repeated_request_has_the_path_prefix_of_its_own_proxy(people: People, ann: Person) -> None:
+    headers, body = ann.headers | {"Idempotency-Key": KEY}, {"text": "buy milk"}
+
+    found = [
+        ann.client.post("/slips", json=body, headers=headers, base_url=f"http://localhost{prefix}")
+        for prefix in ("/api", "/v2")
+    ]
+
+    path = f"/slips/{found[0].json['id']}"
+    assert [each.headers["Location"] for each in found] == [f"/api{path}", f"/v2{path}"]
+    assert count(people) == 1
+
+
 def test_a_repeated_request_gets_the_same_response_and_creates_once(people: People, ann: Person) -> None:
     first = add(ann)
 
