@@ -32,6 +32,12 @@ from kit.web.schemas import Problem, Query, RequestBody
 JsonObject = dict[str, Any]
 REF = "#/components/schemas/{model}"
 REQUEST_ID = "0ff4be9c-7228-460c-a8d6-5685de10b5d5"
+READ_ONLY_TEXT = """
+
+## Read-only fields
+
+PUT and PATCH ignore `id`, `created_at` and `updated_at`. Where they accept `If-Match`, they also accept the other
+fields of the resource with their current values."""
 # The documentation page shows these statuses once, here, and hides them in each operation (docs/page.css).
 COMMON_ERRORS_TEXT = """
 
@@ -122,7 +128,7 @@ def build(app: Flask) -> JsonObject:
         "info": {
             "title": settings.app_name,
             "version": settings.version,
-            "description": about.description + COMMON_ERRORS_TEXT,
+            "description": about.description + READ_ONLY_TEXT + COMMON_ERRORS_TEXT,
             "contact": {"name": f"The operators of this {settings.app_name}"},
             "license": {"name": "MIT", "identifier": "MIT"},
         },
