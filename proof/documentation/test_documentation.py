@@ -325,7 +325,8 @@ def test_the_limits_are_switched_off(project: Project, typed: Typed) -> None:
     project.type(typed(TROUBLESHOOTING, "429 too_many_attempts during development"))
 
     environment = project.type("docker compose exec -T api env")
-    for limit in ("LOGIN_LIMIT_PAIR", "LOGIN_LIMIT_CLIENT", "LOGIN_LIMIT_ACCOUNT", "REGISTER_LIMIT"):
+    login = [f"LOGIN_LIMIT_{each}" for each in ("PAIR", "CLIENT", "ACCOUNT", "SUCCESS")]
+    for limit in (*login, "REGISTER_LIMIT"):
         assert f"\n{limit}=off\n" in environment
 
 

@@ -35,6 +35,7 @@ class Settings(settings.Settings):
     login_limit_pair: OptionalRateLimit = RateLimit(5, 300)
     login_limit_client: OptionalRateLimit = RateLimit(20, 300)
     login_limit_account: OptionalRateLimit = RateLimit(50, 3600)
+    login_limit_success: OptionalRateLimit = RateLimit(60, 300)
     register_limit: OptionalRateLimit = RateLimit(20, 3600)
 
 

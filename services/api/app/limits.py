@@ -8,9 +8,9 @@ from app.config import current
 from app.events import Event
 from app.exceptions import InvalidCredentials, UsernameTaken, WrongCurrentPassword
 from app.model.user_repository import key_of
-from kit.data.attempts import key
 from kit.security.events import record
-from kit.web.rate_limits import Attempt, attempt, client_network
+from kit.setting_types import RateLimit
+from kit.web.rate_limits import Attempt, attempt, client_network, limit_keys
 
 FAILURES = (InvalidCredentials, WrongCurrentPassword)
 
@@ -20,17 +20,22 @@ def login(username: str, user_id: UUID | None, *, is_known_client: bool) -> Iter
     """Count a login that fails: the block raises one of FAILURES. Raises TooManyAttempts.
 
     Otherwise the block must call `succeed` and then commit. The limit per account doesn't apply to a client
-    that has logged in to it before. If it did, anyone could lock its owner out.
+    that the account knows. If it did, anyone could lock its owner out. One unknown client can use up a fifth
+    of it, so it takes at least five to lock the owner out of a new address.
     """
-    settings, name, client = current(), key_of(username), client_network()
-    pair = key("login pair", name, client)
+    settings, client = current(), client_network()
+    account = ("user", str(user_id)) if user_id else ("name", key_of(username))
+    per_account = None if is_known_client else settings.login_limit_account
+    pair = limit_keys("login pair", *account, client)
     limits = {
         pair: settings.login_limit_pair,
-        key("login client", client): settings.login_limit_client,
-        key("login account", name): None if is_known_client else settings.login_limit_account,
+        limit_keys("login client", client): settings.login_limit_client,
+        limit_keys("login account", *account): per_account,
+        limit_keys("login account share", *account, client): per_account and _fifth_of(per_account),
     }
+    success_limits = {limit_keys("login success", client): settings.login_limit_success}
     try:
-        with attempt(limits, FAILURES, cleared=pair) as reserved:
+        with attempt(limits, FAILURES, success_limits=success_limits, cleared=pair) as reserved:
             yield reserved
     except FAILURES:
         record(Event.LOGIN_FAILED, user_id)
@@ -40,6 +45,11 @@ def login(username: str, user_id: UUID | None, *, is_known_client: bool) -> Iter
 @contextmanager
 def registration() -> Iterator[None]:
     """Count a registration that succeeds or whose username is taken. Raises TooManyAttempts."""
-    limits = {key("register", client_network()): current().register_limit}
+    limits = {limit_keys("register", client_network()): current().register_limit}
     with attempt(limits, (UsernameTaken,), counts_success=True):
         yield
+
+
+def _fifth_of(limit: RateLimit) -> RateLimit:
+    attempts, seconds = limit
+    return RateLimit(max(1, attempts // 5), seconds)

@@ -1,8 +1,7 @@
 """The attempts that count against rate limits, exact under concurrency."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
-from hashlib import sha256
 from secrets import token_hex
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -37,11 +36,18 @@ NONCE_LENGTH = 6
 ENTRY_LENGTH = TIME_LENGTH + 1 + NONCE_LENGTH
 PENDING_MILLISECONDS = 10_000  # an attempt that stays pending longer was interrupted
 
+Keys = tuple[UUID, ...]
+Entries = Mapping[UUID, str]
+
 
 class Count(NamedTuple):
-    """A limit under a key: at most this many attempts in this many seconds."""
+    """A limit: at most this many attempts in this many seconds.
 
-    key: UUID
+    Attempts are added under the first key. Those under the other keys count too: they were added before the
+    signing key changed, or by a process that still has the old one.
+    """
+
+    keys: Keys
     attempts: int
     seconds: int
 
@@ -63,11 +69,6 @@ def _clock_sqlite(*_: object, **__: object) -> str:
     return "CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)"
 
 
-def key(*parts: str) -> UUID:
-    """Return a key for these parts. It has a fixed length and reveals no name or address."""
-    return UUID(bytes=sha256("\n".join(parts).encode("utf-8", "surrogatepass")).digest()[:16])
-
-
 class Attempts(Base):
     """The attempts under one key, which is the `id`."""
 
@@ -85,45 +86,44 @@ class AttemptRepository(Repository[Attempts]):
     model = Attempts
 
     def reserve(self, counts: Iterable[Count], state: str = PENDING) -> dict[UUID, str]:
-        """Add an attempt under each key and return its entry by key.
+        """Add an attempt under the first key of each count and return its entry by key.
 
         Raises TooManyAttempts if a limit is reached. Roll back then, so that nothing is counted. The rows are
         written in the order of their keys, so concurrent calls wait for each other and don't deadlock.
         """
         ordered = sorted(counts)
+        under_older_keys = self._recent_under_older_keys(ordered)
         tail = state + token_hex(NONCE_LENGTH // 2)
         rows = [
             {
-                "id": count.key,
+                "id": count.keys[0],
                 "tail": tail,
-                "attempts": count.attempts,
+                "attempts": count.attempts - older,
                 "milliseconds": count.seconds * 1000,
                 "lasting": count.seconds * 1000,  # a bind parameter can't have a column's name
             }
-            for count in ordered
+            for count, older in zip(ordered, under_older_keys, strict=True)
+            if older < count.attempts
         ]
-        counted = dict(self.session.execute(_upsert(self.dialect), rows).all())
-        if refused := [count for count in ordered if count.key not in counted]:
+        counted = dict(self.session.execute(_upsert(self.dialect), rows).all()) if rows else {}
+        if refused := [count for count in ordered if count.keys[0] not in counted]:
             raise TooManyAttempts(max(self._seconds_until_room(count) for count in refused))
         return counted
 
-    def cancel(self, entries: dict[UUID, str], cleared: UUID | None = None) -> None:
-        """Remove an attempt. Under the key `cleared`, remove all attempts."""
-        self._rewrite(
-            {
-                id: "" if id == cleared else func.replace(Attempts.entries, entry, "")
-                for id, entry in entries.items()
-            }
-        )
-
-    def confirm(self, entries: dict[UUID, str]) -> None:
-        """Mark an attempt as confirmed."""
-        self._rewrite(
-            {
-                id: func.replace(Attempts.entries, entry, entry.replace(PENDING, CONFIRMED))
-                for id, entry in entries.items()
-            }
-        )
+    def settle(
+        self, confirmed: Entries | None = None, cancelled: Entries | None = None, cleared: Keys = ()
+    ) -> None:
+        """Mark attempts as confirmed, and remove others. Remove all attempts under the keys `cleared`."""
+        rewritten: dict[UUID, Any] = {
+            id: func.replace(Attempts.entries, entry, entry.replace(PENDING, CONFIRMED))
+            for id, entry in (confirmed or {}).items()
+        }
+        rewritten |= {
+            id: func.replace(Attempts.entries, entry, "") for id, entry in (cancelled or {}).items()
+        }
+        rewritten |= dict.fromkeys(cleared, "")
+        if rewritten:
+            self._rewrite(rewritten)
 
     def _rewrite(self, rewritten: dict[UUID, Any]) -> None:
         """Update rows, locked in the same order as in `reserve`."""
@@ -138,19 +138,42 @@ class AttemptRepository(Repository[Attempts]):
         doomed = select(Attempts.id).where(Attempts.expires_at < clock()).limit(limit)
         return self.change(delete(Attempts).where(Attempts.id.in_(doomed.with_for_update(skip_locked=True))))
 
+    def _recent_under_older_keys(self, counts: Sequence[Count]) -> list[int]:
+        """Return how many recent attempts each count has under its older keys."""
+        if not any(count.keys[1:] for count in counts):
+            return [0] * len(counts)
+        entries, now = self._entries([key for count in counts for key in count.keys[1:]])
+        return [
+            sum(
+                now - count.seconds * 1000 < int(each[:TIME_LENGTH]) <= now
+                for key in count.keys[1:]
+                for each in entries.get(key, ())
+            )
+            for count in counts
+        ]
+
     def _seconds_until_room(self, count: Count) -> int:
         """Return when the limit allows another attempt: soon if a pending one may still be cancelled."""
-        row = select(Attempts.entries, clock()).where(Attempts.id == count.key)
-        text, now = self.session.execute(row).one()
-        entries = [
-            text[at : at + ENTRY_LENGTH] for at in range(0, count.attempts * ENTRY_LENGTH, ENTRY_LENGTH)
-        ]
-        if any(
+        by_key, now = self._entries(count.keys)
+        newest = sorted((each for entries in by_key.values() for each in entries), reverse=True)
+        entries = newest[: count.attempts]
+        if len(entries) < count.attempts or any(
             each[TIME_LENGTH] == PENDING and now - int(each[:TIME_LENGTH]) < PENDING_MILLISECONDS
             for each in entries
         ):
             return 1
         return max(1, -(-(int(entries[-1][:TIME_LENGTH]) + count.seconds * 1000 - now) // 1000))
+
+    def _entries(self, keys: Sequence[UUID]) -> tuple[dict[UUID, list[str]], int]:
+        """Return the entries under some keys, and the database's current time."""
+        rows = self.session.execute(
+            select(Attempts.id, Attempts.entries, clock()).where(Attempts.id.in_(keys))
+        ).all()
+        entries = {
+            id: [text[at : at + ENTRY_LENGTH] for at in range(0, len(text), ENTRY_LENGTH)]
+            for id, text, _ in rows
+        }
+        return entries, rows[0][2] if rows else 0
 
 
 @cache

@@ -1,5 +1,6 @@
 """The responses to requests with an Idempotency-Key, kept for a day."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -33,15 +34,16 @@ class StoredResponse(Base):
 class StoredResponseRepository(ExpiringRepository[StoredResponse]):
     model = StoredResponse
 
-    def reserve(self, user_id: UUID, key: str, fingerprint: str) -> StoredResponse:
+    def reserve(self, user_id: UUID, key: str, fingerprints: Sequence[str]) -> StoredResponse:
         """Reserve a key, or return the response that was stored for it: then the row has a body.
 
-        Waits for another transaction that has reserved the key. Raises IdempotencyKeyInUse if that takes
-        longer than the lock timeout, IdempotencyKeyReused if the key belongs to another request, and
-        CallerGone if the account was deleted meanwhile.
+        The row of the same request has one of the fingerprints, and a new row gets the first. Waits for
+        another transaction that has reserved the key. Raises IdempotencyKeyInUse if that takes longer than
+        the lock timeout, IdempotencyKeyReused if the key belongs to another request, and CallerGone if the
+        account was deleted meanwhile.
         """
         own = (StoredResponse.user_id == user_id, StoredResponse.key == key)
-        row = {"user_id": user_id, "key": key, "fingerprint": fingerprint, "expires_at": now() + KEPT}
+        row = {"user_id": user_id, "key": key, "fingerprint": fingerprints[0], "expires_at": now() + KEPT}
         try:
             self.change(delete(StoredResponse).where(*own, StoredResponse.expires_at <= now()))
             insert = self.insertion().values(row)
@@ -55,6 +57,6 @@ class StoredResponseRepository(ExpiringRepository[StoredResponse]):
         stored = self.session.scalar(select(StoredResponse).where(*own))
         if stored is None:
             raise CallerGone
-        if stored.fingerprint != fingerprint:
+        if stored.fingerprint not in fingerprints:
             raise IdempotencyKeyReused
         return stored

@@ -42,7 +42,7 @@ def check(settings: Settings) -> Iterator[Finding]:
 
 def _check_limit(setting: str, limit: RateLimit | None, default: RateLimit) -> Iterator[Finding]:
     if limit is None:
-        yield Finding(setting, "is off, so passwords can be guessed as fast as the API answers.")
+        yield Finding(setting, "is off, so a client can try as often as the API answers.")
     elif limit.attempts / limit.seconds > default.attempts / default.seconds:
         yield Finding(setting, f"allows more than {default.attempts} attempts in {default.seconds} s.")
 

@@ -11,10 +11,11 @@ from uuid import UUID
 from flask import Flask, request
 from sqlalchemy.exc import SQLAlchemyError
 
-from kit.data.attempts import CONFIRMED, PENDING, AttemptRepository, Count, key
+from kit.data.attempts import CONFIRMED, PENDING, AttemptRepository, Count, Entries, Keys
 from kit.data.database import db, release
 from kit.errors import TooManyAttempts
 from kit.security.events import KitEvent, record
+from kit.security.keyed_hash import keyed_hashes
 from kit.setting_types import RateLimit
 from kit.settings import Settings, current
 from kit.web.paths import HEALTH_CHECKS
@@ -36,55 +37,64 @@ def client_network() -> str:
     return network_of(request.remote_addr)
 
 
-class Attempt:
-    """An attempt that is reserved under several keys."""
+def limit_keys(*parts: str) -> Keys:
+    """Return the keys under which a limit counts, one for each signing key. They reveal none of the parts."""
+    hashes = keyed_hashes(current(Settings).signing_keys, "rate limit", *parts)
+    return tuple(UUID(bytes=each[:16]) for each in hashes)
 
-    def __init__(self, entries: dict[UUID, str], cleared: UUID | None = None) -> None:
-        self._entries = entries
+
+class Attempt:
+    """An attempt that is reserved under several keys: as a failure, and as a success."""
+
+    def __init__(self, failure: Entries, success: Entries, cleared: Keys) -> None:
+        self._failure = failure
+        self._success = success
         self._cleared = cleared
         self.has_succeeded = False
 
     def succeed(self) -> None:
-        """Don't count it, and forget earlier attempts under the key `cleared`. Commit afterwards."""
+        """Count it as a success, and forget earlier failures under the keys `cleared`. Commit afterwards."""
         self.has_succeeded = True
-        if self._entries:
-            AttemptRepository(db.session).cancel(self._entries, self._cleared)
+        AttemptRepository(db.session).settle(self._success, self._failure, self._cleared)
 
-    def confirm(self) -> None:
-        """Count it for good, and commit."""
+    def fail(self) -> None:
+        """Count it as a failure, and commit."""
         attempts = AttemptRepository(db.session)
-        if self._entries:
-            attempts.confirm(self._entries)
+        attempts.settle(self._failure, self._success)
         attempts.prune()
         db.session.commit()
 
     def cancel(self) -> None:
         """Don't count it, and commit."""
-        if self._entries:
-            AttemptRepository(db.session).cancel(self._entries)
-            db.session.commit()
+        AttemptRepository(db.session).settle(cancelled={**self._failure, **self._success})
+        db.session.commit()
+
+
+Limits = Mapping[Keys, RateLimit | None]
 
 
 @contextmanager
 def attempt(
-    limits: Mapping[UUID, RateLimit | None],
-    counted: tuple[type[Exception], ...],
+    limits: Limits,
+    failures: tuple[type[Exception], ...],
     *,
     counts_success: bool = False,
-    cleared: UUID | None = None,
+    success_limits: Limits | None = None,
+    cleared: Keys = (),
 ) -> Iterator[Attempt]:
-    """Reserve an attempt for the block. It counts if the block raises one of the `counted` errors.
+    """Reserve an attempt for the block. It counts if the block raises one of the errors `failures`.
 
-    Unless `counts_success`, a successful block must call `succeed` and then commit. Raises TooManyAttempts.
+    With `counts_success`, it also counts if the block succeeds. Otherwise a successful block must call
+    `succeed` and then commit, and counts under `success_limits`. Raises TooManyAttempts.
     """
-    reserved = reserve(limits, CONFIRMED if counts_success else PENDING, cleared)
+    reserved = reserve(limits, CONFIRMED if counts_success else PENDING, success_limits or {}, cleared)
     try:
         yield reserved
         if not (counts_success or reserved.has_succeeded):
             raise RuntimeError("The block must call attempt.succeed(), and then commit.")
-    except counted:
+    except failures:
         db.session.rollback()
-        reserved.confirm()
+        reserved.fail()
         raise
     except Exception:
         db.session.rollback()
@@ -93,11 +103,10 @@ def attempt(
         raise
 
 
-def reserve(
-    limits: Mapping[UUID, RateLimit | None], state: str = PENDING, cleared: UUID | None = None
-) -> Attempt:
+def reserve(limits: Limits, state: str, success_limits: Limits | None = None, cleared: Keys = ()) -> Attempt:
     """Reserve an attempt under each key that has a limit, and commit. Raises TooManyAttempts."""
-    counts = [Count(key, *limit) for key, limit in limits.items() if limit]
+    every = {**limits, **(success_limits or {})}
+    counts = [Count(keys, *limit) for keys, limit in every.items() if limit]
     try:
         entries = AttemptRepository(db.session).reserve(counts, state) if counts else {}
         db.session.commit()
@@ -107,9 +116,12 @@ def reserve(
         raise
     finally:
         release()
-    return Attempt(entries, cleared)
+    ids = {keys[0] for keys in limits}
+    failure = {id: entry for id, entry in entries.items() if id in ids}
+    success = {id: entry for id, entry in entries.items() if id not in ids}
+    return Attempt(failure, success, cleared if limits.get(cleared) else ())
 
 
 def _limit_requests() -> None:
     if not request.path.startswith(HEALTH_CHECKS):
-        reserve({key("request", client_network()): current(Settings).rate_limit}, CONFIRMED)
+        reserve({limit_keys("request", client_network()): current(Settings).rate_limit}, CONFIRMED)

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from secrets import token_hex
 from typing import Any
 from unittest.mock import patch
 from uuid import UUID
@@ -13,6 +14,7 @@ import httpx
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient, FlaskCliRunner
+from pydantic import SecretStr
 from sqlalchemy import func, select, update
 from sqlalchemy.exc import OperationalError
 from werkzeug.test import TestResponse
@@ -22,9 +24,10 @@ from app.config import Settings
 from app.database import db
 from app.model.models import Session
 from kit.clock import now
-from kit.data.attempts import ENTRY_LENGTH, TIME_LENGTH, AttemptRepository, Attempts, Count, key
+from kit.data.attempts import ENTRY_LENGTH, TIME_LENGTH, AttemptRepository, Attempts, Count
 from kit.errors import Overloaded
 from kit.security.hashers import Argon2id
+from kit.web.rate_limits import limit_keys
 from tests.support import plain_http
 from tests.support.concurrency import at_once
 from tests.support.credentials import PASSWORD, bearer
@@ -34,6 +37,7 @@ from tests.support.servers import Live
 from tests.support.settings import NEVER_OPENED, settings_for
 
 WRONG = "wrong horse battery staple"
+NEW_KEY = token_hex(32)
 LIMITED = (429, "too_many_attempts")
 FAILED = (401, "invalid_credentials")
 
@@ -142,7 +146,9 @@ def test_a_successful_login_clears_only_its_pair(client: FlaskClient, people: Pe
     assert answers == {FAILED: 20 - 12, LIMITED: 2}
 
 
-def test_successful_logins_do_not_count(client: FlaskClient, people: People, with_settings: Any) -> None:
+def test_a_successful_login_does_not_count_as_a_failed_one(
+    client: FlaskClient, people: People, with_settings: Any
+) -> None:
     people.register("ann")
     with_settings(login_limit_pair=(2, 300), login_limit_client=(2, 300), login_limit_account=(2, 300))
 
@@ -233,6 +239,48 @@ def test_an_account_allows_fifty_failures_an_hour(app: Flask, client: FlaskClien
     assert problem(log_in(client, address="203.0.113.1")) == FAILED
 
 
+def test_one_unknown_client_has_a_fifth_of_an_accounts_failures(app: Flask, client: FlaskClient) -> None:
+    def fail_as_often_as_possible(address: str) -> list[tuple[int, str]]:
+        answers = [problem(log_in(client, address=address)) for _ in range(6)]
+        age(app, 301)  # the limit per pair is over
+        return answers + [problem(log_in(client, address=address)) for _ in range(6)]
+
+    first = fail_as_often_as_possible("198.51.100.1")
+
+    assert first == [*[FAILED] * 5, LIMITED] * 2
+    age(app, 301)
+    refused = log_in(client, address="198.51.100.1")
+    assert problem(refused) == LIMITED
+    assert 3600 - 602 - 10 <= int(refused.headers["Retry-After"]) <= 3600 - 602
+    others = [fail_as_often_as_possible(f"198.51.100.{number}") for number in range(2, 6)]
+    assert others == [first] * 4
+    assert problem(log_in(client, address="198.51.100.6")) == LIMITED  # 50 failures
+
+
+def test_one_client_cannot_lock_the_owner_out_of_a_new_address(
+    app: Flask, client: FlaskClient, people: People
+) -> None:
+    people.register("ann")
+    for _ in range(14):  # more than an hour
+        for _ in range(21):
+            log_in(client, address="198.51.100.1")
+        age(app, 301)
+
+    assert log_in(client, password=PASSWORD, address="203.0.113.1").status_code == 200
+
+
+def test_a_new_name_does_not_reset_the_limits_of_an_account(
+    client: FlaskClient, people: People, ann: Person
+) -> None:
+    for _ in range(5):
+        log_in(client, "ann")
+
+    ann.patch("/account", json={"username": "anna", "current_password": PASSWORD})
+
+    assert problem(log_in(client, "anna", PASSWORD)) == LIMITED
+    assert problem(log_in(client, "ann")) == FAILED  # no account has this name now
+
+
 def test_others_cannot_lock_the_owner_out(
     app: Flask, client: FlaskClient, people: People, with_settings: Any
 ) -> None:
@@ -309,9 +357,8 @@ def test_a_registration_with_a_weak_password_does_not_count(client: FlaskClient,
 
 
 def test_each_limit_can_be_off(client: FlaskClient, app: Flask, with_settings: Any) -> None:
-    with_settings(
-        login_limit_pair=None, login_limit_client=None, login_limit_account=None, register_limit=None
-    )
+    off = ("login_limit_pair", "login_limit_client", "login_limit_account", "login_limit_success")
+    with_settings(**dict.fromkeys((*off, "register_limit")))
 
     assert {problem(log_in(client)) for _ in range(6)} == {FAILED}
     assert {register(client, f"ann{number}").status_code for number in range(3)} == {201}
@@ -353,9 +400,9 @@ def test_expired_counters_are_deleted(app: Flask, client: FlaskClient, runner: F
     log_in(client, "bob")
 
     with app.app_context():
-        assert db.session.scalar(select(func.count()).select_from(Attempts)) == 3
+        assert db.session.scalar(select(func.count()).select_from(Attempts)) == 5
     age(app, 3601)
-    assert "Deleted 3 " in runner.invoke(args=["token", "prune"]).output
+    assert "Deleted 5 " in runner.invoke(args=["token", "prune"]).output
 
 
 def test_the_counters_contain_neither_names_nor_addresses(app: Flask, client: FlaskClient) -> None:
@@ -364,6 +411,115 @@ def test_the_counters_contain_neither_names_nor_addresses(app: Flask, client: Fl
     with app.app_context():
         rows = [str(vars(row)) for row in db.session.scalars(select(Attempts))]
     assert not [row for row in rows if "gables" in row or "198.51" in row]
+
+
+def test_the_ids_of_the_counters_depend_on_the_signing_key(
+    app: Flask, client: FlaskClient, with_settings: Any
+) -> None:
+    def ids() -> set[UUID]:
+        with app.app_context():
+            return set(db.session.scalars(select(Attempts.id)))
+
+    log_in(client)
+    before = ids()
+
+    with_settings(secret_key=SecretStr(NEW_KEY))
+    log_in(client)
+
+    assert len(ids() - before) == len(before)
+
+
+def test_a_new_signing_key_resets_no_limit(
+    app: Flask, client: FlaskClient, people: People, with_settings: Any
+) -> None:
+    people.register("ann")
+    old_key = app.extensions["settings"].secret_key
+    log_in(client)
+    age(app, 100)
+    for _ in range(2):
+        log_in(client)
+
+    with_settings(secret_key=SecretStr(NEW_KEY), secret_key_fallbacks=(old_key,))
+
+    assert [problem(log_in(client)) for _ in range(3)] == [FAILED, FAILED, LIMITED]
+    assert 195 <= int(log_in(client).headers["Retry-After"]) <= 200
+    age(app, 201)  # the first one expires
+    assert [problem(log_in(client)) for _ in range(2)] == [FAILED, LIMITED]
+    with_settings(secret_key=SecretStr(NEW_KEY))  # without the old key, its three no longer count
+    assert [problem(log_in(client)) for _ in range(3)] == [FAILED, FAILED, LIMITED]
+
+
+def test_a_limit_that_was_reached_under_the_old_key_stays_reached(
+    app: Flask, client: FlaskClient, people: People, with_settings: Any
+) -> None:
+    people.register("ann")
+    old_key = app.extensions["settings"].secret_key
+    for _ in range(5):
+        log_in(client)
+
+    with_settings(secret_key=SecretStr(NEW_KEY), secret_key_fallbacks=(old_key,))
+
+    refused = log_in(client, password=PASSWORD)
+    assert problem(refused) == LIMITED
+    assert 290 <= int(refused.headers["Retry-After"]) <= 300
+
+
+def test_a_successful_login_also_clears_what_was_counted_under_an_old_key(
+    app: Flask, client: FlaskClient, people: People, with_settings: Any
+) -> None:
+    people.register("ann")
+    old_key = app.extensions["settings"].secret_key
+    for _ in range(4):
+        log_in(client)
+
+    with_settings(secret_key=SecretStr(NEW_KEY), secret_key_fallbacks=(old_key,))
+
+    assert log_in(client, password=PASSWORD).status_code == 200
+    assert [problem(log_in(client)) for _ in range(6)] == [FAILED] * 5 + [LIMITED]
+
+
+def test_the_61st_successful_login_of_a_client_is_refused_before_it_is_hashed(
+    app: Flask, client: FlaskClient, people: People
+) -> None:
+    people.register("ann")
+    people.register("bob")
+    assert {log_in(client, password=PASSWORD).status_code for _ in range(60)} == {200}
+
+    with patch.object(Argon2id, "verify") as verify:
+        refused = log_in(client, "bob", PASSWORD)
+
+    assert problem(refused) == LIMITED
+    assert 280 <= int(refused.headers["Retry-After"]) <= 300
+    assert verify.call_count == 0
+    assert log_in(client, "bob", PASSWORD, address="192.0.2.8").status_code == 200
+    age(app, 301)
+    assert log_in(client, "bob", PASSWORD).status_code == 200
+
+
+def test_a_failed_login_does_not_count_as_a_successful_one(
+    client: FlaskClient, people: People, with_settings: Any
+) -> None:
+    people.register("ann")
+    with_settings(login_limit_success=(2, 300))
+    for _ in range(3):
+        assert problem(log_in(client)) == FAILED
+
+    answers = [log_in(client, password=PASSWORD).status_code for _ in range(3)]
+
+    assert answers == [200, 200, 429]
+
+
+def test_a_confirmed_current_password_counts_as_a_successful_login(
+    client: FlaskClient, ann: Person, with_settings: Any
+) -> None:
+    with_settings(login_limit_success=(2, 300))
+
+    answers = [
+        ann.patch("/account", json={"username": name, "current_password": PASSWORD}).status_code
+        for name in ("Ann", "aNn", "anN")
+    ]
+
+    assert answers == [200, 200, 429]
 
 
 def test_concurrent_failed_logins_verify_only_five(live: Live) -> None:
@@ -394,12 +550,12 @@ def test_logins_that_fail_and_succeed_at_once_do_not_deadlock(live: Live) -> Non
 def test_counters_are_always_locked_in_the_same_order(committed_app: Flask) -> None:
     if committed_app.extensions["settings"].database_url.drivername == "sqlite":
         pytest.skip("SQLite has one lock for all")
-    low, high = (Count(UUID(int=number), 5, 60) for number in (1, 2))
+    low, high = (Count((UUID(int=number),), 5, 60) for number in (1, 2))
 
     def count_both() -> None:
         with committed_app.app_context():
             attempts = AttemptRepository(db.session)
-            attempts.cancel(attempts.reserve([high, low]))
+            attempts.settle(cancelled=attempts.reserve([high, low]))
             db.session.commit()
 
     with committed_app.app_context(), ThreadPoolExecutor(1) as pool:
@@ -418,7 +574,7 @@ def test_retry_after_is_short_while_other_attempts_are_running(
     people.register("ann")
     with app.app_context():
         for _ in range(20):
-            AttemptRepository(db.session).reserve([Count(key("login client", "192.0.2.7"), 20, 300)])
+            AttemptRepository(db.session).reserve([Count(limit_keys("login client", "192.0.2.7"), 20, 300)])
         db.session.commit()
 
     assert log_in(client, password=PASSWORD).headers["Retry-After"] == "1"

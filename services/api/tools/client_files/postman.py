@@ -15,7 +15,7 @@ TRIM_BASE_URL = r"""pm.variables.set("baseUrl", pm.variables.get("baseUrl").trim
 # Runs after each request. After a 429, the following requests would fail too.
 STOP_AT_A_LIMIT = """if (pm.response.code === 429) {
   const path = pm.request.url.getPath();
-  const login = "LOGIN_LIMIT_PAIR, LOGIN_LIMIT_CLIENT or LOGIN_LIMIT_ACCOUNT";
+  const login = "LOGIN_LIMIT_PAIR, LOGIN_LIMIT_CLIENT, LOGIN_LIMIT_ACCOUNT or LOGIN_LIMIT_SUCCESS";
   const limits = {"/auth/register": "REGISTER_LIMIT", "/auth/login": login, "/account": login};
   const reached = path in limits ? `${limits[path]} (or RATE_LIMIT)` : "RATE_LIMIT";
   const seconds = pm.response.headers.get("Retry-After");

@@ -46,6 +46,7 @@ def test_strong_settings_have_no_finding() -> None:
         ({"login_limit_pair": "off"}, "LOGIN_LIMIT_PAIR"),
         ({"login_limit_client": "21/5m"}, "LOGIN_LIMIT_CLIENT"),
         ({"login_limit_account": "50/1m"}, "LOGIN_LIMIT_ACCOUNT"),
+        ({"login_limit_success": "off"}, "LOGIN_LIMIT_SUCCESS"),
         ({"register_limit": "off"}, "REGISTER_LIMIT"),
         ({"trusted_proxies": "0.0.0.0/0"}, "TRUSTED_PROXIES"),
         ({"trusted_proxies": "0.0.0.0/1,128.0.0.0/1"}, "TRUSTED_PROXIES"),

@@ -5,14 +5,18 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
+from hashlib import sha256
+from secrets import token_hex
 from threading import Event
 from typing import Any
+from unittest.mock import patch
 from uuid import UUID
 
 import pytest
 import time_machine
 from flask import Blueprint, Flask
-from sqlalchemy import URL, MetaData, String, func, select
+from pydantic import SecretStr
+from sqlalchemy import URL, MetaData, String, func, select, update
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from werkzeug.test import TestResponse
 
@@ -228,6 +232,39 @@ def test_another_body_is_another_request(people: People, ann: Person, other: dic
     assert problem(response) == REUSED
     assert summary(add(ann)) == summary(first)
     assert count(people) == 1
+
+
+def test_the_stored_fingerprint_depends_on_the_signing_key(people: People, ann: Person) -> None:
+    first = add(ann)
+    settings = people.app.extensions["settings"]
+    [before] = fingerprints(people)
+
+    with patch.dict(people.app.extensions):
+        people.app.extensions["settings"] = settings.model_copy(
+            update={"secret_key": SecretStr(token_hex(32)), "secret_key_fallbacks": (settings.secret_key,)}
+        )
+        add(ann, key="another")
+        again = add(ann)
+
+    assert len({before, *fingerprints(people)}) == 2
+    assert summary(again) == summary(first)
+
+
+def test_a_fingerprint_from_before_they_were_keyed_still_counts(people: People, ann: Person) -> None:
+    first = add(ann)
+    plain = sha256(b'POST\n/slips\n{"text":"buy milk"}').hexdigest()
+    assert fingerprints(people) != [plain]
+    with people.app.app_context():
+        db.session.execute(update(StoredResponse).values(fingerprint=plain))
+        db.session.commit()
+
+    assert summary(add(ann)) == summary(first)
+    assert problem(add(ann, "buy bread")) == REUSED
+
+
+def fingerprints(people: People) -> list[str]:
+    with people.app.app_context():
+        return list(db.session.scalars(select(StoredResponse.fingerprint)))
 
 
 def test_another_path_is_another_request(people: People, ann: Person) -> None:
