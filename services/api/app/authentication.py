@@ -17,7 +17,7 @@ from app.model.token_repository import find_user_by_token
 from kit.clock import now
 from kit.errors import InvalidToken, MissingToken, TokenExpired, TokenRevoked
 from kit.security import jwt
-from kit.security.hashers import HASHERS
+from kit.security.hashers import HASHERS, Bulkhead
 from kit.security.jwt import Claims
 from kit.web.endpoint import AuthRequirement, BearerScheme
 from kit.web.proxies import network_of
@@ -40,7 +40,10 @@ def init_app(app: Flask, settings: Settings) -> None:
     )
     jwt.init_app(app, profile, _load_caller)
     app.extensions["passwords"] = Passwords(
-        HASHERS[settings.password_hasher], settings.password_min_length, APP_NAME, settings.threads
+        HASHERS[settings.password_hasher],
+        settings.password_min_length,
+        APP_NAME,
+        Bulkhead(settings.threads),
     )
 
 

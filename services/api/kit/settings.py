@@ -66,7 +66,7 @@ class Settings(BaseModel):
     web_concurrency: WholeNumber = Field(1, ge=1, le=64)
     host: str = "127.0.0.1"
     port: WholeNumber = Field(5000, ge=1, le=MAX_PORT)
-    threads: WholeNumber = Field(8, ge=1, le=200)
+    threads: WholeNumber = Field(24, ge=1, le=200)
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_format: Literal["json", "text"] | None = None
     slow_request_ms: WholeNumber = Field(500, ge=0, le=60_000)

@@ -18,9 +18,9 @@ class Passwords:
     that the same password typed on another system matches.
     """
 
-    def __init__(self, hasher: Hasher, min_length: int, app_name: str, threads: int) -> None:
+    def __init__(self, hasher: Hasher, min_length: int, app_name: str, bulkhead: Bulkhead) -> None:
         self._hasher = hasher
-        self._bulkhead = Bulkhead(threads)
+        self._bulkhead = bulkhead
         self._min_length = min_length
         self._app_name = app_name
 

@@ -1,5 +1,6 @@
 """Password hashers, and a limit on how many run at once."""
 
+import os
 from base64 import b64decode, b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +15,7 @@ from argon2.exceptions import VerifyMismatchError
 
 from kit.errors import Overloaded
 
-MAX_WAIT_SECONDS = 1.0
+MAX_WAIT_SECONDS = 2.0
 PasswordHash = NewType("PasswordHash", str)
 
 
@@ -87,20 +88,23 @@ HASHERS: dict[str, Hasher] = {"argon2id": Argon2id(), "scrypt": Scrypt()}
 class Bulkhead:
     """Keeps many concurrent logins from using up threads and memory, because hashing needs a lot of both.
 
-    At most half of the threads hash or wait for it, and half of those hash at the same time.
+    A quarter of the threads never hashes. The others hash or wait for it. Two per core hash at the same time,
+    because more wouldn't be faster, and at most a quarter of the threads, because of memory.
     """
 
-    def __init__(self, threads: int) -> None:
-        self._slots = BoundedSemaphore(max(1, threads // 2))
-        self._hashing = BoundedSemaphore(max(1, threads // 4))
+    def __init__(self, threads: int, max_wait_seconds: float = MAX_WAIT_SECONDS) -> None:
+        quarter = max(1, threads // 4)
+        self._slots = BoundedSemaphore(max(1, threads - quarter))
+        self._hashing = BoundedSemaphore(min(quarter, 2 * (os.cpu_count() or 1)))
+        self._max_wait_seconds = max_wait_seconds
 
     @contextmanager
     def slot(self) -> Iterator[None]:
-        """Hold a slot for the block. Raises Overloaded if none is free within MAX_WAIT_SECONDS."""
+        """Hold a slot for the block. Raises Overloaded if all are taken, or after waiting too long."""
         if not self._slots.acquire(blocking=False):
             raise Overloaded
         try:
-            if not self._hashing.acquire(timeout=MAX_WAIT_SECONDS):
+            if not self._hashing.acquire(timeout=self._max_wait_seconds):
                 raise Overloaded
             try:
                 yield

@@ -5,10 +5,12 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from queue import SimpleQueue
 from secrets import token_hex
+from threading import Event
 from typing import Any
 from unittest.mock import patch
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import httpx
 import pytest
@@ -23,10 +25,11 @@ from app import create_app, limits
 from app.config import Settings
 from app.database import db
 from app.model.models import Session
+from app.model.passwords import Passwords
 from kit.clock import now
 from kit.data.attempts import ENTRY_LENGTH, TIME_LENGTH, AttemptRepository, Attempts, Count
 from kit.errors import Overloaded
-from kit.security.hashers import Argon2id
+from kit.security.hashers import HASHERS, Argon2id, Bulkhead
 from kit.web.rate_limits import limit_keys
 from tests.support import plain_http
 from tests.support.concurrency import at_once
@@ -520,6 +523,36 @@ def test_a_confirmed_current_password_counts_as_a_successful_login(
     ]
 
     assert answers == [200, 200, 429]
+
+
+def test_a_storm_of_logins_leaves_a_quarter_of_the_threads_to_other_requests(
+    live: Live, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url, people = live
+    ann = people("ann")
+    body = {"username": "unknown", "password": WRONG}
+    go_on = Event()
+    hasher = Argon2id(kibibytes=8, passes=1)
+    monkeypatch.setattr(hasher, "verify", lambda *_: not go_on.wait(60))
+    bulkhead = Bulkhead(people.app.extensions["settings"].threads, max_wait_seconds=60)
+    monkeypatch.setitem(HASHERS, "argon2id", hasher)
+    monkeypatch.setitem(people.app.extensions, "passwords", Passwords(hasher, 15, "app", bulkhead))
+
+    def log_in_and_note() -> None:
+        answers.put(plain_http.post(f"{url}/auth/login", json=body | {"username": uuid4().hex}))
+
+    answers: SimpleQueue[httpx.Response] = SimpleQueue()
+    with ThreadPoolExecutor(20) as pool:
+        for _ in range(20):
+            pool.submit(log_in_and_note)
+        refused = [answers.get(timeout=60) for _ in range(2)]
+        read = plain_http.get(f"{url}/account", headers=ann.headers)
+        go_on.set()
+
+    assert {answer.json()["code"] for answer in refused} == {"overloaded"}
+    assert {answer.headers["Retry-After"] for answer in refused} == {"1"}
+    assert read.status_code == 200
+    assert [answers.get().status_code for _ in range(18)] == [401] * 18
 
 
 def test_concurrent_failed_logins_verify_only_five(live: Live) -> None:

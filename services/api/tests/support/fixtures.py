@@ -21,13 +21,16 @@ from app.database import db
 from app.model.passwords import Passwords
 from kit.data.base import Base
 from kit.data.migrations import commands as migrations
-from kit.security.hashers import Argon2id, PasswordHash
+from kit.security.hashers import Argon2id, Bulkhead, PasswordHash
 from kit.serving import logs, servers
 from kit.serving import waitress_server as server
 from tests.support.credentials import PASSWORD
 from tests.support.documented import refuse_undocumented
 from tests.support.people import People, Person
 from tests.support.settings import settings_for
+
+# Refuses nothing, however busy the machine is. tests/unit/test_passwords.py tests the limits.
+PATIENT = Bulkhead(threads=200, max_wait_seconds=60)
 
 
 @pytest.fixture(scope="session")
@@ -49,8 +52,7 @@ def migrated_app(database_url: URL, migrated_apps: dict[URL, Flask]) -> Flask:
 
 
 def migrate(app: Flask) -> Flask:
-    # Let all eight threads of the server hash at the same time. See tests/unit/test_passwords.py for limits.
-    app.extensions["passwords"] = Passwords(Argon2id(), 15, APP_NAME, threads=32)
+    app.extensions["passwords"] = Passwords(Argon2id(), 15, APP_NAME, PATIENT)
     app.after_request(refuse_undocumented)
     migrations.init_app(app)
     with app.app_context():
@@ -67,7 +69,7 @@ def password_hash(migrated_app: Flask) -> PasswordHash:
 @pytest.fixture(scope="session")
 def cheap_passwords() -> Passwords:
     """Passwords with cheap hashes, for tests that don't depend on the cost."""
-    return Passwords(Argon2id(kibibytes=8, passes=1), 15, APP_NAME, threads=32)
+    return Passwords(Argon2id(kibibytes=8, passes=1), 15, APP_NAME, PATIENT)
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ def test_the_tables_have_every_setting_with_its_default_and_bounds() -> None:
     tables = settings_table.render(EXAMPLE)
 
     assert [name for name in Settings.model_fields if f"\n| `{name.upper()}` |" not in tables] == []
-    assert "\n| `THREADS` | `8` | 1 to 200 |" in tables
+    assert "\n| `THREADS` | `24` | 1 to 200 |" in tables
     assert "\n| `SERVER` | `waitress` | `waitress`, `gunicorn` |" in tables
     assert "\n| `LOGIN_LIMIT_PAIR` | `5/5m` | a limit, or `off` |" in tables
 

@@ -65,7 +65,7 @@ def test_all_errors_are_reported_at_once_without_secrets(monkeypatch: pytest.Mon
 def test_a_variable_in_lower_case_is_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = load(monkeypatch, DATABASE_URL=URL, SECRET_KEY=KEY, port="1", Threads="x", flask_env="testing")
 
-    assert (settings.port, settings.threads, settings.flask_env) == (5000, 8, "production")
+    assert (settings.port, settings.threads, settings.flask_env) == (5000, 24, "production")
     monkeypatch.delenv("SECRET_KEY")
     assert "SECRET_KEY: is required" in wrong(monkeypatch, secret_key=KEY)
 

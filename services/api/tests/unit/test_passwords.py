@@ -8,6 +8,7 @@ from time import monotonic, process_time
 import pytest
 
 from app import create_app
+from app.config import Settings
 from app.exceptions import PasswordRefused
 from app.model.passwords import Passwords
 from kit.errors import Overloaded
@@ -20,7 +21,7 @@ EACH_HASHER = pytest.mark.parametrize("name", HASHERS)
 
 
 def passwords(hasher: str = "argon2id", min_length: int = 15) -> Passwords:
-    return Passwords(HASHERS[hasher], min_length, "bookshelf", threads=8)
+    return Passwords(HASHERS[hasher], min_length, "bookshelf", Bulkhead(threads=8))
 
 
 @EACH_HASHER
@@ -173,13 +174,14 @@ def test_the_list_is_long_and_checking_it_is_fast() -> None:
     assert process_time() - begun < 0.05
 
 
-def test_at_most_a_quarter_of_the_threads_hash_and_another_quarter_waits(
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize(("cores", "at_once"), [(1, 2), (2, 4), (16, 5)])
+def test_two_threads_per_core_hash_and_a_quarter_of_the_threads_never_does(
+    monkeypatch: pytest.MonkeyPatch, cores: int, at_once: int
 ) -> None:
-    monkeypatch.setattr("kit.security.hashers.MAX_WAIT_SECONDS", 60)  # so that no thread gives up
-    bulkhead = Bulkhead(threads=8)
+    monkeypatch.setattr("os.cpu_count", lambda: cores)
+    bulkhead = Bulkhead(threads=20, max_wait_seconds=60)  # so that no thread gives up
     hashing, most, answers = 0, 0, []
-    lock, go_on, begun = Lock(), Event(), Barrier(8)
+    lock, go_on, begun = Lock(), Event(), Barrier(20)
 
     def hash_slowly(_: int) -> str:
         nonlocal hashing, most
@@ -195,24 +197,37 @@ def test_at_most_a_quarter_of_the_threads_hash_and_another_quarter_waits(
             return "hashed"
         except Overloaded:
             answers.append("refused")
-            if len(answers) == 4:  # the threads that were turned away
+            if len(answers) == 5:  # the threads that were turned away
                 go_on.set()
             return "refused"
 
-    with ThreadPoolExecutor(8) as pool:
-        assert Counter(pool.map(hash_slowly, range(8))) == {"hashed": 4, "refused": 4}
-    assert most == 2
+    with ThreadPoolExecutor(20) as pool:
+        assert Counter(pool.map(hash_slowly, range(20))) == {"hashed": 15, "refused": 5}
+    assert most == at_once
 
 
-def test_a_thread_waits_at_most_a_second_to_hash() -> None:
-    bulkhead = Bulkhead(threads=4)  # two slots, one of which may hash
+def test_sixteen_logins_at_once_have_room_by_default() -> None:
+    bulkhead = Bulkhead(Settings.model_fields["threads"].default)
+    begun = Barrier(16)
+
+    def hash_quickly(_: int) -> str:
+        begun.wait(timeout=60)
+        with bulkhead.slot():
+            return "hashed"
+
+    with ThreadPoolExecutor(16) as pool:
+        assert Counter(pool.map(hash_quickly, range(16))) == {"hashed": 16}
+
+
+def test_a_thread_waits_at_most_two_seconds_to_hash() -> None:
+    bulkhead = Bulkhead(threads=4)  # three slots, one of which may hash
 
     with bulkhead.slot(), ThreadPoolExecutor(1) as pool:
         begun = monotonic()
         waiting = pool.submit(bulkhead.slot().__enter__)
         with pytest.raises(Overloaded):
             waiting.result(timeout=60)
-        assert monotonic() - begun > 0.9
+        assert monotonic() - begun > 1.9
 
     with bulkhead.slot():
         pass
@@ -220,5 +235,5 @@ def test_a_thread_waits_at_most_a_second_to_hash() -> None:
 
 def test_one_thread_can_hash() -> None:
     assert passwords().verify(
-        PASSWORD, Passwords(HASHERS["argon2id"], 15, "bookshelf", threads=1).hash(PASSWORD)
+        PASSWORD, Passwords(HASHERS["argon2id"], 15, "bookshelf", Bulkhead(threads=1)).hash(PASSWORD)
     )
