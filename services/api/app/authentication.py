@@ -92,10 +92,14 @@ def _verify_access_token() -> Caller:
 
 def _verify_fresh_token() -> Caller:
     caller, claims = _authenticate()
+    _refuse_stale(claims)
+    return caller
+
+
+def _refuse_stale(claims: Claims) -> None:
     oldest = now().timestamp() - current().fresh_seconds - current().clock_leeway_seconds
     if not claims["fresh"] or claims["iat"] < oldest:
         raise FreshTokenRequired
-    return caller
 
 
 def _verify_refresh_token() -> PresentedToken:
@@ -113,19 +117,28 @@ FRESH_TOKEN = AuthRequirement(_verify_fresh_token, (*_BEARER_ERRORS, FreshTokenR
 REFRESH_TOKEN = AuthRequirement(_verify_refresh_token, (*_BEARER_ERRORS, TokenReused), REFRESH_SCHEME)
 
 
-def requires_role(*roles: Role) -> AuthRequirement:
-    """Require an access token of a user who has one of these roles."""
+def requires_role(*roles: Role, fresh: bool = False) -> AuthRequirement:
+    """Require an access token of a user who has one of these roles. `fresh` also requires a recent login."""
 
     def verify() -> Caller:
-        caller = _verify_access_token()
+        caller, claims = _authenticate()
         if caller.user.role not in roles:
             raise Forbidden
+        if fresh:
+            _refuse_stale(claims)
         return caller
 
-    return AuthRequirement(verify, (*_BEARER_ERRORS, Forbidden), ACCESS_SCHEME)
+    errors = (*_BEARER_ERRORS, Forbidden, *([FreshTokenRequired] if fresh else []))
+    return AuthRequirement(verify, errors, ACCESS_SCHEME)
 
 
 ADMIN = requires_role(Role.ADMIN)
+FRESH_ADMIN = requires_role(Role.ADMIN, fresh=True)
+
+
+def current_caller() -> Caller | None:
+    """Return the caller whom this request has authenticated, if any."""
+    return cast("Caller | None", g.get("caller"))
 
 
 def _authenticate() -> tuple[Caller, Claims]:
@@ -133,6 +146,7 @@ def _authenticate() -> tuple[Caller, Claims]:
     claims = _bearer_claims(TokenType.ACCESS)
     caller = _find_caller(claims)
     jwt.expose_to_library(claims, caller)
+    g.caller = caller
     return caller, claims
 
 

@@ -4,7 +4,7 @@ from uuid import UUID
 
 from flask import Blueprint
 
-from app.authentication import ADMIN, Caller
+from app.authentication import ADMIN, FRESH_ADMIN, Caller
 from app.blueprint.schemas import UserAccount, UserAccountChange, UserAccountList, UserQuery
 from app.database import db
 from app.events import Event
@@ -38,11 +38,13 @@ def read(user_id: UUID) -> User:
 
 
 @blueprint.patch("/<uuid:user_id>")
-@endpoint(auth=ADMIN, body=UserAccountChange, returns=UserAccount, etag=True, raises=[NotFound, LastAdmin])
+@endpoint(
+    auth=FRESH_ADMIN, body=UserAccountChange, returns=UserAccount, etag=True, raises=[NotFound, LastAdmin]
+)
 def change(caller: Caller, body: UserAccountChange, user_id: UUID) -> User:
-    """Change an account. Disabling it ends its sessions and prevents new logins."""
+    """Change an account. Disabling it ends its sessions and prevents new logins. Requires a recent login."""
     users = UserRepository(db.session)
-    user = users.lock_for_admin_change(user_id)
+    user = _lock(users, user_id, caller)
     check_if_match(UserAccount, user)
     users.set_role_and_status(user, role=Role(body.role) if body.role else None, disabled=body.disabled)
     if user.disabled:
@@ -54,12 +56,18 @@ def change(caller: Caller, body: UserAccountChange, user_id: UUID) -> User:
 
 
 @blueprint.delete("/<uuid:user_id>")
-@endpoint(auth=ADMIN, status=204, etag=True, raises=[NotFound, LastAdmin])
+@endpoint(auth=FRESH_ADMIN, status=204, etag=True, raises=[NotFound, LastAdmin])
 def delete(caller: Caller, user_id: UUID) -> None:
-    """Delete an account. Everything that belongs to it is deleted with it."""
+    """Delete an account. Everything that belongs to it is deleted with it. Requires a recent login."""
     users = UserRepository(db.session)
-    user = users.lock_for_admin_change(user_id)
+    user = _lock(users, user_id, caller)
     check_if_match(UserAccount, user)
     users.remove(user.id)
     db.session.commit()
     record(Event.ACCOUNT_DELETED, user.id, by=str(caller.user.id))
+
+
+def _lock(users: UserRepository, user_id: UUID, caller: Caller) -> User:
+    return users.lock_for_admin_change(
+        user_id, by=caller.user.id, session_id=caller.session_id, token_id=caller.token_id
+    )

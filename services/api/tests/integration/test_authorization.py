@@ -14,7 +14,7 @@ from app.model.models import Role, User
 from kit.clock import now
 from tests.support.credentials import bearer
 from tests.support.people import People
-from tests.support.world import World, authorizations, routes
+from tests.support.world import World, authorizations, routes, routes_for_recent_logins
 
 pytestmark = pytest.mark.any_database
 
@@ -73,6 +73,21 @@ def test_every_route_has_its_row(app: Flask) -> None:
     assert len(set(rows)) == len(rows)
     assert {len(row) for row in ROWS} == {1 + len(TOKENS)}
     assert list(TOKENS) == CALLERS
+
+
+@pytest.mark.parametrize("route", [row[0] for row in ROWS])
+def test_only_the_listed_routes_require_a_recent_login(app: Flask, people: People, route: str) -> None:
+    world = World(people)
+    refreshed = app.test_client().post("/auth/refresh", headers=bearer(world.chief.refresh)).json
+    path, body, headers = world.path(route), world.body(route), world.headers(route)
+    token = refreshed["refresh_token" if route == "POST /auth/refresh" else "access_token"]
+
+    response = app.test_client().open(
+        path, method=route.partition(" ")[0], json=body, headers=headers | bearer(token), buffered=True
+    )
+
+    code = (response.get_json(silent=True) or {}).get("code")
+    assert (code == "fresh_token_required") == (route in routes_for_recent_logins()), response.text
 
 
 @pytest.mark.parametrize(

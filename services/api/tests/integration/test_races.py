@@ -163,6 +163,23 @@ def test_only_one_of_the_last_two_admins_can_leave_at_once(
         second.result(timeout=60)
 
 
+@pytest.mark.parametrize("attempt", range(3))
+def test_only_one_of_two_admins_who_disable_each_other_at_once_succeeds(live: Live, attempt: int) -> None:
+    url, people = live
+    ann, bob = people("ann", Role.ADMIN), people("bob", Role.ADMIN)
+    people.register("cat", Role.ADMIN)  # so that neither is the last one
+
+    def disabling(admin: Person, other: Person) -> Callable[[], httpx.Response]:
+        return lambda: plain_http.patch(
+            f"{url}/users/{other.id}", headers=admin.headers, json={"disabled": True}
+        )
+
+    answers = at_once(disabling(ann, bob), disabling(bob, ann))
+
+    assert sorted(answer.status_code for answer in answers) == [200, 401]
+    assert sorted(still_works(url, ann.access, bob.access)) == [False, True]
+
+
 def test_logouts_of_all_scopes_at_once_do_not_deadlock(live: Live) -> None:
     url, people = live
     people.register("ann")

@@ -3,12 +3,14 @@
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from typing import Any, cast
 from unittest.mock import patch
 from urllib.parse import parse_qs, urlsplit
 from uuid import UUID, uuid4
 
 import pytest
+import time_machine
 from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import text
@@ -17,8 +19,10 @@ from werkzeug.test import TestResponse
 from app.blueprint.schemas import UserAccount, UserAccountList
 from app.database import db
 from app.exceptions import LastAdmin
-from app.model.models import Role, User
+from app.model.models import Reason, Role, User
+from app.model.session_repository import SessionRepository
 from app.model.user_repository import UserRepository
+from kit.clock import now
 from kit.data.keyset import Page
 from kit.errors import AlreadyExists
 from kit.security.hashers import Argon2id, PasswordHash
@@ -29,6 +33,8 @@ from tests.support.problems import errors, problem
 
 LAST = (409, "last_admin")
 REVOKED = (401, "token_revoked")
+STALE = (401, "fresh_token_required")
+SHORT = {"fresh_seconds": 60}
 ADVERSE: dict[str, dict[str, object]] = {"demoted": {"role": "user"}, "disabled": {"disabled": True}}
 
 
@@ -287,6 +293,35 @@ def test_an_unknown_or_malformed_id_is_not_found(
     assert ann.get("/account").status_code == 200
 
 
+@pytest.mark.parametrize(("method", "body"), [("PATCH", {"role": "user"}), ("DELETE", None)])
+def test_changing_an_account_requires_a_recent_login(
+    app: Flask, people: People, root: Person, ann: Person, method: str, body: dict[str, object] | None
+) -> None:
+    people.register("bob", Role.ADMIN)
+    refreshed = root.client.post("/auth/refresh", headers=bearer(root.refresh)).json["access_token"]
+
+    def change(path: str, access: str) -> TestResponse:
+        return root.client.open(path, method=method, json=body, headers=bearer(access))
+
+    for path in (f"/users/{ann.id}", f"/users/{root.id}", f"/users/{uuid4()}"):
+        assert problem(change(path, refreshed)) == STALE
+    assert root.client.get(f"/users/{ann.id}", headers=bearer(refreshed)).status_code == 200
+    with patch.dict(app.extensions, settings=app.extensions["settings"].model_copy(update=SHORT)):
+        with time_machine.travel(now() + timedelta(seconds=75), tick=False):
+            assert problem(change(f"/users/{ann.id}", root.access)) == STALE
+        with time_machine.travel(now() + timedelta(seconds=58), tick=False):
+            assert change(f"/users/{ann.id}", root.access).status_code in (200, 204)
+            assert change(f"/users/{root.id}", root.access).status_code in (200, 204)
+
+
+def test_a_user_with_an_old_login_is_not_asked_to_log_in_again(client: FlaskClient, ann: Person) -> None:
+    refreshed = client.post("/auth/refresh", headers=bearer(ann.refresh)).json["access_token"]
+
+    response = client.delete(f"/users/{ann.id}", headers=bearer(refreshed))
+
+    assert problem(response) == (403, "forbidden")
+
+
 def test_an_admin_can_promote_others(root: Person, ann: Person) -> None:
     before = root.get(f"/users/{ann.id}").json
     assert problem(ann.get("/users")) == (403, "forbidden")
@@ -490,27 +525,49 @@ def test_the_last_admin_can_change_a_disabled_one(
     assert root.delete(f"/users/{bob.id}").status_code == 204
 
 
-@pytest.mark.parametrize("adverse", ADVERSE)
-def test_two_admins_who_demote_each_other_at_once_leave_one(
-    committed_app: Flask, password_hash: PasswordHash, adverse: str
+MEANWHILE: dict[str, tuple[Callable[[UserRepository, User, UUID], object], tuple[int, str]]] = {
+    "demoted": (
+        lambda users, bob, _: users.set_role_and_status(bob, role=Role.USER, disabled=None),
+        (403, "forbidden"),
+    ),
+    "disabled": (lambda users, bob, _: users.set_role_and_status(bob, role=None, disabled=True), REVOKED),
+    "deleted": (lambda users, bob, _: users.remove(bob.id), REVOKED),
+    "logged out": (
+        lambda users, _, session_id: SessionRepository(users.session).end(session_id, Reason.LOGOUT),
+        REVOKED,
+    ),
+}
+
+
+@pytest.mark.parametrize("method", ["PATCH", "DELETE"])
+@pytest.mark.parametrize("meanwhile", MEANWHILE)
+def test_an_admin_who_loses_the_right_while_a_request_waits_changes_nothing(
+    committed_app: Flask, password_hash: PasswordHash, meanwhile: str, method: str
 ) -> None:
     people = People(committed_app, password_hash)
-    ann, bob = people("ann", Role.ADMIN), people("bob", Role.ADMIN)
+    ann, bob, cat = people("ann", Role.ADMIN), people("bob", Role.ADMIN), people("cat")
+    lose, expected = MEANWHILE[meanwhile]
+    body = {"role": "admin"} if method == "PATCH" else None
 
     with committed_app.app_context(), ThreadPoolExecutor(1) as pool:
         users = UserRepository(db.session)
-        users.set_role_and_status(
-            users.lock_for_admin_change(UUID(bob.id)),
-            role=Role.USER if adverse == "demoted" else None,
-            disabled=adverse == "disabled" or None,
+        lose(users, lock_for(users, ann, bob), UUID(bob.session_id))
+        request = pool.submit(
+            bob.client.open, f"/users/{cat.id}", method=method, headers=bob.headers, json=body
         )
-        second = pool.submit(bob.patch, f"/users/{ann.id}", ADVERSE[adverse])
-        time.sleep(0.3)  # by now, the second one is waiting or done
+        time.sleep(0.3)  # by now, the request is waiting or done
         db.session.commit()
 
-    assert second.result(timeout=60).status_code in (401, 403, 409)
-    with committed_app.app_context():
-        assert admins(db.session.query(User).all()) == ["ann"]
+    assert problem(request.result(timeout=60)) == expected
+    assert cat.get("/account").json["role"] == "user"
+
+
+def lock_for(users: UserRepository, admin: Person, changed: Person) -> User:
+    """Lock the account that an admin changes."""
+    [token_id] = [item["id"] for item in admin.get("/auth/token").json["items"] if item["current"]]
+    return users.lock_for_admin_change(
+        UUID(changed.id), by=UUID(admin.id), session_id=UUID(admin.session_id), token_id=UUID(token_id)
+    )
 
 
 def admins(users: Sequence[User]) -> list[str]:
@@ -559,7 +616,7 @@ def test_the_last_admin_cannot_get_another_role(app: Flask, people: People) -> N
 
     with app.app_context():
         users = UserRepository(db.session)
-        user = users.lock_for_admin_change(UUID(root.id))
+        user = lock_for(users, root, root)
 
         with pytest.raises(LastAdmin):
             users.set_role_and_status(user, role=cast("Role", "astronaut"), disabled=None)

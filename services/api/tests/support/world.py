@@ -38,6 +38,12 @@ def authorizations() -> tuple[list[str], list[list[str]]]:
     return header, rows
 
 
+def routes_for_recent_logins() -> set[str]:
+    """Return the routes that tests/authorization.md lists because they require a recent login."""
+    text = (API / "tests/authorization.md").read_text(encoding="utf-8")
+    return set(re.findall(r"^- ([A-Z]+ /.+)$", text, re.MULTILINE))
+
+
 def operation_of(route: str) -> dict[str, Any]:
     """Return the documented operation of a route, or an empty dict for HTML pages."""
     method, _, rule = route.partition(" ")
