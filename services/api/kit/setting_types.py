@@ -11,6 +11,8 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, Validati
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
+from kit.published_keys import is_published
+
 MAX_PORT = 65_535
 MAX_ATTEMPTS = 1000  # per limit: each attempt is stored
 POSTGRESQL = ("postgres", "postgresql", "postgresql+psycopg2")
@@ -75,6 +77,8 @@ def _hard_to_guess(key: SecretStr) -> SecretStr:
     text = key.get_secret_value()
     if len(text.encode()) < 32:  # RFC 7518, 3.2: as long as the hash
         raise ValueError("must have at least 32 bytes")
+    if is_published(text):
+        raise ValueError("was published as an example: generate one as in .env.example")
     if len(set(text)) < 10 or PLACEHOLDER.fullmatch(text):
         raise ValueError("is a placeholder or too repetitive: generate one as in .env.example")
     return key

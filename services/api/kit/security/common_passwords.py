@@ -4,12 +4,18 @@ from functools import cache
 from pathlib import Path
 
 LIST = Path(__file__).with_suffix(".txt")
+SHORTEST_WORD = 4
 SHORTEST = 4  # entry without letters: shorter ones, such as `0`, are part of many passwords
 
 
 def is_common(password: str) -> bool:
-    """Return whether a casefolded password is a common one, repeated or with digits or symbols around it."""
+    """Return whether a casefolded password is a common one, repeated or with digits or symbols around it.
+
+    So is one that consists of two listed words, and of nothing else.
+    """
     words, longest = _listed()
+    if any(_is_word(password[:at]) and _is_word(password[at:]) for at in range(len(password))):
+        return True
     first = len(password) - len(password.lstrip(_padding(password)))
     last = len(password.rstrip(_padding(password)))
     for start in range(first + 1):
@@ -22,6 +28,10 @@ def is_common(password: str) -> bool:
 
 def is_listed(password: str) -> bool:
     return password in _listed()[0]
+
+
+def _is_word(text: str) -> bool:
+    return len(text) >= SHORTEST_WORD and text.isalpha() and is_listed(text)
 
 
 def _padding(password: str) -> str:

@@ -15,6 +15,17 @@ from kit.settings import InvalidSettings
 from tests.support.paths import REPOSITORY
 
 KEY = token_urlsafe(32)
+PUBLISHED = [
+    r"b'\xacP=\x12\xa6\xa2\x19`\xbcu{\x0b\xe4&H\x8d'",
+    r'"\xacP=\x12\xa6\xa2\x19`\xbcu{\x0b\xe4&H\x8d"',
+    r"\xacP=\x12\xa6\xa2\x19`\xbcu{\x0b\xe4&H\x8d",
+    "AC503D12A6A21960BC757B0BE426488D",
+    r"b'\xceY\x01\x1e\xc1\x13\x05\xc3\xaa\xfb\xe7\xc5\xe9\x8b\xdaW'",
+    "192b9bdd22ab9ed4d12e236c78afcb9a393ec15f71bbf5dc987d54727823bcbf",
+    "09d25e094faa6ca2556c818166b7a9563b93f7099f6f0f4caa6cf63b88e8d3e7",
+    "a-string-secret-at-least-256-bits-long",
+    "django-insecure-x9tkq2emz7rpl4nw-x9tkq2emz7rpl4nw",
+]
 URL = "postgresql://ann:secret@db/app"
 
 
@@ -83,6 +94,7 @@ def test_a_variable_in_lower_case_is_ignored(monkeypatch: pytest.MonkeyPatch) ->
         "your-secret-key-your-secret-key-1234567890",
         "super secret key with at least 32 bytes",
         "my-very-long-random-jwt-secret-key!!",
+        *PUBLISHED,
     ],
 )
 def test_a_weak_key_is_refused_at_startup(monkeypatch: pytest.MonkeyPatch, key: str) -> None:
@@ -90,6 +102,14 @@ def test_a_weak_key_is_refused_at_startup(monkeypatch: pytest.MonkeyPatch, key: 
 
     assert "SECRET_KEY: " in message
     assert "DATABASE_URL" not in message
+
+
+@pytest.mark.parametrize("key", PUBLISHED)
+def test_a_published_key_is_refused_as_a_fallback_too(monkeypatch: pytest.MonkeyPatch, key: str) -> None:
+    message = wrong(monkeypatch, DATABASE_URL=URL, SECRET_KEY=KEY, SECRET_KEY_FALLBACKS=f"{KEY},{key}")
+
+    assert "SECRET_KEY_FALLBACKS: was published as an example" in message
+    assert key not in message
 
 
 @pytest.mark.parametrize("make", [token_urlsafe, token_hex])
