@@ -9,10 +9,15 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from kit import settings
-from kit.setting_types import Name, OptionalRateLimit, RateLimit, WholeNumber
+from kit.setting_types import Name, OptionalRateLimit, RateLimit, WholeNumber, Words
 
 APP_NAME = "flask-api"
 VERSION = "0.1.0"  # the newest heading of CHANGELOG.md
+# Names that look official, or that mail to a domain belongs to (RFC 2142).
+RESERVED_USERNAMES = (
+    *("admin", "administrator", "root", "system", "api", "support", "help", "helpdesk", "staff", "moderator"),
+    *("official", "security", "abuse", "postmaster", "hostmaster", "webmaster", "info", "noreply"),
+)
 
 
 class Settings(settings.Settings):
@@ -32,6 +37,7 @@ class Settings(settings.Settings):
     clock_leeway_seconds: WholeNumber = Field(10, ge=0, le=30)
     password_min_length: WholeNumber = Field(15, ge=8, le=64, json_schema_extra={"weak_below": 15})
     password_hasher: Literal["argon2id", "scrypt"] = "argon2id"
+    reserved_usernames: Words = RESERVED_USERNAMES
     login_limit_pair: OptionalRateLimit = RateLimit(5, 300)
     login_limit_client: OptionalRateLimit = RateLimit(20, 300)
     login_limit_account: OptionalRateLimit = RateLimit(50, 3600)

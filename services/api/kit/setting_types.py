@@ -158,6 +158,11 @@ def _split(value: object) -> object:
     return tuple(part.strip() for part in value.split(",")) if value else ()
 
 
+def _words(value: object) -> object:
+    """Parse words that are compared regardless of case, or `off`."""
+    return () if value == "off" else _split(value.lower() if isinstance(value, str) else value)
+
+
 def _limit(value: object) -> object:
     """Parse `5/10m` (five in ten minutes) or `off`."""
     if not isinstance(value, str) or value == "off":
@@ -182,6 +187,7 @@ Networks = Annotated[tuple[Network, ...], BeforeValidator(_split)]
 OptionalRateLimit = Annotated[RateLimit | None, BeforeValidator(_limit)]
 Origin = Annotated[str, AfterValidator(_origin)]
 Origins = Annotated[tuple[Origin, ...], BeforeValidator(_split)]
+Words = Annotated[tuple[str, ...], BeforeValidator(_words)]
 WholeNumber = Annotated[int, BeforeValidator(_whole)]
 Boolean = Annotated[bool, BeforeValidator(_true_or_false)]
 Name = Annotated[str, Field(max_length=255)]

@@ -32,6 +32,7 @@ ALLOWED = {
     types.Networks: "networks",
     types.OptionalRateLimit: "a limit, or `off`",
     types.Origins: "origins",
+    types.Words: "words, or `off`",
     types.HeaderNames: "names of headers",
     types.Boolean: "`true`, `false`",
 }

@@ -7,7 +7,7 @@ from app.authentication import ACCESS_TOKEN, FRESH_TOKEN, Caller, passwords
 from app.blueprint.schemas import Account, AccountChange, AccountReplacement
 from app.database import db
 from app.events import Event
-from app.exceptions import LastAdmin, PasswordRefused, UsernameTaken, WrongCurrentPassword
+from app.exceptions import LastAdmin, UsernameTaken, WrongCurrentPassword
 from app.model.models import Reason, User
 from app.model.session_repository import SessionRepository
 from app.model.user_repository import UserRepository
@@ -20,7 +20,6 @@ from kit.web.rate_limits import client_network
 blueprint = Blueprint("account", __name__, url_prefix="/account")
 
 CHANGE_ERRORS = [
-    PasswordRefused,
     WrongCurrentPassword,
     UsernameTaken,
     TooManyAttempts,
@@ -61,8 +60,6 @@ def delete(caller: Caller) -> None:
 
 def _change(caller: Caller, body: AccountChange | AccountReplacement) -> User:
     users, sessions = UserRepository(db.session), SessionRepository(db.session)
-    if body.password is not None:
-        passwords().check(body.password, body.username or caller.user.username)
     check_if_match(Account, caller.user)
     is_known = sessions.is_known_client(caller.user.id, client_network())
     with limits.login(caller.user.username, caller.user.id, is_known_client=is_known) as attempt:

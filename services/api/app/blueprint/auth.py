@@ -27,7 +27,6 @@ from app.database import db
 from app.events import Event
 from app.exceptions import (
     InvalidCredentials,
-    PasswordRefused,
     RevocationIsFinal,
     TokenNotFound,
     TokenReused,
@@ -53,11 +52,10 @@ blueprint = Blueprint("auth", __name__, url_prefix="/auth")
     returns=Account,
     status=201,
     headers=["Location"],
-    raises=[UsernameTaken, PasswordRefused, TooManyAttempts, Overloaded],
+    raises=[UsernameTaken, TooManyAttempts, Overloaded],
 )
 def register(body: NewAccount) -> tuple[User, dict[str, str]]:
     """Register an account. The username keeps its case, and is unique regardless of case."""
-    passwords().check(body.password, body.username)
     with limits.registration():
         user = UserRepository(db.session).register(body.username, passwords().hash(body.password))
         db.session.commit()

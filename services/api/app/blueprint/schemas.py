@@ -1,14 +1,18 @@
 """Schemas: the bodies and queries that this API accepts, and the bodies that it answers with."""
 
-from typing import Annotated, Literal, Self
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, Literal, Self
 from unicodedata import normalize
 
 from pydantic import AfterValidator, Field, StringConstraints, WithJsonSchema, model_validator
 from pydantic_core import PydanticCustomError
 
+from app.authentication import current_caller, passwords
+from app.config import current
 from app.model import models
 from app.model.passwords import MAX_LENGTH
-from app.model.user_repository import USERNAME
+from app.model.user_repository import USERNAME, key_of
+from kit.errors import FieldError
 from kit.web import pagination
 from kit.web.pagination import PageSize, sortable
 from kit.web.schemas import (
@@ -48,7 +52,11 @@ Username = Annotated[
 ]
 # Login accepts any name, so that an impossible username fails like an unknown one.
 LoginName = Annotated[str, StringConstraints(min_length=1, max_length=64), *NO_NUL]
-# Passwords.check has the other rules, which depend on the settings.
+# Phones add a space after a completed word.
+TrimmedLoginName = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=64), *NO_NUL
+]
+# NewCredentials has the other rules for new passwords.
 Password = Annotated[
     str,
     StringConstraints(min_length=1),
@@ -69,7 +77,22 @@ class PageQuery(pagination.PageQuery):
     limit: PageSize = Field(20, description="The page size.", examples=[20])
 
 
-class NewAccount(RequestBody):
+class NewCredentials(RequestBody):
+    """A body with a new username, a new password, or both."""
+
+    @classmethod
+    def policy_errors(cls, valid: Mapping[str, Any]) -> Iterator[FieldError]:
+        caller = current_caller()
+        own_name = caller.user.username if caller else ""
+        name = valid.get("username", own_name)
+        if key_of(name) in current().reserved_usernames and key_of(name) != key_of(own_name):
+            yield FieldError("This username is reserved. Choose another.", "already_exists", "/username")
+        if "password" in valid:
+            reasons = passwords().reasons_against(valid["password"], name)
+            yield from (FieldError(sentence, code, "/password") for code, sentence in reasons.items())
+
+
+class NewAccount(NewCredentials):
     model_config = example(username="ann", password="correct horse battery staple")
 
     username: Username
@@ -79,7 +102,7 @@ class NewAccount(RequestBody):
 class Login(RequestBody):
     model_config = example(username="ann", password="correct horse battery staple")
 
-    username: LoginName
+    username: TrimmedLoginName
     password: Password
 
 
@@ -89,7 +112,7 @@ class Logout(RequestBody):
     scope: Literal["session", "others", "all"] = "session"
 
 
-class AccountChange(RequestBody):
+class AccountChange(NewCredentials):
     model_config = example(username="Ann", current_password="correct horse battery staple")
 
     username: Username = UNSET
@@ -103,7 +126,7 @@ class AccountChange(RequestBody):
         return self
 
 
-class AccountReplacement(RequestBody):
+class AccountReplacement(NewCredentials):
     model_config = example(
         username="ann",
         password="another horse, another staple",

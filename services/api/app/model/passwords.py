@@ -26,28 +26,31 @@ class Passwords:
 
     def check(self, password: str, username: str) -> None:
         """Refuse a new password that is easy to guess (NIST SP 800-63B-4). Raises PasswordRefused."""
+        if reasons := self.reasons_against(password, username):
+            raise PasswordRefused(reasons)
+
+    def reasons_against(self, password: str, username: str) -> dict[str, str]:
+        """Return the rules that a new password breaks, each with a sentence."""
         normal = normalize("NFC", password)
         if len(normal) < self._min_length:
-            raise PasswordRefused({"too_short": f"A password needs at least {self._min_length} characters."})
+            return {"too_short": f"A password needs at least {self._min_length} characters."}
         if len(normal) > MAX_LENGTH:
-            raise PasswordRefused({"too_long": f"A password has at most {MAX_LENGTH} characters."})
+            return {"too_long": f"A password has at most {MAX_LENGTH} characters."}
         if "\0" in password:
-            raise PasswordRefused({"invalid_format": "A password can't contain the character NUL."})
+            return {"invalid_format": "A password can't contain the character NUL."}
         folded = normal.casefold()
         # `aaaa` is a common password too, but "repetitive" is the more useful reason.
         repeats_few_characters = _repeats_block_of(range(1, 4), folded) and not is_listed(folded)
-        names = [name for name in (username, self._app_name) if _is_mostly(name.casefold(), folded)]
+        names = [name for name in (username, self._app_name) if name and _is_mostly(name.casefold(), folded)]
         reasons = {
             "too_common": is_common(folded)
             and not repeats_few_characters
-            and "The password is a common one, perhaps repeated or with digits around it.",
+            and "The password is a common one, perhaps repeated, joined to another or with digits around it.",
             "repetitive": _repeats_block_of(range(1, 9), folded)
             and "The password repeats one short block of characters.",
             "contains_name": names and f"The password is little more than the name {names[0]}.",
         }
-        refused = {code: sentence for code, sentence in reasons.items() if sentence}
-        if refused:
-            raise PasswordRefused(refused)
+        return {code: sentence for code, sentence in reasons.items() if sentence}
 
     def hash(self, password: str) -> PasswordHash:
         """Raises Overloaded, as `verify` does."""

@@ -1,5 +1,6 @@
 """Base classes and types of schemas: what requests may contain, and what responses look like."""
 
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any, Self, cast
@@ -15,6 +16,8 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError, SchemaValidator, core_schema
 
+from kit.errors import FieldError
+
 # The default of a field that may be left out. An explicit null is a wrong type.
 UNSET: Any = None
 
@@ -28,6 +31,15 @@ class RequestBody(BaseModel):
     """A JSON body of a request. Types are exact, and unknown fields are errors."""
 
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+
+    @classmethod
+    def policy_errors(cls, valid: Mapping[str, Any]) -> Iterable[FieldError]:  # noqa: ARG003
+        """Return errors of rules that depend on more than the schema, such as a setting or the caller.
+
+        `valid` contains the fields that the schema accepts. So a client learns of all errors at once, even if
+        the schema refuses other fields.
+        """
+        return ()
 
 
 class Query(BaseModel):

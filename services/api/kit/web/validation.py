@@ -100,9 +100,12 @@ def read_body(schema: type[RequestBody], *, optional: bool, read_only: Set[str] 
         read_only_fields.set_aside(value, read_only)
         raw = json.dumps(value).encode()
     try:
-        return _validate(schema, raw, value)
+        body = _validate(schema, raw, value)
     except ValidationError as error:
-        raise ValidationFailed(_errors(error, "pointer")) from error
+        raise ValidationFailed([*_errors(error, "pointer"), *_policy_errors(schema, value, error)]) from error
+    if errors := _policy_errors(schema, value):
+        raise ValidationFailed(errors)
+    return body
 
 
 def _validate(schema: type[RequestBody], raw: bytes, value: Any) -> RequestBody:
@@ -155,6 +158,16 @@ def _is_utf_8(content_type: str, taken: tuple[str, ...]) -> bool:
 def _errors(error: ValidationError, kind: str) -> list[FieldError]:
     found = error.errors(include_url=False)[:MAX_ERRORS]
     return [FieldError(**{kind: _location(item["loc"], kind)}, **_code_and_detail(item)) for item in found]
+
+
+def _policy_errors(
+    schema: type[RequestBody], value: Any, error: ValidationError | None = None
+) -> list[FieldError]:
+    """Return the errors of `RequestBody.policy_errors` for the fields without another error."""
+    if not isinstance(value, dict):
+        return []
+    wrong = {item["loc"][:1] for item in error.errors(include_url=False)} if error else set()
+    return list(schema.policy_errors({name: given for name, given in value.items() if (name,) not in wrong}))
 
 
 def _location(location: tuple[int | str, ...], kind: str) -> str:

@@ -144,6 +144,33 @@ def test_a_change_is_validated(ann: Person, body: object, expected: set[tuple[st
     assert ann.get("/account").json == before
 
 
+@pytest.mark.parametrize("method", ["patch", "put"])
+def test_a_change_lists_every_wrong_field_at_once(ann: Person, method: str) -> None:
+    body = {"username": "a/b", "password": "ann-1-ann-2-ann", "role": "admin"}
+
+    assert errors(getattr(ann, method)("/account", json=body)) == {
+        ("/username", "invalid_format"),
+        ("/password", "contains_name"),
+        ("/role", "unknown_field"),
+        ("/current_password", "required"),
+    }
+
+
+@pytest.mark.parametrize("method", ["patch", "put"])
+def test_an_account_cannot_get_a_name_that_looks_official(ann: Person, method: str) -> None:
+    body = {"username": "Admin", "password": NEW, "current_password": PASSWORD}
+
+    assert errors(getattr(ann, method)("/account", json=body)) == {("/username", "already_exists")}
+
+
+def test_an_operators_account_may_keep_its_official_name(people: People) -> None:
+    root = people("root", Role.ADMIN)
+    body = {"username": "Root", "current_password": PASSWORD}
+
+    assert root.patch("/account", json=body).json["username"] == "Root"
+    assert root.put("/account", json=body | {"password": NEW}).status_code == 200
+
+
 @pytest.mark.parametrize("missing", ["username", "password", "current_password"])
 def test_a_replacement_needs_every_field(ann: Person, missing: str) -> None:
     body = {"username": "anna", "password": NEW, "current_password": PASSWORD}

@@ -67,7 +67,14 @@ def test_login_ignores_the_case_of_the_username(client: FlaskClient, people: Peo
     assert log_in(client, name).status_code == 200
 
 
-@pytest.mark.parametrize("name", ["bob", "an", ".", "ann ", "ann\x01", "\u212aelvin", "ä" * 64])
+@pytest.mark.parametrize("name", ["ann ", " ann", "\tann\r\n", "\u00a0ann\u2003", "ann" + " " * 64])
+def test_login_trims_white_space_around_the_username(client: FlaskClient, people: People, name: str) -> None:
+    people.register("ann")
+
+    assert log_in(client, name).status_code == 200
+
+
+@pytest.mark.parametrize("name", ["bob", "an", ".", "an n", "ann\x01", "\u212aelvin", "ä" * 64])
 def test_login_has_the_same_response_for_a_wrong_name_and_a_wrong_password(
     client: FlaskClient, people: People, name: str
 ) -> None:
@@ -112,6 +119,7 @@ def test_login_keeps_no_transaction_open_while_it_hashes(client: FlaskClient, pe
     ("body", "expected"),
     [
         ({"username": "", "password": PASSWORD}, ("/username", "too_short")),
+        ({"username": " \t", "password": PASSWORD}, ("/username", "too_short")),
         ({"username": "a" * 65, "password": PASSWORD}, ("/username", "too_long")),
         ({"username": "an\0n", "password": PASSWORD}, ("/username", "invalid_format")),
         ({"username": 1, "password": PASSWORD}, ("/username", "wrong_type")),

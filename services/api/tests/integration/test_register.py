@@ -1,15 +1,19 @@
 """POST /auth/register."""
 
 import re
+from unittest.mock import patch
 
 import pytest
+from flask import Flask
 from flask.testing import FlaskClient
+from sqlalchemy import URL
 from werkzeug.test import TestResponse
 
 from app.blueprint.schemas import Account
 from app.config import APP_NAME
 from tests.support.credentials import PASSWORD
 from tests.support.problems import errors, problem
+from tests.support.settings import settings_for
 
 UUID4 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 
@@ -88,6 +92,59 @@ def test_register_refuses_a_weak_password(client: FlaskClient, password: object,
     response = register(client, username="ann-of-green-gables", password=password)
 
     assert errors(response) == {("/password", code)}
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        (
+            {"username": "a/b", "password": "iloveyouprincess", "role": "admin"},
+            {("/username", "invalid_format"), ("/password", "too_common"), ("/role", "unknown_field")},
+        ),
+        ({"password": "a" * 20}, {("/username", "required"), ("/password", "repetitive")}),
+        ({"username": "admin"}, {("/username", "already_exists"), ("/password", "required")}),
+        (
+            {"username": "admin", "password": "admin-1-admin-2"},
+            {("/username", "already_exists"), ("/password", "contains_name")},
+        ),
+        (
+            {"username": "abcdefgh", "password": "abcdefgh" * 2},
+            {("/password", "too_common"), ("/password", "repetitive"), ("/password", "contains_name")},
+        ),
+        ({"username": 1, "password": 1}, {("/username", "wrong_type"), ("/password", "wrong_type")}),
+        ({"username": "an", "password": "x" * 129}, {("/username", "too_short"), ("/password", "too_long")}),
+    ],
+)
+def test_register_lists_every_wrong_field_at_once(
+    client: FlaskClient, body: dict[str, object], expected: set[tuple[str, str]]
+) -> None:
+    assert errors(register(client, **body)) == expected
+
+
+@pytest.mark.parametrize("name", ["admin", "ADMIN", "Root", "support", "postmaster"])
+def test_register_refuses_a_name_that_looks_official(client: FlaskClient, name: str) -> None:
+    assert errors(register(client, username=name, password=PASSWORD)) == {("/username", "already_exists")}
+
+
+@pytest.mark.parametrize("name", ["admin2", "roots", "supporter"])
+def test_register_accepts_a_name_that_only_contains_an_official_one(client: FlaskClient, name: str) -> None:
+    assert register(client, username=name, password=PASSWORD).status_code == 201
+
+
+def test_a_setting_replaces_the_reserved_names(app: Flask, client: FlaskClient, database_url: URL) -> None:
+    def reserve(names: str) -> None:
+        app.extensions["settings"] = settings_for(database_url, reserved_usernames=names)
+
+    with patch.dict(app.extensions):
+        reserve("Boss, team")
+        answers = [
+            register(client, username=name, password=PASSWORD).status_code
+            for name in ("bosS", "team", "admin")
+        ]
+        reserve("off")
+        answers.append(register(client, username="team", password=PASSWORD).status_code)
+
+    assert answers == [422, 422, 201, 201]
 
 
 @pytest.mark.parametrize(
