@@ -1,6 +1,7 @@
 """The base class for repositories of resources: rows that clients list, read, add, change and delete."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, cast
 from uuid import UUID
 
@@ -60,6 +61,11 @@ class ResourceRepository(Repository[Model]):
             cast("Any", row).updated_at = now()
         self._flush()
 
+    def delete(self, row: Model) -> bool:
+        """Delete a row. Return whether it still existed. Raises StillReferenced."""
+        with self._domain_errors():
+            return super().delete(row)
+
     def _one(self, query: Select[Model]) -> Model:
         row = self.session.scalar(query)
         if row is None:
@@ -67,7 +73,12 @@ class ResourceRepository(Repository[Model]):
         return row
 
     def _flush(self) -> None:
-        try:
+        with self._domain_errors():
             self.session.flush()
-        except (IntegrityError, DataError) as error:  # checking first and inserting later would be a race
+
+    @contextmanager
+    def _domain_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except (IntegrityError, DataError) as error:  # checking first and writing later would be a race
             raise domain_error(error, self.model.metadata) or error from error

@@ -4,6 +4,7 @@ import pytest
 
 from app.blueprint import schemas
 from app.model.models import User
+from kit.data.base import Base
 from kit.data.snapshot import columns_of
 from kit.web.schemas import ResponseBody
 
@@ -20,3 +21,22 @@ def test_each_field_of_an_account_is_a_column_or_a_property_of_user(
         name for name in schema.model_fields if name not in columns_of(User) and not hasattr(User, name)
     ]
     assert missing == [], f"Add these fields of schemas.{schema.__name__} to User in app/model/models.py"
+
+
+def test_no_foreign_key_prevents_the_deletion_of_an_account() -> None:
+    keys = [
+        (table.name, key) for table in Base.metadata.tables.values() for key in table.foreign_key_constraints
+    ]
+    deleted = {"users"}
+    for _ in keys:  # a chain is at most this long
+        deleted |= {
+            table for table, key in keys if key.referred_table.name in deleted and key.ondelete == "CASCADE"
+        }
+
+    preventing = [
+        f"{table}.{', '.join(key.column_keys)}"
+        for table, key in keys
+        if key.referred_table.name in deleted and key.ondelete not in ("CASCADE", "SET NULL")
+    ]
+
+    assert preventing == [], "Give each ondelete='SET NULL', or 'CASCADE' if its rows belong to the user"

@@ -16,7 +16,7 @@ from app.database import db
 from app.model import MODELS
 from tools import COMMANDS
 from tools.scaffold.kinds import KINDS
-from tools.scaffold.render import FieldView, migration
+from tools.scaffold.render import FieldView, imported_names, migration
 from tools.scaffold.resource import (
     Resource,
     ScaffoldError,
@@ -28,6 +28,7 @@ from tools.scaffold.resource import (
 from tools.scaffold.tree import RECORD, Tree
 
 API = Path(__file__).parents[2]
+VARIABLES = {"blueprint", "body", "caller", "db", "fields", "query"}  # of generated functions
 FIELDS_HELP = f"""A field is NAME:TYPE, followed by marks:
 
 \b
@@ -35,9 +36,16 @@ FIELDS_HELP = f"""A field is NAME:TYPE, followed by marks:
   ?  optional, and may be null          ~  searchable
   =DEFAULT  optional, with this default
 
-The types are str(200), decimal(10,2), enum(one,two), ref(user), {
+The types are str(200), decimal(10,2), enum(one,two), ref(author), {
     ", ".join(name for name in KINDS if name not in ("str", "decimal", "enum", "ref"))
-}."""
+}.
+
+\b
+When the row that a reference names is deleted:
+  ref(author)          is refused while a row refers to it; not for users, who can always delete their account
+  ref(author)?         sets the field to null
+  ref(author,cascade)  deletes the row too
+"""
 
 
 def init_app(app: Flask) -> None:
@@ -70,7 +78,7 @@ def scaffold(
     script = _migration_path(revision, f"add {resource.plural}")
     paths = [*tree.paths(resource), script]
     if dry_run:
-        _print("These files would be written:", [*paths, RECORD.format(name=name)])
+        _print("These files would be written:", [*paths, RECORD.format(name=name)], *_deletions(resource))
         return
     text = migration("create", tree.view(resource), revision, down, f"Add {resource.plural_words}.")
     with tree.all_or_nothing():
@@ -82,6 +90,7 @@ def scaffold(
     _print(
         f"Generated {resource.path}:",
         paths,
+        *_deletions(resource),
         "Review the model and the views. Then run:",
         "  docker compose up --build           to create the table and serve the resource (or: make run)",
         f"  make test                           to run all tests, with tests/integration/test_{name}.py",
@@ -131,6 +140,7 @@ def scaffold_field(name: str, field: str) -> None:
     _print(
         f"Added {new.column_name} to {resource.path}:",
         paths,
+        *_deletions(resource),
         "To apply the migration, run docker compose up --build, or make run.",
     )
 
@@ -191,6 +201,9 @@ def new_resource(
     table = plural or plural_of(name)
     check_resource_name(table, "table")
     resource = Resource(name, table, access, require_match, parse_fields(fields, table))
+    classes = {f"{resource.class_name}{suffix}" for suffix in ("", "Query", "Repository")}
+    if used := (classes & imported_names()) | ({name, table} & VARIABLES):
+        raise ScaffoldError(f"The generated code uses the name {min(used)!r} itself. Choose another name.")
     if resource.class_name in {model.__name__ for model in MODELS}:
         raise ScaffoldError(f"A model {resource.class_name} already exists. Choose another name.")
     if name == table:
@@ -219,6 +232,20 @@ def _applied(tree: Tree) -> set[str]:
 def _migration_path(revision: str, message: str) -> str:
     slug = re.sub(r"\W+", "_", message)
     return f"migrations/versions/{datetime.now(UTC):%Y_%m_%d}_{slug}_{revision}.py"
+
+
+def _deletions(resource: Resource) -> list[str]:
+    """Say what happens when a row that this resource refers to is deleted."""
+    effects = ["  owner_id: deleting the account deletes the row"] if resource.is_owned else []
+    for field in resource.references:
+        other = "account" if field.target == "user" else field.target.replace("_", " ")
+        effect = {
+            "RESTRICT": f"the {other} can't be deleted while a row refers to it (409 still_referenced)",
+            "SET NULL": f"deleting the {other} sets the field to null",
+            "CASCADE": f"deleting the {other} deletes the row",
+        }[field.on_delete]
+        effects.append(f"  {field.column_name}: {effect}")
+    return [f"What a deletion does to {resource.plural_words}:", *effects] if effects else []
 
 
 def _print(first: str, paths: list[str], *last: str) -> None:

@@ -4,12 +4,13 @@ import json
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from tools.scaffold.resource import Field, Resource, member_of
+from tools.scaffold.resource import Field, Resource, member_of, path_of
 
 TEMPLATES = Path(__file__).parent / "templates"
 ENVIRONMENT = Environment(
@@ -26,6 +27,13 @@ ACCESS_DESCRIPTIONS = {
     "admin": "for admins.",
 }
 PERSONS = ("anonymous", "owner", "other", "admin", "disabled", "revoked", "expired", "refresh")
+
+
+def imported_names() -> set[str]:
+    """Return the names that the templates import."""
+    texts = (file.read_text(encoding="utf-8") for file in TEMPLATES.glob("*.jinja"))
+    imports = (re.findall(r"^(?:from \S+ )?import (\([^)]*\)|.*)$", text, re.MULTILINE) for text in texts)
+    return set(re.findall(r"\w+", " ".join(chain(*imports))))
 
 
 def render(template: str, **context: Any) -> str:
@@ -50,8 +58,7 @@ class FieldView:
     def column_arguments(self) -> str:
         parts = [self.fill(self.kind.column)]
         if self.type == "ref":
-            action = "SET NULL" if self.is_nullable else "CASCADE"
-            parts = [f'ForeignKey("{self.table}.id", ondelete="{action}")']
+            parts = [f'ForeignKey("{self.table}.id", ondelete="{self.on_delete}")']
         if self.type == "json":
             parts.append(f"nullable={self.is_nullable}")
         if self.has_default:
@@ -62,6 +69,10 @@ class FieldView:
     def table(self) -> str:
         """The table that the field refers to."""
         return self.resource.tables[self.target]
+
+    @property
+    def target_path(self) -> str:
+        return path_of(self.table)
 
     def server_default(self, module: str) -> str:
         if self.type == "bool":
@@ -120,8 +131,8 @@ class FieldView:
     def factory_value(self) -> str:
         if self.type == "ref":
             return "person.id" if self.target == "user" else f'{self.target}.add(person)["id"]'
-        if self.type == "enum" and self.has_default:
-            return json.dumps(self.default)
+        if self.type == "enum" and (self.has_default or len(self.arguments) == 1):
+            return json.dumps(self.example)
         return str(self.fill(self.kind.value))
 
     @property
@@ -263,13 +274,24 @@ class ResourceView:
         return any(re.search(r"\bnumber\b", field.factory_value) for field in self.fields)
 
     @property
-    def other_choices(self) -> str:
-        """Arguments for the factory that change each enum from its default."""
-        return "".join(
-            f", {field.column_name}={json.dumps(field.other_choice)}"
-            for field in self.enums
-            if field.other_choice
-        )
+    def varies(self) -> bool:
+        """Whether each body from the factory has other values."""
+        return any(re.search(r"\bnumber\b|\(", field.factory_value) for field in self.fields)
+
+    @property
+    def other_values(self) -> str:
+        """Arguments for the factory that change each enum from its default, or some value if none varies."""
+        defaults = (field for field in self.enums if field.other_choice)
+        others = {field.column_name: json.dumps(field.other_choice) for field in defaults}
+        if not others and not self.varies:
+            others = dict.fromkeys(self.nullable, "None")
+            others = others or {field.column_name: "bob.id" for field in self.references}
+        return "".join(f", {name}={value}" for name, value in others.items())
+
+    @property
+    def with_bob(self) -> str:
+        """The parameter that tests need to pass `other_values`."""
+        return ", bob: Person" if "bob" in self.other_values else ""
 
     @property
     def nullable(self) -> list[str]:
@@ -340,11 +362,7 @@ def _create_table(view: ResourceView) -> str:
     if view.is_owned:
         columns.append(_foreign_key(table, "owner_id", "users", "CASCADE"))
     for field in view.references:
-        columns.append(
-            _foreign_key(
-                table, field.column_name, field.table, "SET NULL" if field.is_nullable else "CASCADE"
-            )
-        )
+        columns.append(_foreign_key(table, field.column_name, field.table, field.on_delete))
     columns.append(f'sa.PrimaryKeyConstraint("id", name=op.f("pk_{table}"))')
     for names in view.uniques:
         columns.append(f"sa.UniqueConstraint({_quoted(names)}, name={_named('uq', table, names)})")
@@ -368,9 +386,8 @@ def _add_column(view: ResourceView, new: FieldView) -> str:
                 f'        batch_op.create_check_constraint(op.f("ck_{table}_{name}"), "{condition}")'
             )
     if new.type == "ref":
-        action = "SET NULL" if new.is_nullable else "CASCADE"
-        key = f'op.f("fk_{table}_{name}_{new.table}"), "{new.table}", ["{name}"], ["id"], ondelete="{action}"'
-        lines.append(f"        batch_op.create_foreign_key({key})")
+        key = f'op.f("fk_{table}_{name}_{new.table}"), "{new.table}", ["{name}"], ["id"]'
+        lines.append(f'        batch_op.create_foreign_key({key}, ondelete="{new.on_delete}")')
     for names in view.uniques:
         if name in names:
             lines.append(

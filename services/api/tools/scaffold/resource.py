@@ -75,6 +75,13 @@ class Field:
         """The resource that a `ref` refers to, or an empty string."""
         return str(self.arguments[0]) if self.type == "ref" else ""
 
+    @property
+    def on_delete(self) -> str:
+        """What the database does with the row when the one that a `ref` refers to is deleted."""
+        if "cascade" in self.arguments[1:]:
+            return "CASCADE"
+        return "SET NULL" if self.is_nullable else "RESTRICT"
+
     def fill(self, template: str) -> str:
         """Replace the placeholders in a template of `Kind` with this field's arguments and name."""
         choices = [str(argument) for argument in self.arguments] if self.type == "enum" else [""]
@@ -123,7 +130,7 @@ class Resource:
 
     @property
     def path(self) -> str:
-        return "/" + self.plural.replace("_", "-")
+        return path_of(self.plural)
 
     @property
     def words(self) -> str:
@@ -140,6 +147,10 @@ class Resource:
     @property
     def is_owned(self) -> bool:
         return self.access == "owned"
+
+    @property
+    def references(self) -> list[Field]:
+        return [field for field in self.fields if field.target]
 
     @property
     def sortable(self) -> list[str]:
@@ -206,6 +217,10 @@ def plural_of(name: str) -> str:
     return f"{name}es" if re.search(r"(s|x|z|ch|sh)$", name) else f"{name}s"
 
 
+def path_of(table: str) -> str:
+    return "/" + table.replace("_", "-")
+
+
 def _check_name(name: str, spec: str) -> None:
     if not NAME.fullmatch(name) or len(name) > LONGEST_NAME:
         raise ScaffoldError(
@@ -222,8 +237,8 @@ def _arguments(type_: str, inside: str | None, spec: str) -> tuple[Any, ...]:
     if type_ == "enum":
         return _choices(parts, spec)
     if type_ == "ref":
-        if len(parts) != 1 or not NAME.fullmatch(parts[0]):
-            raise ScaffoldError(f"{spec!r}: name the resource that it refers to, such as ref(user).")
+        if parts[1:] not in ([], ["cascade"]) or not NAME.fullmatch((parts or [""])[0]):
+            raise ScaffoldError(f"{spec!r}: write the type as ref(author) or ref(author,cascade).")
         return tuple(parts)
     bounds = KINDS[type_].parameters
     if len(parts) != len(bounds):

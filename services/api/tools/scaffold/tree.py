@@ -14,7 +14,7 @@ from alembic.script import ScriptDirectory
 
 from kit.data.migrations import commands as migrations
 from tools.scaffold.render import ResourceView, matrix_rows, render
-from tools.scaffold.resource import Resource, ScaffoldError, parse_fields
+from tools.scaffold.resource import Field, Resource, ScaffoldError, parse_fields
 
 TEMPLATE_OF = {
     "app/model/{name}.py": "model.py",
@@ -92,11 +92,12 @@ class Tree:
             )
 
     def refuse_references(self, resource: Resource) -> None:
-        """Raise ScaffoldError for a reference to an unknown resource, or to one whose rows are private."""
+        """Raise ScaffoldError for a reference to an unknown resource, or to one whose rows are private.
+
+        Also for one that would prevent the deletion of an account.
+        """
         tables = self.tables()
-        for field in resource.fields:
-            if field.type != "ref":
-                continue
+        for field in resource.references:
             if field.target not in tables:
                 raise ScaffoldError(
                     f"{field.spec!r}: unknown resource {field.target!r}. Use one of {', '.join(tables)}."
@@ -106,6 +107,12 @@ class Tree:
                     f"{field.spec!r}: each {field.target} belongs to one user, and generated code "
                     "doesn't check its owner. Write this field by hand, with such a check."
                 )
+        others = [self.record(name).resource for name in self.made() if name != resource.name]
+        deleted = _deleted_with_accounts([*others, resource])
+        for each in (resource, *others):
+            for field in each.references:
+                if field.target in deleted and field.on_delete == "RESTRICT":
+                    raise ScaffoldError(_prevents_deletion(each, field))
 
     def refuse_if_referenced(self, name: str) -> None:
         for other in self.made():
@@ -212,6 +219,32 @@ class Tree:
 
     def _edit(self, path: str, change: Callable[[str], str]) -> None:
         self.write({path: change((self.api / path).read_text(encoding="utf-8"))})
+
+
+def _deleted_with_accounts(resources: Iterable[Resource]) -> set[str]:
+    """Return the resources with rows that the deletion of an account deletes, and `user` itself."""
+    deleted = {"user"}
+    while added := {
+        each.name
+        for each in resources
+        if each.name not in deleted
+        and (each.is_owned or any(_cascades_from(deleted, field) for field in each.references))
+    }:
+        deleted |= added
+    return deleted
+
+
+def _cascades_from(targets: set[str], field: Field) -> bool:
+    return field.target in targets and field.on_delete == "CASCADE"
+
+
+def _prevents_deletion(resource: Resource, field: Field) -> str:
+    because = "" if field.target == "user" else f", because each {field.target} can be deleted with it"
+    return (
+        f"{field.spec!r} of {resource.name}: this would prevent users from deleting their account{because}. "
+        f"Write '{field.name}:ref({field.target})?' to set the field to null when they do, or "
+        f"'{field.name}:ref({field.target},cascade)' to delete the {resource.words} too."
+    )
 
 
 def _files(*folders: Path) -> list[Path]:

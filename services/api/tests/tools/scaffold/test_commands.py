@@ -21,13 +21,18 @@ FOLDERS = ["app", "kit", "migrations", "tools", "tests"]
 IGNORED = shutil.ignore_patterns("node_modules")
 # Unusual names, because these tests also run in projects that have generated resources.
 BOOK = ["trial_book", "title:str(200)!~", "price:decimal(10,2)", "published:date?", "genre:enum(novel,poem)",
-        "isbn:str(13)^", "author:ref(user)", "--owned"]  # fmt: skip
+        "isbn:str(13)^", "author:ref(user,cascade)", "--owned"]  # fmt: skip
 # Every type, every mark, every default.
 THING = [
     "trial_thing", "label:str(20)?~", "note:text!", "count:int=3", "total:decimal(6,0)?", "weight:float=1.5",
     "active:bool=true", "day:date=2026-01-02", "due:datetime?", "code:uuid^", "state:enum(open)=open",
     "data:json", "extra:json?", "mail:email^~", "homepage:url?", "creator:ref(user)?", "--admin",
     "--require-match",
+]  # fmt: skip
+# Every kind of reference.
+ARTICLE = [
+    "trial_article", "title:str(50)", "writer:ref(user,cascade)", "editor:ref(user)?",
+    "about:ref(trial_author)", "after:ref(trial_author)?", "beside:ref(trial_author,cascade)",
 ]  # fmt: skip
 
 
@@ -44,9 +49,7 @@ class Copy:
         shutil.copytree(REPOSITORY / "postman", folder / "postman")
 
     def run(self, *command: str) -> subprocess.CompletedProcess[str]:
-        kept = {
-            name: os.environ[name] for name in ("PATH", "HOME", "TEST_DATABASE_URL") if name in os.environ
-        }
+        kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
         settings = {"FLASK_APP": "tools.flask_app", "FLASK_ENV": "testing", "DATABASE_URL": self.database}
         settings |= {"SECRET_KEY": SECRET_KEY, "PYTHONDONTWRITEBYTECODE": "1"}
         return subprocess.run(
@@ -171,3 +174,21 @@ def test_edited_files_are_left_alone(copy: Copy, here: Callable[..., str]) -> No
         assert "app/model/trial_book.py" in output
         assert "you have edited these files" in output
     assert copy.files() == before
+
+
+@pytest.mark.any_database
+@pytest.mark.usefixtures("documents")
+def test_deletions_do_to_generated_rows_what_was_declared(copy: Copy, here: Callable[..., str]) -> None:
+    here("scaffold", "trial_author", "name:str(50)")
+    told = here("scaffold", *ARTICLE)
+
+    tested = copy.output(
+        "pytest", "-q", "tests/integration/test_trial_article.py", "-k", "deletion or deleted"
+    )
+
+    assert "writer_id: deleting the account deletes the row" in told
+    assert "editor_id: deleting the account sets the field to null" in told
+    assert "about_id: the trial author can't be deleted while a row refers to it" in told
+    assert "after_id: deleting the trial author sets the field to null" in told
+    assert "beside_id: deleting the trial author deletes the row" in told
+    assert "6 passed" in tested

@@ -2,13 +2,21 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tools.scaffold.commands import API, new_resource
 from tools.scaffold.kinds import KINDS
-from tools.scaffold.resource import ScaffoldError, check_resource_name, parse_field, parse_fields, plural_of
+from tools.scaffold.resource import (
+    Resource,
+    ScaffoldError,
+    check_resource_name,
+    parse_field,
+    parse_fields,
+    plural_of,
+)
 from tools.scaffold.tree import Tree
 
 
@@ -44,8 +52,10 @@ from tools.scaffold.tree import Tree
         ("genre:enum(a,a)", "list distinct lower-case values"),
         ("genre:enum(a,B)", "list distinct lower-case values"),
         ("genre:enum(a,')", "list distinct lower-case values"),
-        ("author:ref", "name the resource that it refers to"),
-        ("author:ref(User)", "name the resource that it refers to"),
+        ("author:ref", "write the type as ref(author) or ref(author,cascade)"),
+        ("author:ref()", "write the type as ref(author) or ref(author,cascade)"),
+        ("author:ref(User)", "write the type as ref(author) or ref(author,cascade)"),
+        ("author:ref(user,delete)", "write the type as ref(author) or ref(author,cascade)"),
         ("size:int!?", "required (!) or optional"),
         ("size:int!=5", "required (!) or optional"),
         ("size:int?=5", "null (?) or has a default"),
@@ -122,6 +132,9 @@ def test_regular_plurals_are_derived(name: str, plural: str) -> None:
         ("trial", "name:int", "users", "A table 'users' already exists"),
         ("sheep", "name:int", "sheep", "is its own plural"),
         ("trial", "author:ref(unknown)", None, "unknown resource 'unknown'"),
+        ("person", "name:int", None, "The generated code uses the name 'Person' itself"),
+        ("page", "name:int", None, "The generated code uses the name 'PageQuery' itself"),
+        ("body", "name:int", None, "The generated code uses the name 'body' itself"),
     ],
 )
 def test_an_invalid_resource_is_refused(name: str, field: str, plural: str | None, reason: str) -> None:
@@ -129,28 +142,77 @@ def test_an_invalid_resource_is_refused(name: str, field: str, plural: str | Non
         new_resource(Tree(API), name, (field,), "public", plural, require_match=False)
 
 
+def made(folder: Path, **resources: tuple[str, ...]) -> Tree:
+    """Return a tree of generated resources, each given as its access and its fields."""
+    (folder / "tools/scaffold/made").mkdir(parents=True)
+    for name, (access, *fields) in resources.items():
+        kept = {"plural": f"{name}s", "access": access, "requires_match": False, "fields": fields}
+        text = json.dumps(kept | {"migrations": [], "files": {}})
+        (folder / f"tools/scaffold/made/{name}.json").write_text(text)
+    return Tree(folder)
+
+
 @pytest.fixture
 def tree(tmp_path: Path) -> Tree:
-    """A tree with two generated resources: authors, and books, which have an owner and refer to an author."""
-    made = {"author": ("authors", "public", ["name:str(50)"]), "book": ("books", "owned", ["by:ref(author)"])}
-    (tmp_path / "tools/scaffold/made").mkdir(parents=True)
-    for name, (plural, access, fields) in made.items():
-        kept = {"plural": plural, "access": access, "requires_match": False, "fields": fields}
-        text = json.dumps(kept | {"migrations": [], "files": {}})
-        (tmp_path / f"tools/scaffold/made/{name}.json").write_text(text)
-    return Tree(tmp_path)
+    """Authors, articles of a user, comments on them, and books, which have an owner."""
+    return made(
+        tmp_path,
+        author=("public", "name:str(50)"),
+        article=("public", "writer:ref(user,cascade)", "about:ref(author)"),
+        comment=("public", "article:ref(article,cascade)"),
+        book=("owned", "by:ref(author)"),
+    )
+
+
+def new(tree: Tree, *fields: str) -> Resource:
+    return new_resource(tree, "trial", fields, "public", None, require_match=False)
 
 
 def test_a_referenced_resource_is_not_removed(tree: Tree) -> None:
-    with pytest.raises(ScaffoldError, match="book refers to author"):
+    with pytest.raises(ScaffoldError, match="article refers to author"):
         tree.refuse_if_referenced("author")
     tree.refuse_if_referenced("book")
 
 
-def test_a_reference_to_an_owned_resource_is_refused(tree: Tree) -> None:
+@pytest.mark.parametrize("field", ["book:ref(book)", "book:ref(book)?", "book:ref(book,cascade)"])
+def test_a_reference_to_an_owned_resource_is_refused(tree: Tree, field: str) -> None:
     with pytest.raises(ScaffoldError, match="belongs to one user"):
-        new_resource(tree, "loan", ("book:ref(book)",), "public", None, require_match=False)
-    assert new_resource(tree, "prize", ("author:ref(author)",), "public", None, require_match=False)
+        new(tree, field)
+
+
+@pytest.mark.parametrize("target", ["user", "article", "comment"])
+def test_a_reference_that_would_keep_an_account_from_being_deleted_is_refused(
+    tree: Tree, target: str
+) -> None:
+    with pytest.raises(ScaffoldError, match="prevent users from deleting their account") as refused:
+        new(tree, f"to:ref({target})")
+
+    allowed = re.findall(r"'(to:\S+)'", refused.value.message.partition("Write")[2])
+    assert allowed == [f"to:ref({target})?", f"to:ref({target},cascade)"]
+    assert [new(tree, field).fields[0].on_delete for field in allowed] == ["SET NULL", "CASCADE"]
+
+
+def test_a_field_that_ties_referenced_rows_to_an_account_is_refused(tree: Tree) -> None:
+    author = tree.record("author").resource
+    tied = replace(author, fields=parse_fields(["name:str(50)", "creator:ref(user,cascade)?"], "authors"))
+
+    with pytest.raises(ScaffoldError, match=r"'about:ref\(author\)' of article"):
+        tree.refuse_references(tied)
+
+
+@pytest.mark.parametrize(
+    ("field", "on_delete"),
+    [
+        ("author:ref(author)", "RESTRICT"),
+        ("author:ref(author)?", "SET NULL"),
+        ("author:ref(author,cascade)", "CASCADE"),
+        ("author:ref(author, cascade)?", "CASCADE"),
+    ],
+)
+def test_a_reference_restricts_deletions_unless_declared_otherwise(
+    tree: Tree, field: str, on_delete: str
+) -> None:
+    assert new(tree, field).fields[0].on_delete == on_delete
 
 
 def test_the_documented_types_exist() -> None:

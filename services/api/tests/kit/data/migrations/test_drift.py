@@ -14,6 +14,7 @@ from sqlalchemy import (
     CheckConstraint,
     Column,
     DefaultClause,
+    ForeignKeyConstraint,
     Index,
     MetaData,
     String,
@@ -58,6 +59,11 @@ def add_a_column_to_a_check(users: Table) -> None:
     users.append_constraint(CheckConstraint("role <> level", name="role"))
 
 
+def key_of_sessions(users: Table) -> ForeignKeyConstraint:
+    [key] = users.metadata.tables["sessions"].foreign_key_constraints
+    return key
+
+
 CHANGES: list[Change] = [
     add_a_role,
     add_a_column_to_a_check,
@@ -88,6 +94,7 @@ CHANGES: list[Change] = [
     ),
     lambda users: setattr(users.c.role, "type", String(40)),
     lambda users: setattr(users.c.role, "nullable", True),
+    lambda users: setattr(key_of_sessions(users), "ondelete", "SET NULL"),
 ]
 ALTERNATIVES = (1, 7, 9)  # of changes 0 and 8, which exclude them
 # Changes that can be combined in one table.
