@@ -28,14 +28,21 @@ class ResourceRepository(Repository[Model]):
         rows = select(self.model)
         return rows.where(column_of(self.model, "owner_id") == self.owner_id) if self.owner_id else rows
 
+    def get(self, id: UUID) -> Model | None:
+        return self.session.scalar(self._row(id))
+
+    def lock(self, id: UUID) -> Model | None:
+        """Lock a row until the transaction ends, and return its current state."""
+        locked = self._row(id).with_for_update(key_share=True)
+        return self.session.scalar(locked.execution_options(populate_existing=True))
+
     def find(self, id: UUID) -> Model:
         """Return the row. Raises NotFound."""
-        return self._one(self.rows().where(self.model.id == id))
+        return _found(self.get(id))
 
     def find_locked(self, id: UUID) -> Model:
         """Lock the row until the transaction ends, and return its current state. Raises NotFound."""
-        locked = self.rows().where(self.model.id == id).with_for_update(key_share=True)
-        return self._one(locked.execution_options(populate_existing=True))
+        return _found(self.lock(id))
 
     def page(
         self, sort: str, conditions: Mapping[str, Any], limit: int, after: list[Any] | None
@@ -66,11 +73,8 @@ class ResourceRepository(Repository[Model]):
         with self._domain_errors():
             return super().delete(row)
 
-    def _one(self, query: Select[Model]) -> Model:
-        row = self.session.scalar(query)
-        if row is None:
-            raise NotFound
-        return row
+    def _row(self, id: UUID) -> Select[Model]:
+        return self.rows().where(self.model.id == id)
 
     def _flush(self) -> None:
         with self._domain_errors():
@@ -82,3 +86,9 @@ class ResourceRepository(Repository[Model]):
             yield
         except (IntegrityError, DataError) as error:  # checking first and writing later would be a race
             raise domain_error(error, self.model.metadata) or error from error
+
+
+def _found(row: Model | None) -> Model:
+    if row is None:
+        raise NotFound
+    return row

@@ -19,13 +19,13 @@ from app.authentication import passwords
 from app.config import APP_NAME
 from app.database import db
 from app.model.passwords import Passwords
-from kit.data.base import Base
 from kit.data.migrations import commands as migrations
 from kit.security.hashers import Argon2id, Bulkhead, PasswordHash
 from kit.serving import logs, servers
 from kit.serving import waitress_server as server
 from tests.support.credentials import PASSWORD
 from tests.support.documented import refuse_undocumented
+from tests.support.extended_app import delete_all_rows
 from tests.support.people import People, Person
 from tests.support.settings import settings_for
 
@@ -119,10 +119,7 @@ def bob(people: People) -> Person:
 def committed_app(migrated_app: Flask) -> Iterator[Flask]:
     """The app on its real engine, for tests with several connections. Deletes all rows at the end."""
     yield migrated_app
-    with migrated_app.app_context():
-        for table in reversed(Base.metadata.sorted_tables):
-            db.session.execute(table.delete())
-        db.session.commit()
+    delete_all_rows(migrated_app)
 
 
 @pytest.fixture

@@ -11,11 +11,10 @@ from pydantic import Field
 from sqlalchemy import URL, MetaData, String
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from app import create_app
 from app.authentication import ACCESS_TOKEN, Caller
 from app.database import db
 from kit.clock import now
-from kit.data.base import NAMING, Base
+from kit.data.base import NAMING
 from kit.data.column_types import UtcDateTime
 from kit.data.resource_repository import ResourceRepository
 from kit.errors import NotFound
@@ -24,9 +23,9 @@ from kit.web.conditional import check_if_match
 from kit.web.endpoint import endpoint
 from kit.web.pagination import PageQuery, decode_cursor, page_response, sortable
 from kit.web.schemas import Id, RequestBody, ResponseBody, Text
+from tests.support.extended_app import delete_all_rows, extended_app
 from tests.support.people import People, Person
 from tests.support.problems import problem
-from tests.support.settings import settings_for
 
 NOT_FOUND = (404, "not_found")
 blueprint = Blueprint("letters", __name__, url_prefix="/letters")
@@ -105,23 +104,14 @@ def delete(caller: Caller, letter_id: UUID) -> None:
 
 @pytest.fixture(scope="module")
 def desk_app(migrated_app: Flask, database_url: URL) -> Iterator[Flask]:
-    app = create_app(settings_for(database_url))
-    app.register_blueprint(blueprint)
-    with app.app_context():
-        Desk.metadata.create_all(db.engine)
-    yield app
-    with app.app_context():
-        Desk.metadata.drop_all(db.engine)
-        db.engine.dispose()
+    with extended_app(database_url, blueprint, Desk.metadata) as app:
+        yield app
 
 
 @pytest.fixture
 def people(desk_app: Flask, password_hash: PasswordHash) -> Iterator[People]:
     yield People(desk_app, password_hash)
-    with desk_app.app_context():
-        for table in (*reversed(Base.metadata.sorted_tables), Letter.__table__):
-            db.session.execute(table.delete())
-        db.session.commit()
+    delete_all_rows(desk_app, Desk.metadata)
 
 
 @pytest.fixture
@@ -156,3 +146,25 @@ def test_a_row_of_another_user_looks_like_a_missing_one(bob: Person, letter: str
         return problem
 
     assert answer(letter) == answer(f"/letters/{uuid4()}")
+
+
+def test_a_repository_with_an_owner_has_no_rows_of_others(ann: Person, bob: Person, letter: str) -> None:
+    id = UUID(letter.rpartition("/")[2])
+
+    with bob.client.application.app_context():
+        own, others = (LetterRepository(db.session, UUID(each.id)) for each in (ann, bob))
+
+        assert (own.get(id), own.lock(id)) == (own.find(id), own.find(id))
+        assert (others.get(id), others.lock(id)) == (None, None)
+
+
+def test_a_cursor_of_another_user_leads_to_ones_own_rows(ann: Person, bob: Person) -> None:
+    with bob.client.application.app_context():
+        for person in (ann, ann, bob):
+            LetterRepository(db.session).add(Letter(owner_id=UUID(person.id), text=f"From {person.name}"))
+        db.session.commit()
+    cursor = ann.get("/letters?limit=1").json["next_cursor"]
+
+    items = bob.get(f"/letters?cursor={cursor}").json["items"]
+
+    assert [item["text"] for item in items] == ["From bob"]

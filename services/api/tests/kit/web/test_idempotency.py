@@ -26,12 +26,12 @@ from app.database import db
 from app.exceptions import LastAdmin
 from app.model.user_repository import UserRepository
 from kit.clock import now
-from kit.data.base import Base
 from kit.data.stored_responses import StoredResponse
 from kit.security.hashers import PasswordHash
 from kit.web.endpoint import endpoint
 from kit.web.idempotency import IDEMPOTENCY_ERRORS, Created, run_idempotently
 from kit.web.schemas import RequestBody, ResponseBody
+from tests.support.extended_app import delete_all_rows, extended_app
 from tests.support.people import People, Person
 from tests.support.problems import errors, problem
 from tests.support.settings import settings_for
@@ -121,14 +121,8 @@ def desk() -> Desk:
 @pytest.fixture(scope="module")
 def notes_app(migrated_app: Flask, database_url: URL, desk: Desk) -> Iterator[Flask]:
     """An app with notes on a real engine, because these tests depend on commits."""
-    app = create_app(settings_for(database_url))
-    app.register_blueprint(desk.blueprint())
-    with app.app_context():
-        Notes.metadata.create_all(db.engine)
-    yield app
-    with app.app_context():
-        Notes.metadata.drop_all(db.engine)
-        db.engine.dispose()
+    with extended_app(database_url, desk.blueprint(), Notes.metadata) as app:
+        yield app
 
 
 @pytest.fixture
@@ -145,10 +139,7 @@ def impatient_ann(ann: Person, database_url: URL, desk: Desk) -> Iterator[Person
 def people(notes_app: Flask, desk: Desk, password_hash: PasswordHash) -> Iterator[People]:
     yield People(notes_app, password_hash)
     desk.open()
-    with notes_app.app_context():
-        for table in (*reversed(Base.metadata.sorted_tables), Note.__table__):
-            db.session.execute(table.delete())
-        db.session.commit()
+    delete_all_rows(notes_app, Notes.metadata)
 
 
 def add(person: Person, text: str = "buy milk", key: str | None = KEY, path: str = "/slips") -> TestResponse:
