@@ -165,6 +165,16 @@ def test_revoking_again_changes_nothing(people: People) -> None:
     assert (again.status_code, again.json) == (200, first.json)
 
 
+def test_revoking_a_token_of_an_ended_session_keeps_its_reason(people: People) -> None:
+    ann, elsewhere = people("ann"), people.log_in("ann")
+    elsewhere.post("/auth/logout")
+    tokens = ann.get("/auth/token?active=false").json["items"]
+
+    for token in (each for each in tokens if each["session_id"] == elsewhere.session_id):
+        assert token["revoked_reason"] == "logout"
+        assert ann.put(f"/auth/token/{token['id']}", {"revoke": True}).json == token
+
+
 def test_revoke_false_changes_nothing(ann: Person) -> None:
     before = tokens(ann)
 

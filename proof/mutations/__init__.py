@@ -1,0 +1,1 @@
+"""Break the authorization on purpose, and see that a test fails."""

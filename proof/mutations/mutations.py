@@ -1,0 +1,93 @@
+"""Ways to break the authorization, and the tests that notice. Paths are relative to services/api."""
+
+# ruff: noqa: E501 (a line for each mutation)
+
+from typing import NamedTuple
+
+
+class Mutation(NamedTuple):
+    """A text that occurs once in a file, what replaces it, and a test that then fails."""
+
+    file: str
+    old: str
+    new: str
+    test: str
+
+    def __str__(self) -> str:
+        return f"{self.file}: {' '.join(self.old.split())}"
+
+
+OWNED = "kit/data/resource_repository.py"
+RESPONSES = "kit/data/stored_responses.py"
+TOKENS = "app/model/token_repository.py"
+SESSIONS = "app/model/session_repository.py"
+USERS = "app/model/user_repository.py"
+ACCOUNT = "app/blueprint/account.py"
+AUTH = "app/blueprint/auth.py"
+ADMIN = "app/blueprint/users.py"
+WHO = "app/authentication.py"
+COMMANDS = "app/commands.py"
+VIEWS = "tools/scaffold/templates/blueprint.py.jinja"
+
+MUTATIONS = [
+    Mutation(file, old, new, f"tests/{module}.py::test_{test}")
+    for file, old, new, module, test in [
+        # Rows with an owner, and stored responses
+        (OWNED, "if self.owner_id else rows", "if False else rows", "kit/data/test_resource_repository", "another_user_cannot_list_read_change_or_delete"),
+        (OWNED, "return self.session.scalar(self._row(id))", "return super().get(id)", "kit/data/test_resource_repository", "a_repository_with_an_owner_has_no_rows_of_others"),
+        (OWNED, "self._row(id).with_for_update", "select(self.model).where(self.model.id == id).with_for_update", "kit/data/test_resource_repository", "a_repository_with_an_owner_has_no_rows_of_others"),
+        (OWNED, "filtered(self.rows(), ", "filtered(select(self.model), ", "kit/data/test_resource_repository", "a_cursor_of_another_user_leads_to_ones_own_rows"),
+        (RESPONSES, "(StoredResponse.user_id == user_id, StoredResponse.key == key)", "(StoredResponse.key == key,)", "kit/web/test_idempotency", "keys_of_different_users_are_independent"),
+        (VIEWS, '", caller.user.id" if r.is_owned else ""', '""', "tools/scaffold/test_commands", "the_tests_of_a_generated_resource_pass"),
+        (VIEWS, 'set writer = "auth=ACCESS_TOKEN, " if', 'set writer = "auth=ACCESS_TOKEN, " if True or', "tools/scaffold/test_commands", "the_tests_of_a_generated_resource_pass"),
+        # The caller of a request
+        (TOKENS, "Session.user_id == User.id", "Session.user_id == Session.user_id", "kit/security/test_jwt", "a_token_cannot_mix_claims_of_two_users"),
+        (TOKENS, "(Token, Token.session_id == Session.id)", "(Token, Token.session_id == Token.session_id)", "kit/security/test_jwt", "a_token_cannot_mix_claims_of_two_users"),
+        (TOKENS, 'Token.id == bindparam("token_id", type_=ID)', 'bindparam("token_id", type_=ID).is_not(None)', "kit/security/test_jwt", "a_token_cannot_mix_claims_of_two_users"),
+        (TOKENS, 'Session.id == bindparam("session_id", type_=ID)', 'bindparam("session_id", type_=ID).is_not(None)', "kit/security/test_jwt", "a_token_cannot_mix_claims_of_two_users"),
+        (TOKENS, 'User.id == bindparam("user_id", type_=ID)', 'bindparam("user_id", type_=ID).is_not(None)', "kit/security/test_jwt", "a_token_cannot_mix_claims_of_two_users"),
+        (TOKENS, "            Token.type == TokenType.ACCESS,\n", "", "kit/security/test_jwt", "a_refresh_token_with_the_type_of_an_access_token_is_refused"),
+        (TOKENS, "            Token.revoked_at.is_(None),\n", "", "integration/test_token", "revoking_an_access_token_keeps_its_session"),
+        (TOKENS, "            Session.ended_at.is_(None),\n", "", "integration/test_logout", "a_token_is_revoked_after_its_logout"),
+        (TOKENS, "            User.disabled.is_(False),\n", "", "integration/test_users", "a_live_session_of_a_disabled_account_is_refused"),
+        (WHO, "if caller.user.role not in roles:", "if not roles:", "integration/test_users", "users_without_the_admin_role_always_get_403"),
+        (WHO, 'not claims["fresh"] or ', "", "integration/test_account", "deleting_the_account_requires_a_token_from_a_login"),
+        (WHO, ' or claims["iat"] < oldest', "", "integration/test_account", "deleting_the_account_requires_a_recent_login"),
+        (WHO, 'if claims["type"] != type:', 'if not claims["type"]:', "integration/test_refresh", "refresh_refuses_an_access_token"),
+        # Tokens and sessions
+        (TOKENS, "Token.id == token_id, Token.user_id == user_id", "Token.id == token_id", "integration/test_token", "tokens_of_other_users_are_not_found"),
+        (TOKENS, "select(Token).where(Token.user_id == user_id)", "select(Token)", "integration/test_token", "the_list_has_only_the_callers_tokens_newest_first"),
+        (TOKENS, "TokenType.REFRESH and not token.session.ended_at", "TokenType.REFRESH", "integration/test_token", "revoking_a_token_of_an_ended_session_keeps_its_reason"),
+        (SESSIONS, "                Session.user_id == presented.user_id,\n", "", "integration/test_foreign_ids", "a_refresh_token_with_ids_of_two_users_is_revoked_and_ends_nothing"),
+        (SESSIONS, "                Session.refresh_id == presented.token_id,\n", "", "integration/test_refresh", "reusing_a_token_ends_the_session_once_its_successor_was_used"),
+        (SESSIONS, "                Session.ended_at.is_(None),\n                Session.ends_at", "                Session.ends_at", "integration/test_logout", "logout_ends_the_sessions_of_its_scope"),
+        (SESSIONS, "                Session.ends_at > time,\n", "", "integration/test_refresh", "a_session_ends_at_its_maximum_age"),
+        (SESSIONS, " and token.user_id == presented.user_id", "", "integration/test_foreign_ids", "a_spent_token_with_the_id_of_another_user_returns_no_tokens"),
+        (SESSIONS, " or token.type != TokenType.REFRESH", "", "integration/test_foreign_ids", "the_id_of_an_access_token_cannot_be_refreshed"),
+        (SESSIONS, "(reason, Session.id == session_id)", "(reason)", "integration/test_logout", "logout_ends_the_sessions_of_its_scope"),
+        (SESSIONS, "(reason, Session.user_id == user_id, *", "(reason, *", "integration/test_logout", "logout_ends_the_sessions_of_its_scope"),
+        (SESSIONS, "[Session.id != keep]", "[]", "integration/test_logout", "logout_ends_the_sessions_of_its_scope"),
+        (SESSIONS, ".where(Session.ended_at.is_(None), *which)", ".where(*which)", "integration/test_refresh", "the_list_shows_why_a_stolen_session_ended"),
+        (AUTH, "sessions.end(caller.session_id, Reason.LOGOUT)", "pass", "integration/test_logout", "a_token_is_revoked_after_its_logout"),
+        (AUTH, "    elif token.revoked_since:\n        raise RevocationIsFinal\n", "", "integration/test_token", "a_revocation_is_final"),
+        # Changes of an account
+        (ACCOUNT, "        check_if_match(Account, user)\n", "", "integration/test_meanwhile", "the_version_of_an_account_is_checked_again"),
+        (ACCOUNT, "if not passwords().verify(body.current_password,", "if not body.current_password and (", "integration/test_account", "errors_of_a_change_have_a_fixed_order"),
+        (ACCOUNT, "sessions.end_all(user.id, Reason.PASSWORD_CHANGED", "dict(a=(user.id, Reason.PASSWORD_CHANGED)", "integration/test_account", "a_new_password_ends_only_the_other_sessions"),
+        (AUTH, "if found and is_right else None", "if found else None", "integration/test_login", "login_has_the_same_response_for_a_wrong_name_and_a_wrong_password"),
+        (USERS, "user.password_changed_at == seen.password_changed_at and ", "", "integration/test_account", "a_password_that_changes_meanwhile_counts_as_wrong"),
+        (USERS, " and not user.disabled", "", "integration/test_meanwhile", "a_disabled_account_cannot_be_changed"),
+        (USERS, "is_same = user and ", "is_same = ", "integration/test_meanwhile", "a_disabled_or_deleted_account_cannot_be_logged_in_to"),
+        # Admins
+        (USERS, "        self._refuse_last_admin(user_id)\n", "", "integration/test_account", "the_last_admin_cannot_be_removed"),
+        (USERS, "            self._refuse_last_admin(user.id)\n", "            pass\n", "integration/test_users", "the_last_admin_cannot_be_removed"),
+        (USERS, "role not in (None, Role.ADMIN) or disabled", "role == Role.USER or disabled", "integration/test_users", "the_last_admin_cannot_get_another_role"),
+        (USERS, "Role.ADMIN, User.disabled.is_(False)", "Role.ADMIN", "integration/test_users", "a_disabled_admin_does_not_count_as_one"),
+        (USERS, '            if error.field != "username_key":\n                raise\n', "", "integration/test_users", "another_unique_column_is_not_reported_as_a_taken_username"),
+        (ADMIN, "    check_if_match(UserAccount, user)\n    users.set", "    users.set", "integration/test_users", "an_outdated_version_of_an_account_cannot_be_changed"),
+        (ADMIN, "    check_if_match(UserAccount, user)\n    users.remove", "    users.remove", "integration/test_users", "an_outdated_version_of_an_account_cannot_be_changed"),
+        (ADMIN, "SessionRepository(db.session).end_all(user.id, Reason.REVOKED)", "pass", "integration/test_users", "enabling_revives_no_session"),
+        (COMMANDS, "SessionRepository(db.session).end_all(account.id, Reason.PASSWORD_CHANGED)", "pass", "integration/test_commands", "set_password_ends_the_sessions"),
+        (COMMANDS, "            sessions.end_all(account.id, Reason.REVOKED)\n", "            pass\n", "integration/test_commands", "token_revoke_all_ends_every_session_and_keeps_accounts"),
+    ]
+]  # fmt: skip

@@ -1,0 +1,71 @@
+"""Accounts that change while a request verifies the password: what was checked before is checked again."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from unittest.mock import patch
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from sqlalchemy import delete, select, update
+
+from app.database import db
+from app.model.models import User
+from kit.security.hashers import Argon2id
+from tests.support.credentials import PASSWORD
+from tests.support.people import People, Person
+from tests.support.problems import problem
+
+
+def meanwhile(change: Callable[[], object]) -> AbstractContextManager[object]:
+    """Run a change of the database while the password is verified. The lock comes afterwards."""
+
+    def verify(hasher: Argon2id, password: str, hashed: str) -> bool:
+        change()
+        db.session.commit()
+        return True
+
+    return patch.object(Argon2id, "verify", verify)
+
+
+def rename() -> object:
+    return db.session.execute(update(User).values(username="annie", username_key="annie"))
+
+
+def disable() -> object:
+    return db.session.execute(update(User).values(disabled=True))
+
+
+def remove() -> object:
+    return db.session.execute(delete(User))
+
+
+def test_the_version_of_an_account_is_checked_again(ann: Person) -> None:
+    version = {"If-Match": ann.get("/account").headers["ETag"]}
+
+    with meanwhile(rename):
+        response = ann.patch("/account", {"username": "anna", "current_password": PASSWORD}, headers=version)
+
+    assert problem(response) == (412, "precondition_failed")
+    assert ann.get("/account").json["username"] == "annie"
+
+
+def test_a_disabled_account_cannot_be_changed(app: Flask, ann: Person) -> None:
+    with meanwhile(disable):
+        response = ann.patch("/account", {"username": "anna", "current_password": PASSWORD})
+
+    assert response.status_code in (401, 403)
+    with app.app_context():
+        assert db.session.scalars(select(User.username)).all() == ["ann"]
+
+
+@pytest.mark.parametrize("change", [disable, remove])
+def test_a_disabled_or_deleted_account_cannot_be_logged_in_to(
+    client: FlaskClient, people: People, change: Callable[[], object]
+) -> None:
+    people.register("ann")
+
+    with meanwhile(change):
+        response = client.post("/auth/login", json={"username": "ann", "password": PASSWORD})
+
+    assert problem(response) == (401, "invalid_credentials")
