@@ -41,11 +41,12 @@ The types are str(200), decimal(10,2), enum(one,two), ref(author), {
 }.
 
 \b
-When the row that a reference names is deleted:
-  ref(author)          is refused while a row refers to it; not for users, who can always delete their account
+Deleting an author, with each kind of reference:
+  ref(author)          is refused with 409 while a row refers to the author
   ref(author)?         sets the field to null
   ref(author,cascade)  deletes the row too
-"""
+
+An account can always be deleted, so write ref(user)? or ref(user,cascade)."""
 
 
 def init_app(app: Flask) -> None:
