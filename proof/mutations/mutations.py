@@ -38,8 +38,8 @@ MUTATIONS = [
         (OWNED, "self._row(id).with_for_update", "select(self.model).where(self.model.id == id).with_for_update", "kit/data/test_resource_repository", "a_repository_with_an_owner_has_no_rows_of_others"),
         (OWNED, "filtered(self.rows(), ", "filtered(select(self.model), ", "kit/data/test_resource_repository", "a_cursor_of_another_user_leads_to_ones_own_rows"),
         (RESPONSES, "(StoredResponse.user_id == user_id, StoredResponse.key == key)", "(StoredResponse.key == key,)", "kit/web/test_idempotency", "keys_of_different_users_are_independent"),
-        (VIEWS, '", caller.user.id" if r.is_owned else ""', '""', "tools/scaffold/test_commands", "the_tests_of_a_generated_resource_pass"),
-        (VIEWS, 'set writer = "auth=ACCESS_TOKEN, " if', 'set writer = "auth=ACCESS_TOKEN, " if True or', "tools/scaffold/test_commands", "the_tests_of_a_generated_resource_pass"),
+        (VIEWS, '", caller.user.id" if r.is_owned else ""', '""', "tools/scaffold/test_commands", "the_tests_of_generated_resources_pass"),
+        (VIEWS, 'set writer = "auth=ACCESS_TOKEN, " if', 'set writer = "auth=ACCESS_TOKEN, " if True or', "tools/scaffold/test_commands", "the_tests_of_generated_resources_pass"),
         # The caller of a request
         (TOKENS, "Session.user_id == User.id", "Session.user_id == Session.user_id", "kit/security/test_jwt", "a_token_cannot_mix_claims_of_two_users"),
         (TOKENS, "(Token, Token.session_id == Session.id)", "(Token, Token.session_id == Token.session_id)", "kit/security/test_jwt", "a_token_cannot_mix_claims_of_two_users"),
@@ -57,7 +57,7 @@ MUTATIONS = [
         # Tokens and sessions
         (TOKENS, "Token.id == token_id, Token.user_id == user_id", "Token.id == token_id", "integration/test_token", "tokens_of_other_users_are_not_found"),
         (TOKENS, "select(Token).where(Token.user_id == user_id)", "select(Token)", "integration/test_token", "the_list_has_only_the_callers_tokens_newest_first"),
-        (TOKENS, "TokenType.REFRESH and not token.session.ended_at", "TokenType.REFRESH", "integration/test_token", "revoking_a_token_of_an_ended_session_keeps_its_reason"),
+        (TOKENS, "TokenType.REFRESH and not token.session.ended_at", "TokenType.REFRESH", "integration/test_token", "an_ended_session_keeps_its_time_and_reason"),
         (SESSIONS, "                Session.user_id == presented.user_id,\n", "", "integration/test_foreign_ids", "a_refresh_token_with_ids_of_two_users_is_revoked_and_ends_nothing"),
         (SESSIONS, "                Session.refresh_id == presented.token_id,\n", "", "integration/test_refresh", "reusing_a_token_ends_the_session_once_its_successor_was_used"),
         (SESSIONS, "                Session.ended_at.is_(None),\n                Session.ends_at", "                Session.ends_at", "integration/test_logout", "logout_ends_the_sessions_of_its_scope"),
@@ -67,7 +67,7 @@ MUTATIONS = [
         (SESSIONS, "(reason, Session.id == session_id)", "(reason)", "integration/test_logout", "logout_ends_the_sessions_of_its_scope"),
         (SESSIONS, "(reason, Session.user_id == user_id, *", "(reason, *", "integration/test_logout", "logout_ends_the_sessions_of_its_scope"),
         (SESSIONS, "[Session.id != keep]", "[]", "integration/test_logout", "logout_ends_the_sessions_of_its_scope"),
-        (SESSIONS, ".where(Session.ended_at.is_(None), *which)", ".where(*which)", "integration/test_refresh", "the_list_shows_why_a_stolen_session_ended"),
+        (SESSIONS, ".where(Session.ended_at.is_(None), *which)", ".where(*which)", "integration/test_token", "an_ended_session_keeps_its_time_and_reason"),
         (AUTH, "sessions.end(caller.session_id, Reason.LOGOUT)", "pass", "integration/test_logout", "a_token_is_revoked_after_its_logout"),
         (AUTH, "    elif token.revoked_since:\n        raise RevocationIsFinal\n", "", "integration/test_token", "a_revocation_is_final"),
         # Changes of an account

@@ -179,14 +179,15 @@ def test_edited_files_are_left_alone(copy: Copy, here: Callable[..., str]) -> No
 
 @pytest.mark.any_database
 @pytest.mark.usefixtures("documents")
-def test_the_tests_of_a_generated_resource_pass(copy: Copy, here: Callable[..., str]) -> None:
+def test_the_tests_of_generated_resources_pass(copy: Copy, here: Callable[..., str]) -> None:
     here("scaffold", "trial_author", "name:str(50)")
     here("scaffold", *ARTICLE)
 
-    tested = copy.output("pytest", "-q", "tests/integration/test_trial_article.py")
+    tested = copy.output(
+        "pytest", "-q", *(f"tests/integration/test_trial_{name}.py" for name in ("author", "article"))
+    )
 
-    assert re.search(r"\b[6-9]\d passed in", tested)
-    assert "skipped" not in tested
+    assert re.search(r"\b9\d passed in", tested), tested
 
 
 @pytest.mark.any_database
