@@ -10,44 +10,56 @@ from alembic import context
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 from flask import current_app
-from sqlalchemy import URL, Engine, NullPool, create_engine, event, text
+from sqlalchemy import Engine, NullPool, create_engine, event, text
 from sqlalchemy.exc import DBAPIError
 
 from kit.data.database import db, reason_of, set_up_connections
-from kit.data.migrations import drift
+from kit.data.migrations import drift, patience
 from kit.data.migrations import rendering as migration_text
+from kit.settings import Settings, current
 
 logger = logging.getLogger("app.migrations")
 LOCK = 7_041_776_411  # the key of the advisory lock, the only one in this database
-LOCK_SECONDS = 60
-NO_LIMITS = "-c statement_timeout=0 -c lock_timeout=0 -c idle_in_transaction_session_timeout=0"
+LOCK_SECONDS = 900  # longer than a migration waits for its locks
 
 
 def migrate_online() -> None:
+    settings = current(Settings)
     # Migrations may take minutes, so use a separate engine without the timeouts of requests.
-    engine = create_engine(_without_limits(db.engine.url), poolclass=NullPool)
+    engine = create_engine(db.engine.url, poolclass=NullPool)
     set_up_connections(engine)
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _disable_foreign_keys)
+    else:
+        # A quarter of the time limit of requests, so that those that wait behind the migration succeed.
+        patience.limit_lock_waits(engine, min(2000, settings.database_timeout_ms // 4))
     try:
         with _lock(engine), engine.connect() as connection:
             # SQLite also supports transactional DDL, so a failed migration is rolled back.
-            context.configure(connection=connection, transactional_ddl=True, **_arguments())
+            context.configure(
+                connection=connection,
+                transactional_ddl=True,
+                **_arguments(),
+            )
             drift.compare_conditions(context.get_context())
             migration_text.render_neutrally(context.get_context())
-            with context.begin_transaction():
-                if not _is_ahead():
-                    context.run_migrations()
+            patience.run(context.get_context(), _run_migrations)
     except (DBAPIError, sqlite3.OperationalError) as error:
         raise CommandError(f"The database cannot be migrated: {reason_of(error)}") from error
 
 
-def _without_limits(url: URL) -> URL:
-    """Disable the timeouts of a connection explicitly: with PgBouncer, the role sets those of requests."""
-    if url.drivername == "sqlite":
-        return url
-    given = url.query.get("options", "")
-    return url.update_query_dict({"options": f"{given} {NO_LIMITS}".strip()})
+def _run_migrations() -> None:
+    if not _is_ahead():
+        context.run_migrations()
+
+
+def _changes_schema() -> bool:
+    """Return whether the command is an upgrade, a downgrade or a stamp."""
+    try:
+        context.get_revision_argument()
+    except KeyError:
+        return False
+    return True
 
 
 def _is_ahead() -> bool:
@@ -59,11 +71,10 @@ def _is_ahead() -> bool:
     scripts = ScriptDirectory.from_config(context.config)
     known = {script.revision for script in scripts.walk_revisions()}
     ahead = set(context.get_context().get_current_heads()) - known
-    try:
-        wanted = context.get_revision_argument()
-    except KeyError:  # not an upgrade
+    if not ahead or not _changes_schema():
         return False
-    if not ahead or set(wanted if isinstance(wanted, tuple) else [wanted]) != set(scripts.get_heads()):
+    wanted = context.get_revision_argument()
+    if set(wanted if isinstance(wanted, tuple) else [wanted]) != set(scripts.get_heads()):
         return False
     logger.warning("a newer release has migrated the database (to %s): nothing to do", ", ".join(ahead))
     return True
@@ -92,8 +103,10 @@ def _lock(engine: Engine) -> Iterator[None]:
             file.close()
     else:
         with engine.connect() as connection:
-            connection.execute(text(f"SET LOCAL lock_timeout = '{LOCK_SECONDS}s'"))
-            connection.execute(text("SELECT pg_advisory_xact_lock(:number)"), {"number": LOCK})
+            if not connection.scalar(text("SELECT pg_try_advisory_xact_lock(:number)"), {"number": LOCK}):
+                logger.info("another migration is running: waiting for it")
+                connection.execute(text(f"SET LOCAL lock_timeout = '{LOCK_SECONDS}s'"))
+                connection.execute(text("SELECT pg_advisory_xact_lock(:number)"), {"number": LOCK})
             yield
 
 
@@ -106,6 +119,7 @@ def _arguments() -> dict[str, Any]:
     arguments: dict[str, Any] = current_app.extensions["migrate"].configure_args
     return {
         "target_metadata": db.metadata,
+        "transaction_per_migration": True,
         "process_revision_directives": _finish_revision,
         "render_item": _write_plain_types,
         **drift.arguments(),
