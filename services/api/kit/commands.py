@@ -72,8 +72,8 @@ def reports_failures(command: Callable[P, R]) -> Callable[P, R]:
 
 @configuration.command("check")
 def check_configuration() -> None:
-    """Check the settings for production. Exits with 1 if any is weak."""
-    findings = list(deployment_check.check(current(Settings)))
+    """Check the settings and the database role for production. Exits with 1 if any is weak."""
+    findings = [*deployment_check.check(current(Settings)), *deployment_check.check_database_role()]
     weak = [finding for finding in findings if finding.is_weak]
     for finding in findings:
         click.echo(f"{'weak' if finding.is_weak else 'note'}: {finding.setting} {finding.advice}")

@@ -27,7 +27,7 @@ from kit.setting_types import (
     WholeNumber,
 )
 
-SECRETS = ("DATABASE_URL", "SECRET_KEY", "SECRET_KEY_FALLBACKS")
+SECRETS = ("DATABASE_URL", "MIGRATION_DATABASE_URL", "SECRET_KEY", "SECRET_KEY_FALLBACKS")
 
 
 class Settings(BaseModel):
@@ -50,6 +50,7 @@ class Settings(BaseModel):
 
     flask_env: Literal["development", "testing", "production"] = "production"
     database_url: DatabaseUrl
+    migration_database_url: DatabaseUrl | None = None
     database_pool_size: WholeNumber | None = Field(None, ge=1, le=200)
     database_timeout_ms: WholeNumber = Field(2000, ge=100, le=60_000)
     secret_key: SigningKey
@@ -72,6 +73,11 @@ class Settings(BaseModel):
     slow_request_ms: WholeNumber = Field(500, ge=0, le=60_000)
     metrics_enabled: Boolean = False
     docs_enabled: Boolean = True
+
+    @property
+    def owner_url(self) -> URL:
+        """The database as the owner of its tables, for migrations."""
+        return self.migration_database_url or self.database_url
 
     @property
     def signing_keys(self) -> list[str]:
@@ -102,6 +108,8 @@ def load(cls: type[AnySettings]) -> AnySettings:
     else:
         if fault := _database_fault(settings.database_url, cls.folder / "instance"):
             wrong["DATABASE_URL"] = fault
+        if settings.owner_url.drivername != settings.database_url.drivername:
+            wrong["MIGRATION_DATABASE_URL"] = "isn't the same kind of database as DATABASE_URL"
     if wrong:
         reasons = "; ".join(f"{name}: {reason}" for name, reason in sorted(wrong.items()))
         raise InvalidSettings(f"Invalid settings. {reasons}. See .env.example for what each one means.")

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any, Literal
 
 from alembic import context
+from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 from flask import current_app
@@ -14,19 +15,20 @@ from sqlalchemy import Engine, NullPool, create_engine, event, text
 from sqlalchemy.exc import DBAPIError
 
 from kit.data.database import db, reason_of, set_up_connections
-from kit.data.migrations import drift, patience
+from kit.data.migrations import drift, grants, patience
 from kit.data.migrations import rendering as migration_text
 from kit.settings import Settings, current
 
 logger = logging.getLogger("app.migrations")
 LOCK = 7_041_776_411  # the key of the advisory lock, the only one in this database
 LOCK_SECONDS = 900  # longer than a migration waits for its locks
+NOT_ALLOWED = "42501"  # the SQLSTATE insufficient_privilege
 
 
 def migrate_online() -> None:
     settings = current(Settings)
     # Migrations may take minutes, so use a separate engine without the timeouts of requests.
-    engine = create_engine(db.engine.url, poolclass=NullPool)
+    engine = create_engine(settings.migration_database_url or db.engine.url, poolclass=NullPool)
     set_up_connections(engine)
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _disable_foreign_keys)
@@ -39,18 +41,30 @@ def migrate_online() -> None:
             context.configure(
                 connection=connection,
                 transactional_ddl=True,
+                on_version_apply=_repeat_grants,
                 **_arguments(),
             )
             drift.compare_conditions(context.get_context())
             migration_text.render_neutrally(context.get_context())
             patience.run(context.get_context(), _run_migrations)
     except (DBAPIError, sqlite3.OperationalError) as error:
-        raise CommandError(f"The database cannot be migrated: {reason_of(error)}") from error
+        refused = getattr(getattr(error, "orig", None), "pgcode", None) == NOT_ALLOWED
+        advice = ". Set MIGRATION_DATABASE_URL to the URL of the tables' owner." if refused else ""
+        raise CommandError(f"The database cannot be migrated: {reason_of(error)}{advice}") from error
 
 
 def _run_migrations() -> None:
     if not _is_ahead():
         context.run_migrations()
+        if _changes_schema():
+            _repeat_grants(context.get_context())  # for a role that is newer than the tables
+
+
+def _repeat_grants(ctx: MigrationContext, *_: object, **__: object) -> None:
+    """Grant the API's role the access to new tables, in the transaction that creates them."""
+    settings = current(Settings)
+    if settings.migration_database_url and (name := settings.database_url.username):
+        grants.grant(ctx, name)
 
 
 def _changes_schema() -> bool:

@@ -5,6 +5,10 @@ import re
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
+from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
+
+from kit.data.database import db, reason_of
 from kit.security.common_passwords import is_common
 from kit.setting_types import RateLimit
 from kit.settings import Settings
@@ -12,6 +16,17 @@ from kit.settings import Settings
 # A Unix socket, this machine, or a name in a container network.
 LOCAL_HOSTS = re.compile(r"|localhost|127\..*|::1|/.*|[^.:]+")
 ENCRYPTED_SSL_MODES = ("require", "verify-ca", "verify-full")
+# What the API's database role shouldn't be able to do, as conditions on it and the roles that it can assume.
+POWERS = {
+    "is a superuser": "rolsuper",
+    "may create roles": "rolcreaterole",
+    "may copy the whole server": "rolreplication",
+    "bypasses row security": "rolbypassrls",
+    "may run programs on the server": "rolname = 'pg_execute_server_program'",
+    "may read files of the server": "rolname = 'pg_read_server_files'",
+    "may write files of the server": "rolname = 'pg_write_server_files'",
+}
+OWNS_TABLES = "oid = (SELECT relowner FROM pg_class WHERE oid = to_regclass('alembic_version'))"
 
 
 class Finding(NamedTuple):
@@ -38,6 +53,28 @@ def check(settings: Settings) -> Iterator[Finding]:
             yield from _check_limit(name.upper(), value, field.default)
         if isinstance(extra, dict) and value < extra.get("weak_below", value):
             yield Finding(name.upper(), f"is below {extra['weak_below']}, the recommended minimum.")
+
+
+def check_database_role() -> Iterator[Finding]:
+    """Yield what the role of DATABASE_URL can do, but shouldn't. Asks the database."""
+    if db.engine.dialect.name == "sqlite":
+        return
+    columns = ", ".join(f"bool_or({condition})" for condition in (*POWERS.values(), OWNS_TABLES))
+    try:
+        with db.engine.connect() as connection:
+            query = text(f"SELECT {columns} FROM pg_roles WHERE pg_has_role(oid, 'MEMBER')")  # noqa: S608 # nosec
+            *has, owns_tables = connection.execute(query).one()
+    except SQLAlchemyError as error:
+        advice = f"has a role that couldn't be checked, because of the database: {reason_of(error)}."
+        yield Finding("DATABASE_URL", advice, is_weak=False)
+        return
+    powers = [power for power, is_given in zip(POWERS, has, strict=True) if is_given]
+    if powers:
+        can = powers[0] if has[0] else ", ".join(powers)  # a superuser has all the others
+        yield Finding("DATABASE_URL", f"has a role that {can}. See docs/3-run/database-roles.md.")
+    elif owns_tables:
+        advice = "has the role that owns the tables. See docs/3-run/database-roles.md for a second one."
+        yield Finding("DATABASE_URL", advice, is_weak=False)
 
 
 def _check_limit(setting: str, limit: RateLimit | None, default: RateLimit) -> Iterator[Finding]:

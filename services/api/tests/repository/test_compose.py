@@ -39,6 +39,15 @@ def test_no_service_has_a_default_secret() -> None:
     }
 
 
+def test_the_api_never_gets_the_secret_of_the_databases_owner() -> None:
+    who_mounts_it = [name for name, service in SERVICES.items() if "owner-secrets" in str(service["volumes"])]
+
+    assert who_mounts_it == ["db", "migrate"]
+    assert "env_file" not in SERVICES["api"]
+    assert not [each for each in SERVICES["api"]["environment"] if re.search("MIGRATION|POSTGRES", each)]
+    assert "/secrets/owner/url" in (REPOSITORY / SERVICES["migrate"]["env_file"]).read_text()
+
+
 def test_only_the_api_can_be_reached() -> None:
     assert [name for name, service in SERVICES.items() if "ports" in service] == ["api"]
     assert SERVICES["api"]["ports"] == ["${API_BIND:-127.0.0.1}:${API_PORT:-5000}:5000"]

@@ -74,11 +74,14 @@ def diagnose(
     port: int | None = None,
     **environment: str,
 ) -> CompletedProcess[str]:
-    """Run the script in a project where Compose reads these settings for the API."""
+    """Run the script in a project where Compose reads these settings."""
     ports = [
         {"mode": "ingress", "host_ip": "127.0.0.1", "target": 5000, "published": str(port or free_port())}
     ]
-    config = {"name": "flask-api", "services": {"api": {"environment": compose_reads or {}, "ports": ports}}}
+    settings = dict(compose_reads or {})
+    of_the_database = {"POSTGRES_PASSWORD": settings.pop("POSTGRES_PASSWORD", None)}
+    services = {"api": {"environment": settings, "ports": ports}, "db": {"environment": of_the_database}}
+    config = {"name": "flask-api", "services": services}
     copy.write("config.json", json.dumps(config, indent=2).replace("$", "$$"))
     done = copy.run("doctor", docker=docker, **{"PYTHON": sys.executable, **environment})
     assert done.stderr == ""

@@ -52,6 +52,15 @@ def test_the_migration_comes_first(copy: Copy) -> None:
     assert copy.calls()[created].endswith("flask-api:2 flask db upgrade")
 
 
+def test_only_the_migration_gets_the_owners_secret(copy: Copy) -> None:
+    copy.run("stack-deploy", MIGRATION_DATABASE_URL_SECRET="the-owners", **ASKED)
+
+    [migration] = [call for call in copy.calls() if call.startswith("service create")]
+    assert "--secret source=the-owners,target=migration_database_url,uid=10001" in migration
+    assert "--env MIGRATION_DATABASE_URL_FILE=/run/secrets/migration_database_url" in migration
+    assert "MIGRATION_DATABASE_URL" not in (REPOSITORY / "stack.yaml").read_text()
+
+
 def test_nothing_is_deployed_if_the_migration_fails(copy: Copy) -> None:
     failed = {"service ps*_migrate": "echo 'Failed 1 second ago non-zero exit (1)'"}
 

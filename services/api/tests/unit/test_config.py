@@ -316,6 +316,35 @@ def test_a_setting_overrides_its_file(monkeypatch: pytest.MonkeyPatch) -> None:
     assert settings.secret_key.get_secret_value() == KEY
 
 
+def test_migrations_can_have_a_url_of_their_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "url").write_text("postgres://owner:other@direct/app\n")
+    given = {"DATABASE_URL": URL, "SECRET_KEY": KEY}
+
+    one_role = load(monkeypatch, **given)
+    two_roles = load(monkeypatch, **given, MIGRATION_DATABASE_URL_FILE=str(tmp_path / "url"))
+
+    assert one_role.owner_url == one_role.database_url
+    assert str(two_roles.owner_url) == "postgresql+psycopg2://owner:***@direct/app"
+    assert two_roles.database_url == one_role.database_url
+
+
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        ("mysql://ann:secret@db/app", "must be"),
+        ("postgresql://ann:changeme@db/app", "still has a placeholder"),
+        ("sqlite:///app.db", "isn't the same kind of database as DATABASE_URL"),
+    ],
+)
+def test_a_wrong_url_for_migrations_is_refused_at_startup(
+    monkeypatch: pytest.MonkeyPatch, url: str, reason: str
+) -> None:
+    message = wrong(monkeypatch, DATABASE_URL=URL, SECRET_KEY=KEY, MIGRATION_DATABASE_URL=url)
+
+    assert f". MIGRATION_DATABASE_URL: {reason}" in message
+    assert "secret" not in message
+
+
 def test_an_unreadable_file_is_reported(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     message = wrong(monkeypatch, DATABASE_URL=URL, SECRET_KEY_FILE=str(tmp_path / "nowhere"))
 
@@ -535,7 +564,8 @@ def test_every_setting_is_explained_in_the_example() -> None:
 
 
 def test_every_setting_is_passed_to_the_containers() -> None:
-    compose = (REPOSITORY / "compose.yaml").read_text()
+    files = ("compose.yaml", "docker/migrate.env")
+    compose = "".join((REPOSITORY / file).read_text() for file in files)
     fixed_there = {"HOST", "PORT"}
 
     missing = [name for name in map(str.upper, Settings.model_fields) if name not in compose]

@@ -13,7 +13,7 @@ from kit.settings import InvalidSettings
 
 WRONG = 3
 STAND_INS = {  # for what only the containers can read
-    "DATABASE_URL": f"postgresql://user:{secrets.token_hex(32)}@db/name",
+    "DATABASE_URL": f"postgresql://user:{secrets.token_hex(32)}@/name?host=/nowhere",
     "SECRET_KEY": secrets.token_hex(32),
 }
 

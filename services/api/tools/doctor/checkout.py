@@ -112,7 +112,8 @@ class Checkout:
     def settings(self) -> dict[str, str]:
         """The settings as Compose reads them, or else those of .env and the shell."""
         if self.compose:
-            given = self.api.get("environment", {})
+            services = self.compose["services"]
+            given = services.get("db", {}).get("environment", {}) | self.api.get("environment", {})
             return {name: value.replace("$$", "$") for name, value in given.items() if value}
         values = dict(self.env)
         return values | {name: os.environ[name] for name in (*values, *SECRETS) if os.environ.get(name)}

@@ -1,13 +1,17 @@
 """`flask config check`: it names every weak setting and prints no secret."""
 
+from collections.abc import Iterator
 from secrets import token_hex
 from typing import Any
 
 import pytest
+from sqlalchemy import URL, create_engine, text
 
 from app import create_app
 from app.config import Settings
-from kit.security.deployment_check import check
+from app.database import db
+from kit.security.deployment_check import Finding, check, check_database_role
+from tests.support.settings import settings_for
 
 KEY = token_hex(32)
 STRONG: dict[str, Any] = {
@@ -93,13 +97,81 @@ def test_the_environment_can_require_tls(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_the_command_lists_weak_settings_and_fails() -> None:
-    strong = create_app(settings(rate_limit="off")).test_cli_runner().invoke(args=["config", "check"])
-    weak = create_app(settings(secret_key="no key but a sentence, for anyone to read"))
+    url = "postgresql://app:x9tkQ2emZ7rpL4nw@127.0.0.1:1/app"  # no database
+    strong = create_app(settings(rate_limit="off", database_url=url))
+    accepted = strong.test_cli_runner().invoke(args=["config", "check"])
+    weak = create_app(settings(secret_key="no key but a sentence, for anyone to read", database_url=url))
     refused = weak.test_cli_runner().invoke(args=["config", "check"])
 
-    assert (strong.exit_code, strong.output.splitlines()[-1]) == (0, "No setting is weak.")
-    assert strong.output.startswith("note: RATE_LIMIT is off")
+    assert (accepted.exit_code, accepted.output.splitlines()[-1]) == (0, "No setting is weak.")
+    assert accepted.output.startswith("note: RATE_LIMIT is off")
+    assert "note: DATABASE_URL has a role that couldn't be checked" in accepted.output
     assert refused.exit_code == 1
     assert refused.output.startswith("weak: SECRET_KEY doesn't look random.")
     assert "Weak settings: 1" in refused.output
     assert "for anyone to read" not in refused.output
+
+
+def findings_for(url: URL) -> list[Finding]:
+    app = create_app(settings_for(url))
+    with app.app_context():
+        found = list(check_database_role())
+        for engine in db.engines.values():
+            engine.dispose()
+    return found
+
+
+@pytest.fixture
+def role(database_url: URL) -> Iterator[URL]:
+    """The database with a new role, which can only log in."""
+    if database_url.drivername == "sqlite":
+        pytest.skip("SQLite has no roles")
+    name = f"{database_url.database}_checked"
+    owner = create_engine(database_url, isolation_level="AUTOCOMMIT")
+    with owner.connect() as connection:
+        connection.execute(text(f'DROP ROLE IF EXISTS "{name}"; CREATE ROLE "{name}" LOGIN'))
+        yield database_url.set(username=name)
+        connection.execute(text(f'DROP ROLE "{name}"'))
+    owner.dispose()
+
+
+@pytest.mark.parametrize(
+    ("statement", "power"),
+    [
+        ("ALTER ROLE {} SUPERUSER", "is a superuser."),
+        ("ALTER ROLE {} CREATEROLE REPLICATION", "may create roles, may copy the whole server."),
+        ("ALTER ROLE {} BYPASSRLS", "bypasses row security."),
+        ("GRANT {owner} TO {}", "is a superuser."),
+        ("GRANT pg_execute_server_program TO {}", "may run programs on the server."),
+        ("GRANT pg_read_server_files TO {}", "may read files of the server."),
+        ("GRANT pg_write_server_files TO {}", "may write files of the server."),
+    ],
+)
+def test_a_powerful_database_role_is_weak(role: URL, database_url: URL, statement: str, power: str) -> None:
+    plain = findings_for(role)
+    owner = create_engine(database_url)
+    with owner.begin() as connection:
+        connection.execute(text(statement.format(f'"{role.username}"', owner=f'"{database_url.username}"')))
+    owner.dispose()
+
+    [finding] = findings_for(role)
+
+    assert plain == []
+    assert (finding.setting, finding.is_weak) == ("DATABASE_URL", True)
+    assert finding.advice.startswith(f"has a role that {power}")
+
+
+def test_a_role_that_owns_the_tables_is_a_note(role: URL, database_url: URL, migrated_app: object) -> None:
+    owner = create_engine(database_url, isolation_level="AUTOCOMMIT")
+    with owner.connect() as connection:
+        connection.execute(text(f'ALTER TABLE alembic_version OWNER TO "{role.username}"'))
+        [finding] = findings_for(role)
+        connection.execute(text("ALTER TABLE alembic_version OWNER TO CURRENT_USER"))
+    owner.dispose()
+
+    assert (finding.setting, finding.is_weak) == ("DATABASE_URL", False)
+    assert "owns the tables" in finding.advice
+
+
+def test_sqlite_has_no_roles_to_check() -> None:
+    assert findings_for(settings(database_url="sqlite:///app.db").database_url) == []
