@@ -1,5 +1,7 @@
 """The permissions of the containers, and the contents of the image."""
 
+import re
+
 import pytest
 
 from proof.drills.stack import Stack
@@ -35,6 +37,38 @@ def test_the_containers_may_do_little(stack: Stack) -> None:
         stack.inspect("api", "{{.HostConfig.Memory}} {{.HostConfig.NanoCpus}} {{.HostConfig.PidsLimit}}")
         != "0 0 0"
     )
+
+
+# Each statement would work for the role that owns the tables, or for a superuser.
+FORBIDDEN = """
+import psycopg2
+connection = psycopg2.connect(open("/secrets/database/url").read().strip())
+connection.autocommit = True
+for statement in (
+    "COPY users TO PROGRAM 'cat'", "COPY users FROM '/etc/passwd'", "SELECT pg_read_file('/etc/passwd')",
+    "CREATE ROLE drill", "CREATE DATABASE drill", "CREATE TABLE drill (id integer)", "TRUNCATE users CASCADE",
+    "DROP TABLE users CASCADE", "UPDATE alembic_version SET version_num = 'drill'", "SET ROLE flask_api",
+):
+    try:
+        connection.cursor().execute(statement)
+        print("done:", statement)
+    except psycopg2.Error as error:
+        print(str(error).splitlines()[0])
+"""
+
+
+@pytest.mark.quick
+def test_the_api_cannot_act_as_the_owner_of_the_database(stack: Stack) -> None:
+    answers = stack.docker("exec", "api", "python", "-c", FORBIDDEN).splitlines()
+    secrets = stack.docker("exec", "api", "ls", "/secrets", "/secrets/database").split()
+    environment = stack.docker("exec", "api", "env")
+    owners_password = stack.docker("exec", "db", "cat", "/secrets/owner/password")
+
+    assert [each for each in answers if not re.match("permission denied|must be ", each)] == []
+    assert len(answers) == 10
+    assert secrets == ["/secrets:", "api", "database", "/secrets/database:", "api-password", "url"]
+    assert owners_password not in environment
+    assert owners_password not in stack.docker("exec", "api", "cat", "/secrets/database/url")
 
 
 @pytest.mark.quick

@@ -15,10 +15,11 @@ DISCONNECT = """
     SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity
     WHERE pid <> pg_backend_pid() AND datname = current_database()
 """
-# Takes all connections, including the api's, and keeps them until standard input is closed.
+# Takes all connections, also the api's and those that are reserved for superusers. Keeps them until standard
+# input is closed.
 HOG = """
 import sys, psycopg2
-url = open("/secrets/database/url").read().strip()
+url = sys.stdin.readline().strip()
 held = [psycopg2.connect(url)]
 held[0].autocommit = True
 first = held[0].cursor()
@@ -30,7 +31,7 @@ while len(held) < wanted:
     except psycopg2.OperationalError:
         pids = [connection.info.backend_pid for connection in held]
         first.execute("SELECT pg_terminate_backend(pid, 1000) FROM pg_stat_activity"
-                      " WHERE usename = 'flask_api' AND pid <> ALL (%s)", (pids,))
+                      " WHERE usename IN ('flask_api', 'flask_api_app') AND pid <> ALL (%s)", (pids,))
 print(len(held), flush=True)
 sys.stdin.read()
 """
@@ -71,9 +72,14 @@ def test_without_a_connection_to_be_had_requests_are_refused_in_time(
     stack: Stack, measured: Measured
 ) -> None:
     command = ["docker", "exec", "-i", stack.container("api"), "python", "-c", HOG]
+    owner = stack.docker("exec", "db", "cat", "/secrets/owner/url")
     with under_load(stack) as load:
         with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as hog:
-            held = hog.stdout and hog.stdout.readline().strip()
+            assert hog.stdin
+            assert hog.stdout
+            hog.stdin.write(f"{owner}\n")
+            hog.stdin.flush()
+            held = hog.stdout.readline().strip()
             taken = time.monotonic()
             time.sleep(4)
             assert (stack.get("/health/live"), stack.get("/health/ready")) == (200, 503)
@@ -90,15 +96,15 @@ def test_without_a_connection_to_be_had_requests_are_refused_in_time(
 
 
 def test_a_changed_database_password_only_causes_503s(stack: Stack, measured: Measured) -> None:
-    password = stack.docker("exec", "db", "cat", "/secrets/database/password")
+    password = stack.docker("exec", "db", "cat", "/secrets/database/api-password")
     with under_load(stack) as load:
-        stack.sql("ALTER ROLE flask_api PASSWORD 'rotated'")
+        stack.sql("ALTER ROLE flask_api_app PASSWORD 'rotated'")
         stack.sql(DISCONNECT)
         rotated = time.monotonic()
         time.sleep(3)
         assert (stack.get("/health/live"), stack.get("/health/ready")) == (200, 503)
         back = time.monotonic()
-        stack.sql(f"ALTER ROLE flask_api PASSWORD '{password}'")
+        stack.sql(f"ALTER ROLE flask_api_app PASSWORD '{password}'")
         returned = time.monotonic()
         time.sleep(3)
 
