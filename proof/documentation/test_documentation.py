@@ -25,6 +25,7 @@ CHANGES = ("docs/2-build/columns.md", "docs/2-build/resource-changes.md", "docs/
 ONE_SERVER = "docs/3-run/one-server.md"
 HEROKU = "docs/3-run/heroku.md"
 BACKUPS = "docs/3-run/backups.md"
+ROLES = "docs/3-run/database-roles.md"
 PGBOUNCER = "docs/3-run/pgbouncer.md"
 TROUBLESHOOTING = "docs/5-troubleshooting.md"
 
@@ -38,6 +39,10 @@ ELSEWHERE = {
     (ONE_SERVER, "Update", 1): "proof/scripts/deploy-rehearsal",
     (ONE_SERVER, "Roll back", 1): "proof/scripts/deploy-rehearsal",
     ("docs/3-run/many-servers.md", "Deploy", 1): "proof/scripts/swarm-drill",
+    ("docs/3-run/many-servers.md", "Deploy", 2): "proof/scripts/swarm-drill",
+    (ROLES, "With another database", 1): "proof/scripts/swarm-drill",
+    (ROLES, "Restrict a table further", 1): "test_a_table_declares_what_the_api_may_do",
+    (BUILD, "Migrate without stopping traffic", 1): "test_an_index_is_created_outside_of_a_transaction",
     (
         HEROKU,
         "Deploy from the command line",
@@ -391,6 +396,18 @@ def test_a_backup_is_encrypted(project: Project, typed: Typed) -> None:
     encrypted = backup.with_name(f"{backup.name}.gpg")
     assert encrypted.exists()
     encrypted.unlink()
+
+
+def test_the_database_passwords_are_replaced(project: Project, typed: Typed) -> None:
+    read = "docker compose exec -T db cat /secrets/owner/password /secrets/database/api-password"
+    before = project.type(read)
+
+    project.type(typed(ROLES, "With Compose").replace("exec db", "exec -T db"))
+
+    ready = f"curl -fsS --retry 30 --retry-all-errors --retry-delay 1 {project.api}/health/ready"
+    assert '"migrations":"ok"' in project.type(ready)
+    assert project.type(read) != before
+    project.type("docker compose up --wait")  # migrates as the owner
 
 
 def test_postgresql_is_replaced_by_another_major_version(project: Project, typed: Typed) -> None:

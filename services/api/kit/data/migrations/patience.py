@@ -68,7 +68,7 @@ def run(context: MigrationContext, migrate: Callable[[], None]) -> None:
 class _Remaining:
     """The revisions of this run. A repeated run continues with the first one that isn't committed.
 
-    Alembic would plan anew, and `flask db upgrade +2` would mean two more.
+    With a new plan, `flask db upgrade +2` would apply too many.
     """
 
     def __init__(self, plan: Callable[..., Iterable[Any]]) -> None:

@@ -26,6 +26,10 @@ from kit.data.column_types import Amount, UtcDateTime
 # SQLite understands PostgreSQL's conditions. PostgreSQL refuses SQLite's 0 and 1 for booleans.
 DIALECT = PGDialect(paramstyle="named")  # type: ignore[no-untyped-call]
 PARAMETER = re.compile(r"(?<![:\w\\]):(?=\w)")  # a parameter for `text()`
+DROPPED = """
+# Drops a table or a column that the previous version may still use. Apply it one release after the code that
+# no longer uses it.
+"""
 BOOLEANS = {"0": false, "false": false, "1": true, "true": true}
 
 
@@ -73,6 +77,8 @@ def type_text(type_: TypeEngine[Any], *, is_reflected_from_sqlite: bool) -> str 
 def finish(script: ops.MigrationScript) -> None:
     """Correct a generated revision, its upgrade and its downgrade."""
     _write_booleans(script)
+    if any(isinstance(each, ops.DropTableOp | ops.DropColumnOp) for each in _all(script.upgrade_ops)):
+        script.imports.add(DROPPED)
     for container in (script.upgrade_ops, script.downgrade_ops):
         if container is not None:
             _take_expression_indexes_out_of_batches(container)

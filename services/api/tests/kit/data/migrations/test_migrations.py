@@ -113,6 +113,21 @@ def test_new_revisions_continue_the_numbers(app: Flask, tmp_path: Path) -> None:
     assert ScriptDirectory(str(folder)).get_current_head() == f"{int(head) + 4:04}"
 
 
+def test_a_generated_migration_that_drops_something_says_when_to_apply_it(app: Flask, tmp_path: Path) -> None:
+    folder = shutil.copytree(MIGRATIONS, tmp_path / "migrations")
+    flask_migrate.upgrade()
+
+    empty = written(app, folder, "revision", "--message", "nothing")
+    flask_migrate.upgrade(directory=str(folder))
+    with db.engine.begin() as connection:
+        connection.execute(text("ALTER TABLE users ADD COLUMN no_model text"))
+    dropping = written(app, folder, "migrate", "--message", "drop it")
+
+    assert "one release after" not in (folder / "versions" / empty).read_text()
+    assert "one release after" in (folder / "versions" / dropping).read_text()
+    flask_migrate.upgrade(directory=str(folder))
+
+
 def test_a_given_revision_id_is_used(app: Flask, tmp_path: Path) -> None:
     folder = shutil.copytree(MIGRATIONS, tmp_path / "migrations")
 
@@ -219,6 +234,28 @@ def test_a_migration_refused_by_the_database_is_reported_in_one_line(
     assert ended.value.code == 1
     assert re.search("The database cannot be migrated: .*nowhere", caplog.messages[-1])
     assert "half_done" not in inspect(db.engine).get_table_names()
+
+
+INDEX_MIGRATION = """
+from alembic import op
+revision, down_revision = "index", {head!r}
+def upgrade():
+    with op.get_context().autocommit_block():
+        op.drop_index("ix_users_role", "users", if_exists=True, postgresql_concurrently=True)
+        op.create_index("ix_users_role", "users", ["role"], postgresql_concurrently=True)
+"""
+
+
+def test_an_index_is_created_outside_of_a_transaction(app: Flask, tmp_path: Path) -> None:
+    folder = shutil.copytree(MIGRATIONS, tmp_path / "migrations")
+    head = ScriptDirectory(str(MIGRATIONS)).get_current_head()
+    (folder / "versions" / "index.py").write_text(INDEX_MIGRATION.format(head=head))
+
+    flask_migrate.upgrade(directory=str(folder))
+
+    assert "ix_users_role" in {index["name"] for index in inspect(db.engine).get_indexes("users")}
+    with db.engine.connect() as connection:
+        assert connection.scalar(text("SELECT version_num FROM alembic_version")) == "index"
 
 
 SLOW_MIGRATION = """
