@@ -5,6 +5,7 @@ import re
 import pytest
 
 from proof.drills.stack import Stack
+from tests.support.waiting import wait_until
 
 INSIDE = """
 import os, pathlib
@@ -69,6 +70,33 @@ def test_the_api_cannot_act_as_the_owner_of_the_database(stack: Stack) -> None:
     assert secrets == ["/secrets:", "api", "database", "/secrets/database:", "api-password", "url"]
     assert owners_password not in environment
     assert owners_password not in stack.docker("exec", "api", "cat", "/secrets/database/url")
+
+
+# As an earlier version has left it: the owner's password, and no second role.
+ONE_ROLE = """
+set -e
+cd /secrets
+mv owner/password database/password
+rm owner/url database/api-password
+psql -qU flask_api -c 'DROP OWNED BY flask_api_app' -c 'DROP ROLE flask_api_app'
+"""
+
+
+def test_a_volume_with_one_role_is_converted_at_the_next_start(stack: Stack) -> None:
+    password = stack.docker("exec", "db", "cat", "/secrets/owner/password")
+    stack.docker("exec", "db", "bash", "-c", ONE_ROLE)
+
+    stack.docker("restart", "db")
+    wait_until(stack.takes_connections, 30)
+    stack.compose("run", "--rm", "--no-deps", "-T", "migrate")
+    stack.docker("restart", "api")
+    wait_until(stack.is_ready, 60)
+
+    files = stack.docker("exec", "db", "sh", "-c", "cd /secrets && ls owner database").split()
+    assert files == ["database:", "api-password", "url", "owner:", "password", "url"]
+    assert stack.docker("exec", "db", "cat", "/secrets/owner/password") == password
+    assert stack.docker("exec", "db", "cat", "/secrets/database/api-password") != password
+    assert stack.sql("SELECT rolsuper FROM pg_roles WHERE rolname = 'flask_api_app'") == ["f"]
 
 
 @pytest.mark.quick
