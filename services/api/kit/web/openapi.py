@@ -36,8 +36,8 @@ READ_ONLY_TEXT = """
 
 ## Read-only fields
 
-PUT and PATCH ignore `id`, `created_at` and `updated_at`. Where they accept `If-Match`, they also accept the other
-fields of the resource with their current values."""
+PUT and PATCH ignore `id`, `created_at` and `updated_at`. Where they accept `If-Match`, they also accept the
+other fields of the resource with their current values."""
 # The documentation page shows these statuses once, here, and hides them in each operation (docs/page.css).
 COMMON_ERRORS_TEXT = """
 
