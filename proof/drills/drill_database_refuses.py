@@ -18,7 +18,7 @@ LIMITS = """
 from sqlalchemy import text
 from app import create_app
 from app.database import db
-with create_app().app_context():
+with create_app().test_request_context():  # commands have no limits
     for name in ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout"):
         print(db.session.scalar(text(f"SHOW {name}")))
 """

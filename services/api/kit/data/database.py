@@ -13,18 +13,24 @@ from kit.data.base import Base
 from kit.settings import Settings
 
 READ = "read"
+COMMAND = "command"
 
 
 class RequestSession(FlaskSession):
     """The session of a request. Closing it can't fail, because the response is ready by then.
 
     For a GET view it uses the engine `read`, which has no transactions: a statement there is one round trip
-    instead of three, and a statement that writes is refused.
+    instead of three, and a statement that writes is refused. Outside of requests, which is in commands, it
+    uses the engine `command`, which has no time limits.
     """
 
     def get_bind(self, *args: Any, **kwargs: Any) -> Engine | Connection:
         engines = self._db.engines
-        return engines[READ] if READ in engines and is_read_only() else super().get_bind(*args, **kwargs)
+        if READ in engines and is_read_only():
+            return engines[READ]
+        if COMMAND in engines and not has_request_context():
+            return engines[COMMAND]
+        return super().get_bind(*args, **kwargs)
 
     def close(self) -> None:
         try:
@@ -43,12 +49,15 @@ def init_app(app: Flask, settings: Settings) -> None:
     else:
         options, read_only = postgresql.engine_options(settings)
         app.config["SQLALCHEMY_ENGINE_OPTIONS"] = options
-        app.config["SQLALCHEMY_BINDS"] = {READ: read_only}
+        command = postgresql.command_options(settings)
+        app.config["SQLALCHEMY_BINDS"] = {READ: read_only, COMMAND: command}
     db.init_app(app)
     with app.app_context():
         for engine in db.engines.values():
             set_up_connections(engine)
             event.listen(engine, "connect", statement_count.count_statements)
+        if COMMAND in db.engines:
+            event.listen(db.engines[COMMAND], "begin", postgresql.lift_limits)
 
 
 def set_up_connections(engine: Engine) -> None:

@@ -7,12 +7,18 @@ from typing import Any, ClassVar
 
 import psycopg2
 from psycopg2 import extensions
+from sqlalchemy import Connection
 from sqlalchemy.exc import DisconnectionError
 
 from kit.settings import Settings
 
 SILENT_SECONDS = 1
 POLL_EVENTS = {extensions.POLL_READ: select.POLLIN, extensions.POLL_WRITE: select.POLLOUT}
+
+LIFT_LIMITS = (
+    "SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0; "
+    "SET LOCAL idle_in_transaction_session_timeout = 0; SET LOCAL timezone = 'UTC'"
+)
 
 
 def engine_options(settings: Settings) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -54,13 +60,30 @@ def _options(
     }
 
 
+def command_options(settings: Settings) -> dict[str, Any]:
+    """Return the options of the engine for commands, which may take long. `lift_limits` adds to them."""
+    return {
+        "url": settings.database_url,
+        "connect_args": {"connection_factory": LimitedConnection},
+        "hide_parameters": True,
+        "use_native_hstore": False,
+    }
+
+
+def lift_limits(connection: Connection) -> None:
+    """Lift the time limits for a transaction. The role may have some, where a pooler passes on no options."""
+    cursor: Any = connection.connection.cursor(cursor_factory=extensions.cursor)  # which counts no statement
+    with cursor:
+        cursor.execute(LIFT_LIMITS)
+
+
 class LimitedConnection(extensions.connection):
     """A connection whose calls have a time limit. Each app has a subclass, whose state its connections share.
 
     After a call got no answer in time, other calls fail immediately for a second. Then one thread retries.
     """
 
-    timeout: ClassVar[float | None] = None  # seconds per call; None: no limit, for migrations
+    timeout: ClassVar[float | None] = None  # seconds per call; None: no limit, for migrations and commands
     fails_until: ClassVar[float] = 0  # 0: the server answers
     retrying_thread: ClassVar[int] = 0
     has_begun = False  # a transaction for a server-side cursor
