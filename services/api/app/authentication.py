@@ -59,6 +59,8 @@ def lifetimes() -> Lifetimes:
         refresh=timedelta(seconds=settings.refresh_token_seconds),
         session=timedelta(seconds=settings.session_max_seconds),
         grace=timedelta(seconds=settings.refresh_grace_seconds),
+        leeway=timedelta(seconds=settings.clock_leeway_seconds),
+        retention=timedelta(days=settings.retention_days),
     )
 
 
@@ -175,9 +177,8 @@ def _presented(claims: Claims) -> PresentedToken:
 
 
 def _find_caller(claims: Claims) -> Caller:
+    leeway = timedelta(seconds=current().clock_leeway_seconds)
     with read_connection() as connection:
-        user = find_user_by_token(connection, claims["jti"], claims["sid"], claims["sub"])
-    if user is None:
-        raise TokenRevoked
+        user = find_user_by_token(connection, claims["jti"], claims["sid"], claims["sub"], leeway)
     g.user_id = user.id  # for the log
     return Caller(user, UUID(claims["sid"]), UUID(claims["jti"]))

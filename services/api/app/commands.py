@@ -6,17 +6,16 @@ import click
 from flask import Flask
 from flask.cli import AppGroup
 
-from app.authentication import passwords
+from app.authentication import lifetimes, passwords
 from app.database import db, release
 from app.exceptions import UserNotFound
+from app.model import retention
 from app.model.models import Reason, Role, User
 from app.model.session_repository import SessionRepository
-from app.model.token_repository import TokenRepository
 from app.model.user_repository import UserRepository
 from kit import commands
 from kit.commands import reports_failures
 from kit.data.attempts import AttemptRepository
-from kit.data.stored_responses import StoredResponseRepository
 
 user = AppGroup("user", help="Accounts: create, list, set a password, delete.")
 token = AppGroup("token", help="Tokens: delete expired ones, revoke all.")
@@ -92,7 +91,10 @@ def set_password(name: str, password_stdin: bool) -> None:
 def delete_user(name: str) -> None:
     """Delete the account NAME with its sessions and tokens."""
     users = UserRepository(db.session)
-    if not users.remove(_account(users, name).id):
+    account = _account(users, name)
+    while retention.shorten_history(db.session, account.id):
+        db.session.commit()
+    if not users.remove(account.id):
         raise UserNotFound
     db.session.commit()
     click.echo(f"Deleted the account {name}.")
@@ -101,11 +103,10 @@ def delete_user(name: str) -> None:
 @token.command("prune")
 @reports_failures
 def prune() -> None:
-    """Delete expired sessions, tokens, attempts and stored responses. Each request deletes a few, too."""
-    kinds = (SessionRepository, TokenRepository, AttemptRepository, StoredResponseRepository)
-    repositories = [kind(db.session) for kind in kinds]
+    """Delete rows that are older than they are kept. Logins delete some, too."""
+    kept, attempts = lifetimes().retention, AttemptRepository(db.session)
     total = 0
-    while pruned := sum(repository.prune() for repository in repositories):
+    while pruned := retention.prune(db.session, kept, limit=1000) + attempts.prune():
         db.session.commit()
         total += pruned
     click.echo(f"Deleted {total} expired rows.")

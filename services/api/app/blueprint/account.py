@@ -9,6 +9,7 @@ from app.database import db
 from app.events import Event
 from app.exceptions import LastAdmin, UsernameTaken, WrongCurrentPassword
 from app.model.models import Reason, User
+from app.model.retention import shorten_history
 from app.model.session_repository import SessionRepository
 from app.model.user_repository import UserRepository
 from kit.errors import Overloaded, TokenRevoked, TooManyAttempts
@@ -52,6 +53,8 @@ def replace(caller: Caller, body: AccountReplacement) -> User:
 @endpoint(auth=FRESH_TOKEN, status=204, raises=[LastAdmin])
 def delete(caller: Caller) -> None:
     """Delete your account. Its sessions and tokens are deleted with it. Requires a recent login."""
+    while shorten_history(db.session, caller.user.id):
+        db.session.commit()
     if not UserRepository(db.session).remove(caller.user.id):
         raise TokenRevoked
     db.session.commit()

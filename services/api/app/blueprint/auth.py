@@ -33,6 +33,7 @@ from app.exceptions import (
     UsernameTaken,
 )
 from app.model.models import Reason, Token, User
+from app.model.network_repository import NetworkRepository
 from app.model.session_repository import NewTokens, PresentedToken, SessionRepository
 from app.model.token_repository import NEWEST_FIRST, TokenRepository
 from app.model.user_repository import UserRepository
@@ -58,6 +59,7 @@ def register(body: NewAccount) -> tuple[User, dict[str, str]]:
     """Register an account. The username keeps its case, and is unique regardless of case."""
     with limits.registration():
         user = UserRepository(db.session).register(body.username, passwords().hash(body.password))
+        NetworkRepository(db.session).remember(user.id, client_network())
         db.session.commit()
     record(Event.REGISTERED, user.id)
     return user, {"Location": "/account"}
@@ -93,7 +95,6 @@ def refresh(caller: PresentedToken) -> TokenPair:
     unused, you get the same new pair. Later reuse ends the whole session.
     """
     tokens = SessionRepository(db.session).refresh(caller, client_info(), lifetimes())
-    TokenRepository(db.session).prune(caller.user_id)
     db.session.commit()
     if tokens is None:
         record(Event.TOKEN_REUSED, caller.user_id)

@@ -4,12 +4,13 @@ from uuid import UUID
 
 from flask import Blueprint
 
-from app.authentication import ADMIN, FRESH_ADMIN, Caller
+from app.authentication import ADMIN, FRESH_ADMIN, Caller, lifetimes
 from app.blueprint.schemas import UserAccount, UserAccountChange, UserAccountList, UserQuery
 from app.database import db
 from app.events import Event
 from app.exceptions import LastAdmin
 from app.model.models import Reason, Role, User
+from app.model.retention import shorten_history
 from app.model.session_repository import SessionRepository
 from app.model.user_repository import UserRepository
 from kit.errors import NotFound
@@ -59,6 +60,8 @@ def change(caller: Caller, body: UserAccountChange, user_id: UUID) -> User:
 @endpoint(auth=FRESH_ADMIN, status=204, etag=True, raises=[NotFound, LastAdmin])
 def delete(caller: Caller, user_id: UUID) -> None:
     """Delete an account. Everything that belongs to it is deleted with it. Requires a recent login."""
+    while shorten_history(db.session, user_id):
+        db.session.commit()
     users = UserRepository(db.session)
     user = _lock(users, user_id, caller)
     check_if_match(UserAccount, user)
@@ -69,5 +72,9 @@ def delete(caller: Caller, user_id: UUID) -> None:
 
 def _lock(users: UserRepository, user_id: UUID, caller: Caller) -> User:
     return users.lock_for_admin_change(
-        user_id, by=caller.user.id, session_id=caller.session_id, token_id=caller.token_id
+        user_id,
+        by=caller.user.id,
+        session_id=caller.session_id,
+        token_id=caller.token_id,
+        leeway=lifetimes().leeway,
     )

@@ -3,7 +3,7 @@
 Import every model here, so that migrations see it.
 """
 
-from app.model.models import Session, Token, User
+from app.model.models import KnownNetwork, Session, Token, User
 from kit.data.attempts import Attempts
 from kit.data.stored_responses import StoredResponse
 
@@ -11,6 +11,7 @@ MODELS = (
     User,
     Session,
     Token,
+    KnownNetwork,
     StoredResponse,
     Attempts,
 )

@@ -1,4 +1,4 @@
-"""The models: users, their sessions (one per login), and the tokens of each session."""
+"""The models: users, their sessions (one per login), the tokens of each session, and known networks."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -68,11 +68,16 @@ class Session(Base):
     refresh_id: Mapped[UUID]  # id of the current, unused refresh token
     created_at: Mapped[datetime]
     refreshed_at: Mapped[datetime]
-    expires_at: Mapped[datetime]  # when its last token expires
+    expires_at: Mapped[datetime]  # when its last token expires, or when it was ended before
     ends_at: Mapped[datetime]  # when it ends, however often it is refreshed
     ended_at: Mapped[datetime | None]
     ended_reason: Mapped[str | None] = mapped_column(String(32))
-    network: Mapped[str | None] = mapped_column(String(45))  # the client's network at login
+    # The client's network at login, for servers that still run the release before KnownNetwork.
+    network: Mapped[str | None] = mapped_column(String(45))
+
+    def end(self, time: datetime, reason: Reason) -> None:
+        self.ended_at, self.ended_reason = time, reason
+        self.expires_at = min(self.expires_at, time)
 
 
 class Token(Base):
@@ -113,6 +118,18 @@ class Token(Base):
     def revocation_reason(self) -> str | None:
         """The `Reason` for the revocation, or None."""
         return self.revoked_reason or self.session.ended_reason
+
+
+class KnownNetwork(Base):
+    """A network from which a user has logged in, or registered."""
+
+    __tablename__ = "known_networks"
+    __table_args__ = (UniqueConstraint("user_id", "network"), Index(None, "last_seen_at"))
+
+    user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
+    network: Mapped[str] = mapped_column(String(45))
+    first_seen_at: Mapped[datetime]
+    last_seen_at: Mapped[datetime]
 
 
 belongs_to(StoredResponse, "users.id")

@@ -5,15 +5,20 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID, uuid4
 
-from sqlalchemy import ColumnElement, Exists, Select, case, exists, func, insert, select, update
+from sqlalchemy import ColumnElement, ScalarSelect, Select, case, func, insert, or_, select, update
+from sqlalchemy.orm import InstrumentedAttribute
 
+from app.model import retention
 from app.model.models import Reason, Session, Token, TokenType
-from app.model.repository import ExpiringRepository
+from app.model.network_repository import NetworkRepository, known_client_exists
+from app.model.repository import Repository
+from app.model.token_repository import TokenRepository
 from kit.clock import now
 from kit.errors import TokenExpired, TokenRevoked
 
 MAX_LIVE = 50
-KNOWN_NETWORK_DAYS = 30  # after a login from a network
+MAX_ENDED = 50  # kept per user, with the expired ones
+PRUNED_PER_LOGIN = 20  # rows of each kind, of any user
 
 
 @dataclass(frozen=True)
@@ -24,6 +29,8 @@ class Lifetimes:
     refresh: timedelta
     session: timedelta  # at most, however often it is refreshed
     grace: timedelta  # during which a used refresh token still returns the tokens that replaced it
+    leeway: timedelta  # that the clocks of two servers may differ
+    retention: timedelta  # of rows of ended and expired sessions
 
 
 class ClientInfo(NamedTuple):
@@ -62,14 +69,14 @@ class NewTokens(NamedTuple):
         return max(0, int((time - _whole_seconds(self.time)).total_seconds()))
 
 
-class SessionRepository(ExpiringRepository[Session]):
+class SessionRepository(Repository[Session]):
     model = Session
 
     def open(self, user_id: UUID, client: ClientInfo, lifetimes: Lifetimes) -> NewTokens:
         """Open a session and issue its first tokens. Beyond 50, the longest-inactive one is ended.
 
         The caller must have locked the user, so that sessions aren't counted concurrently. The INSERT returns
-        whether there is anything to end or to delete, which is rare.
+        whether there is anything to end, to delete or to remember, which is rare.
         """
         time = now()
         fields: dict[str, Any] = {
@@ -83,15 +90,25 @@ class SessionRepository(ExpiringRepository[Session]):
             "expires_at": _whole_seconds(time)
             + min(lifetimes.session, max(lifetimes.access, lifetimes.refresh)),
         }
-        count = select(func.count()).select_from(Session).correlate(None)
-        live = count.where(*_is_live(user_id, time)).scalar_subquery()
-        prunable = count.where(*self._prunable(user_id)).scalar_subquery()
-        insertion = insert(Session).values(fields).returning(live, prunable)
-        others, prunable_ones = self.session.execute(insertion).one()
-        if others >= MAX_LIVE:
-            self._end(Reason.SESSION_LIMIT, Session.id.in_(_beyond_limit(user_id, time)))
-        if prunable_ones:
-            self.prune(user_id)
+        live, ended = _is_live(user_id, time), _has_ended(user_id, time)
+        insertion = insert(Session).values(fields)
+        state = self.session.execute(
+            insertion.returning(
+                _count(*live).label("live"),
+                _count(*ended).label("ended"),
+                known_client_exists(user_id, client.network, retention.KNOWN_PRECISION).label("is_known"),
+                retention.is_due(lifetimes.retention).label("is_due"),
+            )
+        ).one()
+        if state.live >= MAX_LIVE:
+            self._end(Reason.SESSION_LIMIT, Session.id.in_(_beyond(MAX_LIVE, live)))
+        if state.ended + (state.live >= MAX_LIVE) > MAX_ENDED:
+            oldest = _beyond(MAX_ENDED, ended).limit(1000)
+            self.delete_unlocked(select(Session.id).where(Session.id.in_(oldest)))
+        if not state.is_known:
+            NetworkRepository(self.session).remember(user_id, client.network)
+        if state.is_due:
+            retention.prune(self.session, lifetimes.retention, PRUNED_PER_LOGIN)
         return self._issue(Session(**fields), None, time, client, lifetimes)
 
     def refresh(
@@ -99,8 +116,9 @@ class SessionRepository(ExpiringRepository[Session]):
     ) -> NewTokens | None:
         """Spend a refresh token and return its successors, or None if it was used too long ago.
 
-        None means that someone else may have a copy, so the session has ended: commit that. Raises
-        TokenRevoked and TokenExpired. A compare-and-swap on the session's row lets one of several concurrent
+        None means that someone else may have a copy, so the session has ended: commit that. A token without
+        a row counts as used, because the rows of spent tokens are deleted. Raises TokenRevoked and
+        TokenExpired. A compare-and-swap on the session's row lets one of several concurrent
         requests through; the others find the same successors.
         """
         time = now()
@@ -117,7 +135,7 @@ class SessionRepository(ExpiringRepository[Session]):
             .values(
                 refresh_id=uuid4(),
                 refreshed_at=time,
-                expires_at=case((Session.ends_at < expires_at, Session.ends_at), else_=expires_at),
+                expires_at=_earliest(Session.ends_at, expires_at),
             )
             .returning(Session)
         )
@@ -126,15 +144,13 @@ class SessionRepository(ExpiringRepository[Session]):
             swap.execution_options(populate_existing=True, synchronize_session=False)
         )
         if session is None:
-            return self._repair(presented, time, lifetimes.grace)
-        spend = update(Token).where(Token.id == presented.token_id, Token.revoked_at.is_(None))
-        if not self.change(spend.values(revoked_at=time, revoked_reason=Reason.ROTATED)):
-            raise TokenRevoked
+            return self._repair(presented, time, lifetimes)
+        tokens = TokenRepository(self.session)
+        if not tokens.spend(session, presented.token_id, time, lifetimes.leeway):
+            self.end(session.id, Reason.REUSED)
+            return None
+        tokens.trim(session, presented.token_id, time, lifetimes.grace + lifetimes.leeway)
         return self._issue(session, presented.token_id, time, client, lifetimes)
-
-    def _prunable(self, user_id: UUID | None) -> list[ColumnElement[bool]]:
-        """Keep sessions that still mark a network as known."""
-        return [*super()._prunable(user_id), Session.created_at < now() - timedelta(days=KNOWN_NETWORK_DAYS)]
 
     def is_known_client(self, user_id: UUID, network: str) -> bool:
         return bool(self.session.scalar(select(known_client_exists(user_id, network))))
@@ -150,29 +166,40 @@ class SessionRepository(ExpiringRepository[Session]):
         self._end(reason, Session.user_id == user_id, *([Session.id != keep] if keep else []))
 
     def _end(self, reason: Reason, *which: ColumnElement[bool]) -> None:
+        time = now()
         self.change(
             update(Session)
             .where(Session.ended_at.is_(None), *which)
-            .values(ended_at=now(), ended_reason=reason)
+            .values(ended_at=time, ended_reason=reason, expires_at=_earliest(Session.expires_at, time))
         )
 
-    def _repair(self, presented: PresentedToken, time: datetime, grace: timedelta) -> NewTokens | None:
+    def _repair(self, presented: PresentedToken, time: datetime, lifetimes: Lifetimes) -> NewTokens | None:
         """Return the same new tokens if their response may have been lost. Otherwise end the session."""
         session = self.lock(presented.session_id)
-        token = self.session.get(Token, presented.token_id, populate_existing=True)
-        if session is None or session.ended_at or token is None:
-            raise TokenRevoked
-        is_of_session = token.session_id == session.id and token.user_id == presented.user_id
-        if not is_of_session or token.type != TokenType.REFRESH:
+        if session is None or session.ended_at or session.user_id != presented.user_id:
             raise TokenRevoked
         if session.ends_at <= time:
             raise TokenExpired
+        token = self.session.get(Token, presented.token_id, populate_existing=True)
+        if token is not None:
+            if token.session_id != session.id or token.type != TokenType.REFRESH:
+                raise TokenRevoked
+            if token.expires_at <= time - lifetimes.leeway:
+                raise TokenExpired
+            if new := self._successors(session, token, time, lifetimes.grace):
+                return new
+        self.end(session.id, Reason.REUSED)
+        return None
+
+    def _successors(
+        self, session: Session, token: Token, time: datetime, grace: timedelta
+    ) -> NewTokens | None:
+        """Return the tokens that replaced a token, if that was recent and they haven't been refreshed."""
         successors = select(Token).where(Token.session_id == session.id, Token.parent_id == token.id)
         by_type = {successor.type: successor for successor in self.session.scalars(successors)}
         is_recent = token.revoked_at is not None and time - token.revoked_at <= grace
         if is_recent and len(by_type) == 2 and by_type[TokenType.REFRESH].id == session.refresh_id:
             return NewTokens(by_type[TokenType.ACCESS], by_type[TokenType.REFRESH], time)
-        self.end(session.id, Reason.REUSED)
         return None
 
     def _issue(
@@ -206,22 +233,24 @@ def _is_live(user_id: UUID, time: datetime) -> list[ColumnElement[bool]]:
     return [Session.user_id == user_id, Session.ended_at.is_(None), Session.expires_at > time]
 
 
-def _beyond_limit(user_id: UUID, time: datetime) -> Select[UUID]:
-    return (
-        select(Session.id)
-        .where(*_is_live(user_id, time))
-        .order_by(Session.refreshed_at.desc(), Session.id)
-        .offset(MAX_LIVE)
-    )
+def _has_ended(user_id: UUID, time: datetime) -> list[ColumnElement[bool]]:
+    return [Session.user_id == user_id, or_(Session.ended_at.is_not(None), Session.expires_at <= time)]
 
 
-def known_client_exists(user_id: UUID | ColumnElement[UUID], network: str) -> Exists:
-    """Return the SQL condition that a client of this network has recently logged in to the account."""
-    return exists().where(
-        Session.user_id == user_id,
-        Session.network == network,
-        Session.created_at > now() - timedelta(days=KNOWN_NETWORK_DAYS),
-    )
+def _count(*conditions: ColumnElement[bool]) -> ScalarSelect[int]:
+    """Return the number of sessions, as a part of a statement that changes sessions."""
+    count = select(func.count()).select_from(Session).where(*conditions)
+    return count.correlate(None).scalar_subquery()
+
+
+def _beyond(limit: int, conditions: list[ColumnElement[bool]]) -> Select[UUID]:
+    """Return the ids of sessions except of those that were used last."""
+    used_last = (Session.refreshed_at.desc(), Session.id)
+    return select(Session.id).where(*conditions).order_by(*used_last).offset(limit)
+
+
+def _earliest(column: InstrumentedAttribute[datetime], time: datetime) -> ColumnElement[datetime]:
+    return case((column < time, column), else_=time)
 
 
 def _whole_seconds(time: datetime) -> datetime:

@@ -1,41 +1,65 @@
 """Tokens: whose they are, and which are revoked."""
 
+from datetime import datetime, timedelta
 from functools import cache
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Select, Uuid, bindparam, select
+from sqlalchemy import (
+    Connection,
+    Select,
+    Uuid,
+    and_,
+    bindparam,
+    or_,
+    select,
+    union_all,
+    update,
+)
 
 from app.exceptions import TokenNotFound
 from app.model.models import Reason, Session, Token, TokenType, User
-from app.model.repository import ExpiringRepository
-from app.model.session_repository import SessionRepository
+from app.model.repository import Repository
+from app.model.retention import LISTED
 from kit.clock import now
 from kit.data.keyset import Page, read_page
+from kit.data.repository import LOCKED, deletion_of_unlocked
 from kit.data.snapshot import columns_of, snapshot
+from kit.errors import TokenExpired, TokenRevoked
 
 NEWEST_FIRST = "-issued_at"
+MAX_LIVE_ACCESS = 10  # of a session
+MAX_PAIRS = 15  # of a session, with those that are revoked or expired
 
 
 # Compare UUIDs as text, as in the token. Converting them would take ten times as long.
 ID = Uuid(as_uuid=False)
 
 
-def find_user_by_token(connection: Connection, token_id: str, session_id: str, user_id: str) -> User | None:
-    """Return the user of an access token. None if the token or session is revoked, or the user disabled.
+def find_user_by_token(
+    connection: Connection, token_id: str, session_id: str, user_id: str, leeway: timedelta
+) -> User:
+    """Return the user of an access token.
 
-    The user is a read-only snapshot, which costs half as much as an ORM entity.
+    Raises TokenRevoked if the token or session is revoked, or the user disabled. Raises TokenExpired if the
+    token's row has expired, even if it says otherwise. The user is a read-only snapshot, which costs half as
+    much as an ORM entity.
     """
     ids = {"token_id": token_id, "session_id": session_id, "user_id": user_id}
     row = connection.execute(_statement(), ids).first()
-    return snapshot(User, row) if row else None
+    if row is None:
+        raise TokenRevoked
+    *user, expires_at = row
+    if expires_at <= now() - leeway:
+        raise TokenExpired
+    return snapshot(User, user)
 
 
 @cache
 def _statement() -> Select[Any]:
     """Return the statement, which takes longer to build than to execute."""
     return (
-        select(*columns_of(User).values())
+        select(*columns_of(User).values(), Token.expires_at)
         .join(Session, Session.user_id == User.id)
         .join(Token, Token.session_id == Session.id)
         .where(
@@ -50,15 +74,25 @@ def _statement() -> Select[Any]:
     )
 
 
-class TokenRepository(ExpiringRepository[Token]):
+class TokenRepository(Repository[Token]):
     model = Token
 
     def page(self, user_id: UUID, *, active: bool, limit: int, after: list[Any] | None) -> Page[Token]:
-        """Return a page of the user's tokens, newest first. Raises InvalidCursor."""
+        """Return a page of the user's tokens, newest first. Raises InvalidCursor.
+
+        Tokens that were revoked or expired more than a day ago are left out, even if they have a row.
+        """
         query = select(Token).where(Token.user_id == user_id)
         if active:
             query = query.where(
                 Token.revoked_at.is_(None), Token.session.has(ended_at=None), Token.expires_at > now()
+            )
+        else:
+            since = now() - LISTED
+            query = query.where(
+                or_(Token.revoked_at.is_(None), Token.revoked_at > since),
+                Token.session.has(or_(Session.ended_at.is_(None), Session.ended_at > since)),
+                Token.expires_at > since,
             )
         return read_page(self.session, query, Token, NEWEST_FIRST, limit, after)
 
@@ -67,14 +101,82 @@ class TokenRepository(ExpiringRepository[Token]):
         token = self.session.scalar(select(Token).where(Token.id == token_id, Token.user_id == user_id))
         if token is None:
             raise TokenNotFound
-        if not SessionRepository(self.session).lock(token.session_id) or not self.lock(token_id):
+        if not self.session.get(Session, token.session_id, **LOCKED) or not self.lock(token_id):
             raise TokenNotFound
         return token
 
     def revoke(self, token: Token) -> None:
         """Revoke a locked token. Revoking a refresh token, even a spent one, ends its session."""
+        time = now()
         if token.type == TokenType.REFRESH and not token.session.ended_at:
-            token.session.ended_at, token.session.ended_reason = now(), Reason.REVOKED
+            token.session.end(time, Reason.REVOKED)
         if not token.revoked_since:
-            token.revoked_at, token.revoked_reason = now(), Reason.REVOKED
+            token.revoked_at, token.revoked_reason = time, Reason.REVOKED
         self.session.flush()
+
+    def spend(self, session: Session, id: UUID, time: datetime, leeway: timedelta) -> bool:
+        """Revoke a session's refresh token because new tokens replace it. Return False if it has no row.
+
+        Also revokes all access tokens of the session except the newest nine, so that ten are left with the
+        new one. Raises TokenRevoked and TokenExpired.
+        """
+        times = {"time": time, "expired_at": time - leeway}
+        if id in self.session.scalars(_revocation(), {**_owner(session), "spent": id, **times}).all():
+            return True
+        token = self.session.get(Token, id, populate_existing=True)
+        if token is None:
+            return False
+        raise TokenRevoked if token.revoked_at else TokenExpired
+
+    def trim(self, session: Session, spent_id: UUID, time: datetime, spent_kept: timedelta) -> None:
+        """Delete the tokens of a session that nothing needs any more, but not the one that was just spent.
+
+        These are earlier spent ones, those revoked or expired for a day, and those of all but the newest 14
+        pairs.
+        """
+        times = {"listed_since": time - LISTED, "spent_before": time - spent_kept}
+        self.session.execute(_trimming(self.dialect), {**_owner(session), "spent": spent_id, **times})
+
+
+def _owner(session: Session) -> dict[str, UUID]:
+    return {"owner": session.user_id, "session": session.id}
+
+
+# Like _statement(), these take longer to build than to execute.
+OWN = (Token.user_id == bindparam("owner"), Token.session_id == bindparam("session"))
+NEWEST = (Token.issued_at.desc(), Token.id.desc())
+
+
+@cache
+def _revocation() -> Any:
+    """Return the statement that revokes the spent refresh token and superfluous access tokens."""
+    access = select(Token.id).where(*OWN, Token.type == TokenType.ACCESS).order_by(*NEWEST)
+    beyond = access.offset(MAX_LIVE_ACCESS - 1).limit(MAX_PAIRS).subquery()
+    spent = select(bindparam("spent", type_=Token.id.type))
+    return (
+        update(Token)
+        .where(
+            Token.id.in_(union_all(spent, select(beyond.c.id))),
+            Token.session_id == bindparam("session"),
+            Token.revoked_at.is_(None),
+            Token.expires_at > bindparam("expired_at"),
+        )
+        .values(revoked_at=bindparam("time"), revoked_reason=Reason.ROTATED)
+        .returning(Token.id)
+        .execution_options(synchronize_session=False)
+    )
+
+
+@cache
+def _trimming(dialect: str) -> Any:
+    newest = select(Token.issued_at).where(*OWN).order_by(*NEWEST)
+    oldest_kept = newest.offset(2 * (MAX_PAIRS - 1) - 1).limit(1).scalar_subquery()
+    is_spent = and_(Token.type == TokenType.REFRESH, Token.revoked_reason == Reason.ROTATED)
+    unneeded = or_(
+        Token.issued_at < oldest_kept,
+        Token.expires_at < bindparam("listed_since"),
+        Token.revoked_at < bindparam("listed_since"),
+        and_(is_spent, Token.revoked_at < bindparam("spent_before")),
+    )
+    ids = select(Token.id).where(*OWN, Token.id != bindparam("spent"), unneeded).limit(5_000)
+    return deletion_of_unlocked(Token, ids, dialect).execution_options(synchronize_session=False)

@@ -2,17 +2,18 @@
 
 import re
 from collections.abc import Sequence
+from datetime import timedelta
 from uuid import UUID
 
 from sqlalchemy import delete, select
 
 from app.exceptions import Forbidden, LastAdmin, UsernameRefused, UsernameTaken
 from app.model.models import Role, User
+from app.model.network_repository import known_client_exists
 from app.model.repository import ResourceRepository
-from app.model.session_repository import known_client_exists
 from app.model.token_repository import find_user_by_token
 from kit.clock import now
-from kit.errors import AlreadyExists, TokenRevoked
+from kit.errors import AlreadyExists
 from kit.security.hashers import PasswordHash
 
 USERNAME = r"[A-Za-z0-9][A-Za-z0-9._-]{2,63}"
@@ -70,23 +71,27 @@ class UserRepository(ResourceRepository[User]):
         return user if is_same else None
 
     def remove(self, user_id: UUID) -> bool:
-        """Delete an account with its sessions and tokens. Return whether it existed. Raises LastAdmin."""
+        """Delete an account with its sessions and tokens. Return whether it existed. Raises LastAdmin.
+
+        Call retention.shorten_history before, so that an account with a long history can be deleted, too.
+        """
         self._refuse_last_admin(user_id)
         return self.change(delete(User).where(User.id == user_id)) == 1
 
-    def lock_for_admin_change(self, id: UUID, *, by: UUID, session_id: UUID, token_id: UUID) -> User:
+    def lock_for_admin_change(
+        self, id: UUID, *, by: UUID, session_id: UUID, token_id: UUID, leeway: timedelta
+    ) -> User:
         """Lock all admins, then the account that the admin `by` is about to change.
 
         The admin's token is checked again behind the lock, because another admin may have demoted or disabled
-        this one while the request was on its way. Raises TokenRevoked, Forbidden and NotFound.
+        this one while the request was on its way. Raises TokenRevoked, TokenExpired, Forbidden and NotFound.
 
         All callers lock the admins in the same order. So if two are removed concurrently, the second removal
         sees that only one admin is left.
         """
         self._lock_admins()
-        admin = find_user_by_token(self.session.connection(), str(token_id), str(session_id), str(by))
-        if admin is None:
-            raise TokenRevoked
+        connection = self.session.connection()
+        admin = find_user_by_token(connection, str(token_id), str(session_id), str(by), leeway)
         if admin.role != Role.ADMIN:
             raise Forbidden
         return self.find_locked(id)

@@ -4,7 +4,18 @@ from datetime import timedelta
 from typing import Any, Generic, TypeVar, cast
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, CursorResult, Delete, Update, delete, select
+from sqlalchemy import (
+    ColumnElement,
+    CursorResult,
+    Delete,
+    Select,
+    Update,
+    any_,
+    delete,
+    func,
+    literal_column,
+    select,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session as DatabaseSession
 from sqlalchemy.orm import scoped_session
@@ -14,8 +25,11 @@ from kit.data.base import Base
 from kit.data.keyset import column_of
 
 INSERT: dict[str, Any] = {"postgresql": postgresql.insert, "sqlite": sqlite.insert}
-KEPT_EXPIRED = timedelta(minutes=1)
+KEPT_EXPIRED = timedelta(minutes=1)  # longer than the clocks of two servers may differ
 
+# Arguments of `get` that lock a row and read its current state.
+LOCKED: dict[str, Any] = {"with_for_update": {"key_share": True}, "populate_existing": True}
+AnySession = DatabaseSession | scoped_session[Any]
 Model = TypeVar("Model", bound=Base)
 
 
@@ -24,7 +38,7 @@ class Repository(Generic[Model]):
 
     model: type[Model]
 
-    def __init__(self, session: DatabaseSession | scoped_session[Any]) -> None:
+    def __init__(self, session: AnySession) -> None:
         self.session = session
 
     @property
@@ -46,11 +60,15 @@ class Repository(Generic[Model]):
 
     def lock(self, id: UUID) -> Model | None:
         """Lock a row until the transaction ends, and return its current state."""
-        return self.session.get(self.model, id, with_for_update={"key_share": True}, populate_existing=True)
+        return self.session.get(self.model, id, **LOCKED)
 
     def insertion(self) -> Any:
         """Return an INSERT that supports `on_conflict`, in the dialect of the database."""
         return INSERT[self.dialect](self.model)
+
+    def delete_unlocked(self, ids: Select[UUID]) -> int:
+        """Delete the rows with the selected ids, except locked ones. Return how many."""
+        return delete_unlocked(self.session, self.model, ids)
 
     def change(self, statement: Update | Delete) -> int:
         """Execute an UPDATE or DELETE and return how many rows it affected."""
@@ -61,16 +79,28 @@ class Repository(Generic[Model]):
 class ExpiringRepository(Repository[Model]):
     """A collection of a user's rows that expire. Using it deletes some of the expired ones."""
 
-    def prune(self, user_id: UUID | None = None, limit: int = 100) -> int:
-        """Delete some expired rows, of one user or of all, and return how many.
-
-        Skips locked rows, because two callers that wait for each other's rows would deadlock.
-        """
-        doomed = select(self.model.id).where(*self._prunable(user_id)).limit(limit)
-        doomed = doomed.with_for_update(skip_locked=True)
-        return self.change(delete(self.model).where(self.model.id.in_(doomed)))
-
-    def _prunable(self, user_id: UUID | None) -> list[ColumnElement[bool]]:
-        """Return conditions for expired rows, which are kept longer than clock leeway and refresh grace."""
+    def prune(self, user_id: UUID, limit: int = 100) -> int:
+        """Delete some of a user's expired rows and return how many."""
         expired = column_of(self.model, "expires_at") < now() - KEPT_EXPIRED
-        return [expired, column_of(self.model, "user_id") == user_id] if user_id else [expired]
+        own = column_of(self.model, "user_id") == user_id
+        return self.delete_unlocked(select(self.model.id).where(own, expired).limit(limit))
+
+
+def delete_unlocked(session: AnySession, model: type[Any], ids: Select[UUID]) -> int:
+    """Delete the rows with the selected ids and return how many. Skips locked rows."""
+    statement = deletion_of_unlocked(model, ids, session.get_bind().dialect.name)
+    result = session.execute(statement.execution_options(synchronize_session=False))
+    return cast("CursorResult[Any]", result).rowcount
+
+
+def deletion_of_unlocked(model: type[Any], ids: Select[UUID], dialect: str) -> Delete:
+    """Return a DELETE of the rows with the selected ids, in the dialect of a database.
+
+    It skips locked rows, because two callers that wait for each other's rows would deadlock.
+    """
+    ids = ids.with_for_update(skip_locked=True)
+    if dialect != "postgresql":
+        return delete(model).where(model.id.in_(ids))
+    # By the places of the rows. For thousands of ids, PostgreSQL would read the whole table.
+    place: ColumnElement[Any] = literal_column(f"{model.__tablename__}.ctid")
+    return delete(model).where(place == any_(func.array(ids.with_only_columns(place).scalar_subquery())))

@@ -126,7 +126,7 @@ def test_token_prune_deletes_expired_tokens(app: Flask, runner: FlaskCliRunner, 
     with app.app_context():
         for row in [*db.session.scalars(select(Session)), *db.session.scalars(select(Token))]:
             if str(row.user_id) == expired.id:
-                row.expires_at = now() - timedelta(minutes=2)
+                row.expires_at = now() - timedelta(days=91)
         db.session.commit()
 
     result = runner.invoke(args=["token", "prune"])

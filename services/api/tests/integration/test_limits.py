@@ -17,14 +17,14 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient, FlaskCliRunner
 from pydantic import SecretStr
-from sqlalchemy import func, select, update
+from sqlalchemy import delete, func, select, update
 from sqlalchemy.exc import OperationalError
 from werkzeug.test import TestResponse
 
 from app import create_app, limits
 from app.config import Settings
 from app.database import db
-from app.model.models import Session
+from app.model.models import KnownNetwork, Session
 from app.model.passwords import Passwords
 from kit.clock import now
 from kit.data.attempts import ENTRY_LENGTH, TIME_LENGTH, AttemptRepository, Attempts, Count
@@ -297,21 +297,30 @@ def test_others_cannot_lock_the_owner_out(
     assert log_in(client, password=PASSWORD, address="2001:db8::2").status_code == 200
 
     with app.app_context():
-        db.session.execute(update(Session).values(created_at=now() - timedelta(days=31)))
+        db.session.execute(update(KnownNetwork).values(last_seen_at=now() - timedelta(days=31)))
         db.session.commit()
     assert problem(log_in(client, password=PASSWORD, address="2001:db8::3")) == LIMITED
 
 
-def test_a_client_is_still_known_when_its_session_has_expired(
+def test_a_client_is_still_known_when_its_session_was_deleted(
     app: Flask, client: FlaskClient, people: People, with_settings: Any
 ) -> None:
     with_settings(login_limit_account=(4, 3600))
     people.register("ann")
     log_in(client, password=PASSWORD, address="192.0.2.8")
     with app.app_context():
-        db.session.execute(update(Session).values(expires_at=now() - timedelta(days=1)))
+        db.session.execute(delete(Session))
         db.session.commit()
     log_in(client, password=PASSWORD, address="192.0.2.9")  # deletes expired counters
+    for number in range(4):
+        log_in(client, address=f"198.51.100.{number}")
+
+    assert log_in(client, password=PASSWORD, address="192.0.2.8").status_code == 200
+
+
+def test_the_client_that_registered_is_known(client: FlaskClient, with_settings: Any) -> None:
+    with_settings(login_limit_account=(4, 3600))
+    assert register(client, "ann", "192.0.2.8").status_code == 201
     for number in range(4):
         log_in(client, address=f"198.51.100.{number}")
 

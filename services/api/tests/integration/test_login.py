@@ -1,6 +1,5 @@
 """POST /auth/login."""
 
-from datetime import timedelta
 from unicodedata import normalize
 from unittest.mock import patch
 
@@ -12,7 +11,7 @@ from sqlalchemy import func, select
 from werkzeug.test import TestResponse
 
 from app.database import db
-from app.model.models import Session, Token, User
+from app.model.models import Session, User
 from kit.clock import now
 from kit.security.hashers import Argon2id, Scrypt
 from tests.support.credentials import PASSWORD, bearer
@@ -190,25 +189,6 @@ def test_the_51st_login_ends_the_least_recently_refreshed_session(
         assert db.session.scalar(live) == 50
         ended = db.session.scalars(select(Session).where(Session.ended_at.is_not(None))).one()
         assert ended.ended_reason == "session_limit"
-
-
-def test_login_deletes_the_users_expired_sessions(app: Flask, client: FlaskClient, people: People) -> None:
-    for name in ("ann", "bob"):
-        people(name)
-    with app.app_context():
-        long_ago = now() - timedelta(days=1)
-        for row in [*db.session.scalars(select(Session)), *db.session.scalars(select(Token))]:
-            row.expires_at = long_ago
-        for session in db.session.scalars(select(Session)):
-            session.created_at = now() - timedelta(days=31)
-        db.session.commit()
-
-    log_in(client, "ann")
-
-    with app.app_context():
-        owners = select(User.username, func.count(Session.id)).join(Session, Session.user_id == User.id)
-        assert {**dict(db.session.execute(owners.group_by(User.username)).all())} == {"ann": 1, "bob": 1}
-        assert db.session.scalar(select(func.count()).select_from(Token)) == 4
 
 
 def test_a_login_fails_if_the_password_changes_meanwhile(

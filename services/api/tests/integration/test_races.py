@@ -4,18 +4,20 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from typing import cast
 from uuid import UUID
 
 import httpx
 import pytest
 from flask import Flask
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
 from app.database import db
 from app.exceptions import LastAdmin
-from app.model.models import Role, Session, Token, User
+from app.model.models import KnownNetwork, Role, Session, Token, User
 from app.model.user_repository import UserRepository
+from kit.clock import now
 from kit.security.hashers import PasswordHash
 from tests.support import plain_http
 from tests.support.concurrency import at_once
@@ -194,6 +196,39 @@ def test_logouts_of_all_scopes_at_once_do_not_deadlock(live: Live) -> None:
 
     assert {answer.status_code for answer in answers} <= {204, 401}
     assert 204 in {answer.status_code for answer in answers}
+
+
+def test_deleting_old_rows_at_once_does_not_deadlock(live: Live) -> None:
+    url, people = live
+    names = [f"ann{number}" for number in range(6)]
+    for name in names:
+        people.register(name)
+        for _ in range(5):
+            people.log_in(name)
+    _expire_everything(people)
+    ann, bob = people.log_in("ann0"), people.log_in("ann1")
+
+    def logging_in(name: str) -> Callable[[], httpx.Response]:
+        return lambda: plain_http.post(f"{url}/auth/login", json={"username": name, "password": PASSWORD})
+
+    answers = at_once(
+        *map(logging_in, names),
+        *[refreshing(url, ann.refresh)] * 2,
+        lambda: plain_http.post(f"{url}/auth/logout", headers=ann.headers, json={"scope": "others"}),
+        lambda: plain_http.delete(f"{url}/account", headers=bob.headers),
+    )
+
+    assert {answer.status_code for answer in answers} <= {200, 204, 401}
+    assert [answer.status_code for answer in answers[2:6]] == [200] * 4
+
+
+def _expire_everything(people: People) -> None:
+    long_ago = now() - timedelta(days=365)
+    with people.app.app_context():
+        db.session.execute(update(Session).values(expires_at=long_ago))
+        db.session.execute(update(Token).values(expires_at=long_ago))
+        db.session.execute(update(KnownNetwork).values(last_seen_at=long_ago))
+        db.session.commit()
 
 
 def test_concurrent_logins_leave_at_most_fifty_sessions(live: Live, committed_app: Flask) -> None:

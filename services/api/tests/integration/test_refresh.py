@@ -2,17 +2,20 @@
 
 from datetime import timedelta
 from unittest.mock import patch
+from uuid import UUID, uuid4
 
 import pytest
 import time_machine
 from flask import Flask
 from flask.testing import FlaskClient
-from sqlalchemy import delete, select
+from sqlalchemy import delete, select, update
 from werkzeug.test import TestResponse
 
+from app.authentication import encode
 from app.database import db
 from app.model.models import Session, Token
 from kit.clock import now
+from kit.security import jwt
 from tests.support.credentials import bearer
 from tests.support.people import People, Person
 from tests.support.problems import problem
@@ -106,15 +109,51 @@ def test_the_list_shows_why_a_stolen_session_ended(client: FlaskClient, ann: Per
     assert sorted(reasons) == ["reused"] * 4 + ["rotated"] * 2
 
 
-def test_a_token_without_a_row_is_refused_and_ends_nothing(
+@pytest.mark.parametrize("is_spent", [False, True])
+def test_a_token_without_a_row_counts_as_reused(
+    app: Flask, client: FlaskClient, ann: Person, people: People, is_spent: bool
+) -> None:
+    other_session = people.log_in("ann")
+    newest = refresh(client, ann.refresh).json["refresh_token"] if is_spent else ann.refresh
+    with app.app_context():
+        own = Token.session_id == UUID(ann.session_id)
+        db.session.execute(delete(Token).where(own, Token.type == "refresh"))
+        db.session.commit()
+
+    assert problem(refresh(client, ann.refresh)) == (401, "token_reused")
+
+    for token in (ann.refresh, newest):
+        assert problem(refresh(client, token)) == (401, "token_revoked")
+    assert problem(ann.get("/account")) == (401, "token_revoked")
+    assert other_session.get("/account").status_code == 200
+
+
+def test_a_token_without_a_row_ends_only_a_session_of_its_user(
+    app: Flask, client: FlaskClient, ann: Person, bob: Person
+) -> None:
+    with app.test_request_context():
+        times = {"iat": 0, "nbf": 0, "exp": 2**33}
+        claims = {"jti": str(uuid4()), "sid": ann.session_id, "fresh": False, **times}
+        foreign = jwt.encode("refresh", bob.id, claims)
+
+    assert problem(refresh(client, foreign)) == (401, "token_revoked")
+    assert refresh(client, ann.refresh).status_code == 200
+
+
+def test_after_a_restored_backup_a_session_refreshed_since_ends(
     app: Flask, client: FlaskClient, ann: Person
 ) -> None:
     with app.app_context():
-        db.session.execute(delete(Token).where(Token.type == "refresh"))
+        backup = db.session.scalar(select(Session.refresh_id))
+    newest = refresh(client, ann.refresh).json["refresh_token"]
+    with app.app_context():
+        db.session.execute(delete(Token).where(Token.parent_id == backup))
+        db.session.execute(update(Token).values(revoked_at=None, revoked_reason=None))
+        db.session.execute(update(Session).values(refresh_id=backup))
         db.session.commit()
 
+    assert problem(refresh(client, newest)) == (401, "token_reused")
     assert problem(refresh(client, ann.refresh)) == (401, "token_revoked")
-    assert ann.get("/account").status_code == 200
 
 
 @pytest.mark.parametrize("elapsed", [2_592_000 + 11, 7_776_000 + 11])
@@ -137,18 +176,31 @@ def test_a_session_ends_at_its_maximum_age(app: Flask, client: FlaskClient, ann:
         assert problem(refresh(client, pair["refresh_token"])) == (401, "token_expired")
 
 
-def test_refresh_deletes_the_users_expired_tokens(app: Flask, client: FlaskClient, people: People) -> None:
-    ann, bob = people("ann"), people("bob")
-
-    with time_machine.travel(now() + timedelta(seconds=961), tick=False):
-        assert refresh(client, ann.refresh).status_code == 200
-
+@pytest.mark.parametrize("name", ["access", "refresh"])
+def test_a_token_expires_with_its_row_even_if_it_says_otherwise(app: Flask, ann: Person, name: str) -> None:
     with app.app_context():
-        tokens = db.session.scalars(select(Token)).all()
-        assert sorted(token.type for token in tokens if str(token.user_id) == ann.id) == [
-            "access", "refresh", "refresh",
-        ]  # fmt: skip
-        assert sorted(token.type for token in tokens if str(token.user_id) == bob.id) == ["access", "refresh"]
+        db.session.execute(update(Token).values(expires_at=now() - timedelta(seconds=11)))
+        db.session.commit()
+        token = db.session.scalars(select(Token).where(Token.type == name)).one()
+        token.expires_at = now() + timedelta(days=3650)  # not stored
+        forged = encode(token)
+        db.session.rollback()
+
+    if name == "access":
+        response = ann.client.get("/account", headers=bearer(forged))
+    else:
+        response = refresh(ann.client, forged)
+
+    assert problem(response) == (401, "token_expired")
+
+
+def test_an_expired_row_is_tolerated_within_the_leeway(app: Flask, client: FlaskClient, ann: Person) -> None:
+    with app.app_context():
+        db.session.execute(update(Token).values(expires_at=now() - timedelta(seconds=5)))
+        db.session.commit()
+
+    assert ann.get("/account").status_code == 200
+    assert refresh(client, ann.refresh).status_code == 200
 
 
 def test_refresh_refuses_an_access_token(client: FlaskClient, ann: Person) -> None:

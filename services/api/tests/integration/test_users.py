@@ -566,7 +566,11 @@ def lock_for(users: UserRepository, admin: Person, changed: Person) -> User:
     """Lock the account that an admin changes."""
     [token_id] = [item["id"] for item in admin.get("/auth/token").json["items"] if item["current"]]
     return users.lock_for_admin_change(
-        UUID(changed.id), by=UUID(admin.id), session_id=UUID(admin.session_id), token_id=UUID(token_id)
+        UUID(changed.id),
+        by=UUID(admin.id),
+        session_id=UUID(admin.session_id),
+        token_id=UUID(token_id),
+        leeway=timedelta(seconds=10),
     )
 
 

@@ -8,16 +8,20 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime, timedelta
 from pathlib import Path
+from uuid import UUID, uuid4
 
 import flask_migrate
 import pytest
 from alembic.script import ScriptDirectory
 from flask import Flask
-from sqlalchemy import URL, create_engine, inspect, text
+from sqlalchemy import URL, create_engine, func, insert, inspect, select, text
 
 from app import create_app
 from app.database import db
+from app.model.models import KnownNetwork, Session
+from kit.clock import now
 from kit.data import readiness
 from kit.data.migrations import commands as migrations
 from tests.support.paths import API, MIGRATIONS
@@ -67,6 +71,43 @@ def test_migrations_go_up_down_and_up_again_with_rows(app: Flask, password_hash:
         db.session.remove()
         flask_migrate.downgrade(revision="base")
         assert inspect(db.engine).get_table_names() == ["alembic_version"]
+
+
+def test_networks_of_the_last_thirty_days_stay_known(app: Flask, password_hash: object) -> None:
+    flask_migrate.upgrade()
+    people = People(app, password_hash)  # type: ignore[arg-type]
+    ann, _ = people("ann"), people("bob")
+    flask_migrate.downgrade(revision="0003")
+    user_id, time = UUID(ann.id), now()
+    ages = [timedelta(days=days) for days in (31, 29, 3, 1)]
+    _add_sessions(user_id, [(f"198.51.100.{index % 2}", time - age) for index, age in enumerate(ages)])
+    _add_sessions(user_id, [(f"203.0.113.{n}", time - timedelta(days=10, minutes=n)) for n in range(60)])
+
+    flask_migrate.upgrade()
+
+    with db.engine.connect() as connection:
+        own = select(KnownNetwork.__table__).where(KnownNetwork.user_id == user_id)
+        found = {row.network: (row.first_seen_at, row.last_seen_at) for row in connection.execute(own)}
+        everyone = connection.scalar(select(func.count()).select_from(KnownNetwork))
+    assert (len(found), everyone) == (50, 51)
+    assert found["198.51.100.0"] == (time - ages[2], time - ages[2])
+    assert found["198.51.100.1"] == (time - ages[1], time - ages[3])
+    assert {"192.0.2.1", "203.0.113.46"} < set(found)
+    assert "203.0.113.47" not in found
+    refuse_drift()
+
+
+def _add_sessions(user_id: UUID, logins: list[tuple[str, datetime]]) -> None:
+    """Add sessions as the previous release did."""
+    rows = [
+        {
+            "id": uuid4(), "user_id": user_id, "refresh_id": uuid4(), "network": network,
+            "created_at": time, "refreshed_at": time, "expires_at": time, "ends_at": time,
+        }
+        for network, time in logins
+    ]  # fmt: skip
+    with db.engine.begin() as connection:
+        connection.execute(insert(Session), rows)
 
 
 def test_an_older_release_does_not_downgrade_the_database(app: Flask) -> None:
