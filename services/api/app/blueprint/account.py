@@ -3,8 +3,16 @@
 from flask import Blueprint
 
 from app import limits
-from app.authentication import ACCESS_TOKEN, FRESH_TOKEN, Caller, passwords
-from app.blueprint.schemas import Account, AccountChange, AccountReplacement
+from app.authentication import (
+    ACCESS_TOKEN,
+    FRESH_TOKEN,
+    Caller,
+    client_info,
+    lifetimes,
+    passwords,
+)
+from app.blueprint.auth import token_pair
+from app.blueprint.schemas import Account, AccountChange, AccountReplacement, ChangedAccount
 from app.database import db
 from app.events import Event
 from app.exceptions import LastAdmin, UsernameTaken, WrongCurrentPassword
@@ -14,12 +22,13 @@ from app.model.session_repository import SessionRepository
 from app.model.user_repository import UserRepository
 from kit.errors import Overloaded, TokenRevoked, TooManyAttempts
 from kit.security.events import record
-from kit.web.conditional import check_if_match
+from kit.web.conditional import check_if_match, etag_of
 from kit.web.endpoint import endpoint
 from kit.web.rate_limits import client_network
 
 blueprint = Blueprint("account", __name__, url_prefix="/account")
 
+Changed = tuple[ChangedAccount, dict[str, str]]
 CHANGE_ERRORS = [
     WrongCurrentPassword,
     UsernameTaken,
@@ -36,16 +45,16 @@ def read(caller: Caller) -> User:
 
 
 @blueprint.patch("")
-@endpoint(auth=ACCESS_TOKEN, body=AccountChange, returns=Account, etag=True, raises=CHANGE_ERRORS)
-def change(caller: Caller, body: AccountChange) -> User:
-    """Change your account. A new password ends your other sessions."""
+@endpoint(auth=ACCESS_TOKEN, body=AccountChange, returns=ChangedAccount, etag=True, raises=CHANGE_ERRORS)
+def change(caller: Caller, body: AccountChange) -> Changed:
+    """Change your account. A new password ends all sessions, this one too; `tokens` has a new pair."""
     return _change(caller, body)
 
 
 @blueprint.put("")
-@endpoint(auth=ACCESS_TOKEN, body=AccountReplacement, returns=Account, etag=True, raises=CHANGE_ERRORS)
-def replace(caller: Caller, body: AccountReplacement) -> User:
-    """Replace your account. A new password ends your other sessions."""
+@endpoint(auth=ACCESS_TOKEN, body=AccountReplacement, returns=ChangedAccount, etag=True, raises=CHANGE_ERRORS)
+def replace(caller: Caller, body: AccountReplacement) -> Changed:
+    """Replace your account. The new password ends all sessions, this one too; `tokens` has a new pair."""
     return _change(caller, body)
 
 
@@ -61,7 +70,7 @@ def delete(caller: Caller) -> None:
     record(Event.ACCOUNT_DELETED, caller.user.id)
 
 
-def _change(caller: Caller, body: AccountChange | AccountReplacement) -> User:
+def _change(caller: Caller, body: AccountChange | AccountReplacement) -> Changed:
     users, sessions = UserRepository(db.session), SessionRepository(db.session)
     check_if_match(Account, caller.user)
     is_known = sessions.is_known_client(caller.user.id, client_network())
@@ -75,13 +84,15 @@ def _change(caller: Caller, body: AccountChange | AccountReplacement) -> User:
         check_if_match(Account, user)
         if body.username is not None:
             users.rename(user, body.username)
+        tokens = None
         if password_hash is not None:
             users.set_password(user, password_hash)
-            sessions.end_all(user.id, Reason.PASSWORD_CHANGED, keep=caller.session_id)
+            sessions.end_all(user.id, Reason.PASSWORD_CHANGED)
+            tokens = token_pair(sessions.open(user.id, client_info(), lifetimes()))
         attempt.succeed()
         db.session.commit()
     if body.username not in (None, caller.user.username):
         record(Event.USERNAME_CHANGED, user.id)
     if password_hash is not None:
         record(Event.PASSWORD_CHANGED, user.id)
-    return user
+    return ChangedAccount.of(user, tokens=tokens), {"ETag": etag_of(Account, user)}

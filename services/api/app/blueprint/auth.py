@@ -83,7 +83,7 @@ def login(body: Login) -> TokenPair:
         attempt.succeed()
         db.session.commit()
     record(Event.LOGGED_IN, user.id)
-    return _token_pair(tokens)
+    return token_pair(tokens)
 
 
 @blueprint.post("/refresh")
@@ -99,7 +99,7 @@ def refresh(caller: PresentedToken) -> TokenPair:
     if tokens is None:
         record(Event.TOKEN_REUSED, caller.user_id)
         raise TokenReused
-    return _token_pair(tokens)
+    return token_pair(tokens)
 
 
 @blueprint.post("/logout")
@@ -157,7 +157,7 @@ def _listed_token(token: Token, caller: Caller) -> ListedToken:
     )
 
 
-def _token_pair(tokens: NewTokens) -> TokenPair:
+def token_pair(tokens: NewTokens) -> TokenPair:
     return TokenPair.model_construct(
         access_token=encode(tokens.access),
         refresh_token=encode(tokens.refresh),

@@ -203,6 +203,41 @@ class Account(ResponseBody):
     updated_at: Time
 
 
+EXAMPLE_PAIR = {
+    "access_token": (
+        f"eyJhbGciOiJIUzI1NiIsInR5cCI6ImF0K2p3dCJ9.{CLAIMS}.mbOwc5rP2gI2X1cmw2fVDnPw_HNp1Zgz6_NS7D6tl1Y"
+    ),
+    "refresh_token": (
+        f"eyJhbGciOiJIUzI1NiIsInR5cCI6InJ0K2p3dCJ9.{CLAIMS}.V-IJiO81wlMLJlE7bmyzxZjO8GrKOTHrpT-GfmrSdPE"
+    ),
+    "token_type": "Bearer",
+    "expires_in": 900,
+    "refresh_expires_in": 2_592_000,
+    "session_id": "56247f90-940c-4a57-8b3e-62fd45eb7d3d",
+}
+
+
+class TokenPair(ResponseBody):
+    """An access token and a refresh token, each with its remaining lifetime in seconds."""
+
+    model_config = example(**EXAMPLE_PAIR)
+
+    access_token: Jwt
+    refresh_token: Jwt
+    token_type: Literal["Bearer"] = "Bearer"
+    expires_in: Seconds
+    refresh_expires_in: Seconds
+    session_id: Id
+
+
+class ChangedAccount(Account):
+    """Your own account. After a change of the password, `tokens` is a new pair: all others have ended."""
+
+    model_config = example(**EXAMPLE_ACCOUNT, tokens=EXAMPLE_PAIR)
+
+    tokens: TokenPair = Field(UNSET, exclude_if=lambda tokens: tokens is UNSET)
+
+
 EXAMPLE_USER = {
     "id": "6676cf0e-7e30-437f-adce-39344e766fd4",
     "username": "ann",
@@ -252,26 +287,6 @@ class UserQuery(PageQuery):
     disabled: Flag = Field(
         UNSET, description="Only disabled accounts, or only enabled ones.", examples=[False]
     )
-
-
-class TokenPair(ResponseBody):
-    """An access token and a refresh token, each with its remaining lifetime in seconds."""
-
-    model_config = example(
-        access_token=f"eyJhbGciOiJIUzI1NiIsInR5cCI6ImF0K2p3dCJ9.{CLAIMS}.mbOwc5rP2gI2X1cmw2fVDnPw_HNp1Zgz6_NS7D6tl1Y",
-        refresh_token=f"eyJhbGciOiJIUzI1NiIsInR5cCI6InJ0K2p3dCJ9.{CLAIMS}.V-IJiO81wlMLJlE7bmyzxZjO8GrKOTHrpT-GfmrSdPE",
-        token_type="Bearer",
-        expires_in=900,
-        refresh_expires_in=2_592_000,
-        session_id="56247f90-940c-4a57-8b3e-62fd45eb7d3d",
-    )
-
-    access_token: Jwt
-    refresh_token: Jwt
-    token_type: Literal["Bearer"] = "Bearer"
-    expires_in: Seconds
-    refresh_expires_in: Seconds
-    session_id: Id
 
 
 EXAMPLE_TOKEN = {

@@ -44,8 +44,13 @@ def check_if_match(schema: type[ResponseBody], row: object, *, required: bool = 
     if "If-Match" not in request.headers:
         if required:
             raise PreconditionRequired
-    elif not _is_named(_tag(schema.of(row).model_dump_json().encode()), request.if_match):
+    elif not _is_named(_tag_of(schema, row), request.if_match):
         raise PreconditionFailed
+
+
+def etag_of(schema: type[ResponseBody], row: object) -> str:
+    """Return the ETag of a row, for a response that contains more than its representation by the schema."""
+    return f'"{_tag_of(schema, row)}"'
 
 
 def _is_named(tag: str, given: ETags) -> bool:
@@ -54,6 +59,10 @@ def _is_named(tag: str, given: ETags) -> bool:
     nginx and Cloudflare make it weak. Apache and Caddy append the content coding.
     """
     return given.star_tag or any(CODING.sub("", each) == tag for each in given.as_set(include_weak=True))
+
+
+def _tag_of(schema: type[ResponseBody], row: object) -> str:
+    return _tag(schema.of(row).model_dump_json().encode())
 
 
 def _tag(representation: bytes) -> str:

@@ -11,7 +11,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import delete, func, select
 
-from app.blueprint.schemas import Account
+from app.blueprint.schemas import Account, TokenPair
 from app.database import db
 from app.model.models import Role, Session, Token, User
 from kit.clock import now
@@ -21,6 +21,7 @@ from tests.support.people import People, Person
 from tests.support.problems import errors, problem
 
 NEW = "a whole new passphrase"
+NEW_PASSWORD = {"username": "ann", "password": NEW, "current_password": PASSWORD}
 
 
 def can_log_in(client: FlaskClient, name: str, password: str) -> bool:
@@ -80,21 +81,43 @@ def test_a_former_name_is_available(ann: Person, bob: Person) -> None:
     assert bob.patch("/account", json={"username": "ann", "current_password": PASSWORD}).status_code == 200
 
 
-def test_a_new_password_ends_only_the_other_sessions(
-    client: FlaskClient, people: People, bob: Person
+@pytest.mark.parametrize("method", ["patch", "put"])
+def test_a_new_password_ends_every_session_of_the_user(
+    client: FlaskClient, people: People, bob: Person, method: str
 ) -> None:
     ann, elsewhere = people("ann"), people.log_in("ann")
 
-    response = ann.patch("/account", json={"password": NEW, "current_password": PASSWORD})
+    response = getattr(ann, method)("/account", json=NEW_PASSWORD)
 
     assert response.status_code == 200
-    assert ann.get("/account").status_code == 200
-    assert client.post("/auth/refresh", headers=bearer(ann.refresh)).status_code == 200
-    assert problem(elsewhere.get("/account")) == (401, "token_revoked")
-    assert problem(client.post("/auth/refresh", headers=bearer(elsewhere.refresh))) == (401, "token_revoked")
+    for person in (ann, elsewhere):
+        assert problem(person.get("/account")) == (401, "token_revoked")
+        assert problem(client.post("/auth/refresh", headers=bearer(person.refresh))) == (401, "token_revoked")
     assert bob.get("/account").status_code == 200
     assert can_log_in(client, "ann", NEW)
     assert not can_log_in(client, "ann", PASSWORD)
+
+
+def test_a_new_password_returns_a_fresh_pair_of_a_new_session(client: FlaskClient, ann: Person) -> None:
+    response = ann.patch("/account", json=NEW_PASSWORD)
+
+    account = dict(response.json or {})
+    pair = account.pop("tokens")
+    assert set(pair) == set(TokenPair.model_fields)
+    assert pair["session_id"] != ann.session_id
+    read = client.get("/account", headers=bearer(pair["access_token"]))
+    assert response.headers["ETag"] == read.headers["ETag"]
+    assert account == read.json
+    refreshed = client.post("/auth/refresh", headers=bearer(pair["refresh_token"]))
+    assert refreshed.json["session_id"] == pair["session_id"]
+    assert client.delete("/account", headers=bearer(pair["access_token"])).status_code == 204
+
+
+def test_a_change_without_a_new_password_returns_no_tokens(ann: Person) -> None:
+    response = ann.patch("/account", json={"username": "anna", "current_password": PASSWORD})
+
+    assert set(response.json or {}) == set(Account.model_fields)
+    assert ann.get("/account").status_code == 200
 
 
 def test_a_replacement_changes_both(client: FlaskClient, ann: Person) -> None:

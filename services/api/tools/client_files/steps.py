@@ -16,6 +16,7 @@ VARIABLES = {
 USER_FIELDS = {"username": "{{username}}", "password": "{{password}}", "current_password": "{{password}}"}
 UNKNOWN_ID = "00000000-0000-4000-8000-000000000000"
 PAIR = {"access_token": "body.access_token", "refresh_token": "body.refresh_token"}
+NEW_PAIR = {name: place.replace("body.", "body.tokens.") for name, place in PAIR.items()}
 
 
 @dataclass(frozen=True)
@@ -144,8 +145,20 @@ SCENARIO = {
             headers={"If-Match": "{{etag}}"},
             store={"username": "body.username"},
         ),
-        Step("Change the password", "account_change", 200, body={"password": "{{new_password}}"}),
-        Step("Replace the account", "account_replace", 200, body={"current_password": "{{new_password}}"}),
+        Step(
+            "Change the password",
+            "account_change",
+            200,
+            body={"password": "{{new_password}}"},
+            store=NEW_PAIR,
+        ),
+        Step(
+            "Replace the account",
+            "account_replace",
+            200,
+            body={"current_password": "{{new_password}}"},
+            store=NEW_PAIR,
+        ),
         Step("Refresh before deleting", "auth_refresh", 200, store=PAIR),
         Step("Delete the account without a fresh login", "account_delete", 401, "fresh_token_required"),
         Step("Log in before deleting", "auth_login", 200, store=PAIR),
