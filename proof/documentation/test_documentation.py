@@ -54,8 +54,7 @@ ELSEWHERE = {
         1,
     ): "proof/scripts/heroku-rehearsal; the heroku commands need an account",
     (HEROKU, "Scale", 1): "needs an account",
-    (PGBOUNCER, "Set it up", 1): "proof/scripts/pgbouncer-rehearsal",
-    (PGBOUNCER, "Run migrations on a direct connection", 1): "proof/scripts/pgbouncer-rehearsal",
+    (PGBOUNCER, "Use a pooler", 1): "proof/scripts/pgbouncer-rehearsal",
     ("docs/4-reference/api-rules.md", "Errors", 1): "a response, which test_lists.py compares with the API's",
     (
         "docs/4-reference/logging.md",

@@ -60,8 +60,8 @@ class Answer:
     @property
     def is_shed(self) -> bool:
         """Return whether it is an acceptable 503. Only requests that hash a password may get `overloaded`."""
-        codes = (
-            ("database_unavailable", "overloaded") if self.action in HASHING else ("database_unavailable",)
+        codes = {"database_unavailable", "query_timeout"} | (
+            {"overloaded"} if self.action in HASHING else set()
         )
         return self.status == 503 and self.code in codes and self.action not in WITHOUT_DATABASE
 
@@ -207,7 +207,7 @@ class Load:
         assert self.issued - set(stack.sql("SELECT id FROM tokens")) == set()
         assert self.ended - set(stack.sql("SELECT id FROM sessions WHERE ended_at IS NOT NULL")) == set()
         assert stack.sql(HALF_APPLIED) == []
-        # `overloaded` means that nothing was done. After `database_unavailable`, a commit may have succeeded.
+        # `overloaded` means that nothing was done. After the other codes, a commit may have succeeded.
         shed = {name for name, code in self.tried.items() if code == "overloaded"}
         assert shed & set(stack.sql("SELECT username FROM users")) == set()
 

@@ -123,6 +123,11 @@ class Overloaded(DomainError):
     advice = "Send the request again after the time in Retry-After."
 
 
+class QueryTimeout(DomainError):
+    message = "A database query exceeded its time limit."
+    advice = "Send the request again after the time in Retry-After. If this repeats, ask for less at once."
+
+
 class MissingToken(DomainError):
     message = "This request needs a token."
     advice = "Log in, and send the access token as `Authorization: Bearer <access_token>`."

@@ -5,19 +5,18 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_int
 from typing import Annotated, NamedTuple
 from urllib.parse import urlsplit
 
-import psycopg2
-from psycopg2 import extensions
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationInfo
 from sqlalchemy import URL, make_url
-from sqlalchemy.exc import ArgumentError
 
+from kit import database_url
 from kit.published_keys import is_published
 
 MAX_PORT = 65_535
 MAX_ATTEMPTS = 1000  # per limit: each attempt is stored
-POSTGRESQL = ("postgres", "postgresql", "postgresql+psycopg2")
 # Placeholders for secrets in examples and templates.
-CHANGE_ME = re.compile(r"change[-_ ]?(me|this|it)[-_ .!]*", re.IGNORECASE)
+PLACEHOLDER_PASSWORD = re.compile(
+    r"change[-_ ]?(me|this|it)[-_ .!]*|[\[<{][\w -]*password[\w -]*[\]>}]|[*•]+", re.IGNORECASE
+)
 PLACEHOLDER = re.compile(
     r"((change|replace|me|this|it|your|my|the|very|super|secret|key|jwt|flask|api|app|django|in|for|to|with|and|"
     r"production|development|dev|please|default|insecure|example|placeholder|password|string|long|random|"
@@ -39,26 +38,16 @@ class RateLimit(NamedTuple):
 
 
 def _database_url(value: object, info: ValidationInfo) -> URL:
-    try:
-        url = make_url(str(value))
-    except (ArgumentError, ValueError):
-        url = URL.create("unreadable")
-    if info.data.get("flask_env") == "production" and CHANGE_ME.fullmatch(url.password or ""):
-        raise ValueError("still has a placeholder as its password")
-    if url.drivername in POSTGRESQL and url.database and (url.port or 0) <= MAX_PORT and _is_dsn(url):
-        return url.set(drivername="postgresql+psycopg2")
-    if url.drivername == "sqlite" and url.database not in (None, "", ":memory:") and not url.query:
+    text = value.render_as_string(hide_password=False) if isinstance(value, URL) else str(value)
+    if text.startswith("sqlite:"):
+        url = make_url(text) if text.startswith("sqlite://") else URL.create("sqlite")
+        if url.database in (None, "", ":memory:") or url.query:
+            raise ValueError("must be sqlite:///FILE")
         return url
-    raise ValueError("must be postgresql://USER:PASSWORD@HOST/DATABASE or sqlite:///FILE")
-
-
-def _is_dsn(url: URL) -> bool:
-    """Return whether libpq knows every parameter in the query string."""
-    try:
-        extensions.make_dsn(**{name: str(value) for name, value in url.query.items()})
-    except psycopg2.ProgrammingError:
-        return False
-    return True
+    url = database_url.read(text)
+    if info.data.get("flask_env") == "production" and PLACEHOLDER_PASSWORD.fullmatch(url.password or ""):
+        raise ValueError("still has a placeholder as its password")
+    return url
 
 
 def _whole(value: object) -> object:

@@ -51,7 +51,8 @@ class Settings(BaseModel):
     flask_env: Literal["development", "testing", "production"] = "production"
     database_url: DatabaseUrl
     migration_database_url: DatabaseUrl | None = None
-    database_pool_size: WholeNumber | None = Field(None, ge=1, le=200)
+    database_pooler: Literal["none", "transaction"] = "none"
+    database_pool_size: WholeNumber = Field(12, ge=1, le=200)
     database_timeout_ms: WholeNumber = Field(2000, ge=100, le=60_000)
     secret_key: SigningKey
     secret_key_fallbacks: SigningKeys = ()

@@ -9,7 +9,7 @@ from flask import has_request_context
 from psycopg2 import extensions
 
 from kit.data.database import db
-from kit.data.postgresql import wait
+from kit.data.limited_connection import wait
 
 
 @contextmanager
@@ -27,8 +27,9 @@ def bulk_copy() -> Iterator[extensions.cursor]:
     extensions.set_wait_callback(None)
     try:
         with closing(psycopg2.connect(**arguments)) as connection, connection, connection.cursor() as cursor:
-            cursor.execute("SET statement_timeout = 0; SET lock_timeout = 0; SET timezone = 'UTC'")
-            cursor.execute("SET idle_in_transaction_session_timeout = 0")
+            # LOCAL: a pooler gives the connection to others afterwards.
+            cursor.execute("SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0")
+            cursor.execute("SET LOCAL idle_in_transaction_session_timeout = 0; SET LOCAL timezone = 'UTC'")
             yield cursor
     finally:
         extensions.set_wait_callback(wait)

@@ -1,5 +1,6 @@
 """The database session of a request, and the engines behind it."""
 
+import re
 from typing import Any
 
 from flask import Flask, g, has_request_context
@@ -14,6 +15,12 @@ from kit.settings import Settings
 
 READ = "read"
 COMMAND = "command"
+# What a pooler answers to the app's start-up options: PgBouncer and hosts that use it, and RDS Proxy.
+POOLER_REFUSES = re.compile("unsupported startup parameter|command-line options")
+POOLER_HINT = (
+    "This address is a pooler's: set DATABASE_POOLER=transaction. "
+    "Migrations need MIGRATION_DATABASE_URL, the address of the database itself."
+)
 
 
 class RequestSession(FlaskSession):
@@ -56,8 +63,6 @@ def init_app(app: Flask, settings: Settings) -> None:
         for engine in db.engines.values():
             set_up_connections(engine)
             event.listen(engine, "connect", statement_count.count_statements)
-        if COMMAND in db.engines:
-            event.listen(db.engines[COMMAND], "begin", postgresql.lift_limits)
 
 
 def set_up_connections(engine: Engine) -> None:
@@ -68,6 +73,7 @@ def set_up_connections(engine: Engine) -> None:
     else:
         event.listen(engine, "checkout", postgresql.refuse_dead_connection)
         event.listen(engine, "reset", postgresql.end_cursor_transaction)
+        event.listen(engine, "handle_error", postgresql.keep_other_connections)
 
 
 def is_read_only() -> bool:
@@ -92,7 +98,8 @@ def release() -> None:
 
 def reason_of(error: Exception) -> str:
     """Return the database's message in one line, without SQL or values. For the log, not for clients."""
-    return str(getattr(error, "orig", error)).strip().partition("\n")[0]
+    reason = str(getattr(error, "orig", error)).strip().partition("\n")[0]
+    return f"{reason}. {POOLER_HINT}" if POOLER_REFUSES.search(reason) else reason
 
 
 def _begin_sqlite(connection: Connection) -> None:

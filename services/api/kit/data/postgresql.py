@@ -1,36 +1,31 @@
-"""Connections to PostgreSQL: their time limits, and noticing that the server is gone."""
+"""The engines of PostgreSQL: their options, and what happens to connections in the pool."""
 
 import select
-from threading import get_ident
-from time import monotonic
-from typing import Any, ClassVar
+from math import ceil
+from typing import Any
 
-import psycopg2
-from psycopg2 import extensions
-from sqlalchemy import Connection
-from sqlalchemy.exc import DisconnectionError
+from psycopg2 import errors, extensions
+from sqlalchemy.engine import ExceptionContext
+from sqlalchemy.exc import DisconnectionError, InvalidatePoolError
 
+from kit.data.circuit_breaker import CircuitBreaker
+from kit.data.limited_connection import LimitedConnection
 from kit.settings import Settings
 
-SILENT_SECONDS = 1
-POLL_EVENTS = {extensions.POLL_READ: select.POLLIN, extensions.POLL_WRITE: select.POLLOUT}
-
-LIFT_LIMITS = (
-    "SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0; "
-    "SET LOCAL idle_in_transaction_session_timeout = 0; SET LOCAL timezone = 'UTC'"
-)
+# Azure's load balancer forgets a connection that is idle for four minutes, and AWS's after 350 seconds.
+KEEPALIVES = {"keepalives_idle": 60, "keepalives_interval": 10, "keepalives_count": 3}
 
 
 def engine_options(settings: Settings) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the options of the engine for transactions and of the engine for reading."""
-    size = settings.database_pool_size or settings.threads
+    size = settings.database_pool_size
     # The server ends a slow statement after the timeout. Half a second later the client stops waiting.
-    timeout = settings.database_timeout_ms / 1000 + 0.5
-    connections: type[LimitedConnection] = type("AppConnection", (LimitedConnection,), {"timeout": timeout})
-    # Requests that write also hash passwords or wait for locks, so half as many connections are enough.
-    options = _options(settings, connections, (size + 1) // 2)
-    read_only = _options(settings, connections, size, default_transaction_read_only="on") | {
+    breaker = CircuitBreaker(settings.database_timeout_ms / 1000 + 0.5)
+    # Requests that write also hash passwords, so a third as many connections are enough.
+    options = _options(settings, breaker, ceil(size / 3), reads_only=False)
+    read_only = _options(settings, breaker, size, reads_only=True) | {
         "url": settings.database_url,
+        "pool_timeout": ceil(breaker.timeout),  # until slow statements have ended
         "isolation_level": "AUTOCOMMIT",
         "pool_reset_on_return": None,  # without transactions there is nothing to roll back
     }
@@ -38,134 +33,83 @@ def engine_options(settings: Settings) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def _options(
-    settings: Settings, connections: type["LimitedConnection"], pool_size: int, **more: str
+    settings: Settings, breaker: CircuitBreaker, pool_size: int, *, reads_only: bool
 ) -> dict[str, Any]:
     milliseconds = settings.database_timeout_ms
-    limits = {
+    session = {
         "statement_timeout": milliseconds,
         "lock_timeout": milliseconds * 3 // 4,
         "idle_in_transaction_session_timeout": milliseconds * 5,
         "timezone": "UTC",
-        **more,
     }
-    given = settings.database_url.query.get("options", "")
-    options = " ".join([str(given), *(f"-c {name}={value}" for name, value in limits.items())])
+    query = settings.database_url.query
+    arguments: dict[str, Any] = {name: value for name, value in KEEPALIVES.items() if name not in query}
+    prefix = ""
+    if settings.database_pooler == "transaction":
+        # The pooler refuses these settings, so the first statement of each transaction brings them along.
+        # PostgreSQL runs both in that transaction, so this costs no round trip, and no other client of the
+        # pooler gets a connection with these settings.
+        prefix = "".join(f"SET LOCAL {name} = '{value}'; " for name, value in session.items())
+        prefix += "SET TRANSACTION READ ONLY; " if reads_only else ""
+    else:
+        session |= {"default_transaction_read_only": "on"} if reads_only else {}
+        options = [str(query.get("options", "")), *(f"-c {name}={value}" for name, value in session.items())]
+        arguments["options"] = " ".join(options).strip()
+    state = {"breaker": breaker, "timeout": breaker.timeout, "prefix": prefix}
+    arguments["connection_factory"] = type("AppConnection", (LimitedConnection,), state)
     return {
-        "connect_args": {"options": options.strip(), "connection_factory": connections},
+        "connect_args": arguments,
         "hide_parameters": True,  # error messages are logged
         "use_native_hstore": False,  # saves a query per connection
         "pool_size": pool_size,
         "max_overflow": 0,
-        "pool_timeout": milliseconds / 2000,
+        "pool_timeout": ceil(milliseconds / 2000),  # whole seconds: SQLAlchemy cuts the rest off
     }
 
 
+class UnlimitedConnection(extensions.connection):
+    """A connection for commands, which may take long."""
+
+    # The role may have time limits. The first statement of each transaction brings this along.
+    prefix = (
+        "SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0; "
+        "SET LOCAL idle_in_transaction_session_timeout = 0; SET LOCAL timezone = 'UTC'; "
+    )
+
+
 def command_options(settings: Settings) -> dict[str, Any]:
-    """Return the options of the engine for commands, which may take long. `lift_limits` adds to them."""
+    """Return the options of the engine for commands."""
     return {
         "url": settings.database_url,
-        "connect_args": {"connection_factory": LimitedConnection},
+        "connect_args": {"connection_factory": UnlimitedConnection},
         "hide_parameters": True,
         "use_native_hstore": False,
     }
 
 
-def lift_limits(connection: Connection) -> None:
-    """Lift the time limits for a transaction. The role may have some, where a pooler passes on no options."""
-    cursor: Any = connection.connection.cursor(cursor_factory=extensions.cursor)  # which counts no statement
-    with cursor:
-        cursor.execute(LIFT_LIMITS)
-
-
-class LimitedConnection(extensions.connection):
-    """A connection whose calls have a time limit. Each app has a subclass, whose state its connections share.
-
-    After a call got no answer in time, other calls fail immediately for a second. Then one thread retries.
-    """
-
-    timeout: ClassVar[float | None] = None  # seconds per call; None: no limit, for migrations and commands
-    fails_until: ClassVar[float] = 0  # 0: the server answers
-    retrying_thread: ClassVar[int] = 0
-    has_begun = False  # a transaction for a server-side cursor
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        self.before_call()
-        started = monotonic()
-        try:
-            super().__init__(*args, **kwargs)
-        except psycopg2.Error:
-            # A refusal is fast. If the name server is silent, only the resolver has a time limit.
-            self.failed(silent=monotonic() - started > SILENT_SECONDS)
-            raise
-
-    def cursor(  # type: ignore[override]
-        self, name: str | None = None, *args: Any, withhold: bool = False, **kwargs: Any
-    ) -> Any:
-        """Return a cursor. A named one is on the server (`yield_per`) and needs a transaction, so begin one.
-
-        psycopg2 doesn't know about that transaction and insists on WITH HOLD. That has no effect here,
-        because nothing commits. end_cursor_transaction() ends it.
-        """
-        if name is not None and self.autocommit:
-            withhold = True
-            if not self.has_begun:
-                with super().cursor(cursor_factory=extensions.cursor) as cursor:
-                    cursor.execute("BEGIN")
-                self.has_begun = True
-        return super().cursor(name, *args, withhold=withhold, **kwargs)
-
-    @classmethod
-    def before_call(cls) -> None:
-        if not cls.fails_until or cls.retrying_thread == get_ident():
-            return
-        if monotonic() < cls.fails_until:
-            raise psycopg2.OperationalError("the database did not answer a moment ago")
-        cls.fails_until, cls.retrying_thread = monotonic() + (cls.timeout or 0), get_ident()
-
-    @classmethod
-    def failed(cls, *, silent: bool) -> None:
-        if silent and cls.timeout:
-            cls.fails_until, cls.retrying_thread = monotonic() + SILENT_SECONDS, 0
-        elif cls.retrying_thread == get_ident():
-            cls.succeeded()  # the server answers, if only with an error
-
-    @classmethod
-    def succeeded(cls) -> None:
-        cls.fails_until, cls.retrying_thread = 0, 0
-
-
-def wait(connection: extensions.connection) -> None:
-    """Wait for the server, with a time limit that libpq doesn't have.
-
-    psycopg2 calls it, and closes the connection if it raises.
-    """
-    limited = type(connection) if isinstance(connection, LimitedConnection) else LimitedConnection
-    limited.before_call()
-    deadline = monotonic() + limited.timeout if limited.timeout else None
-    try:
-        while (state := connection.poll()) != extensions.POLL_OK:
-            poll = select.poll()
-            poll.register(connection.fileno(), POLL_EVENTS[state])
-            if not poll.poll(None if deadline is None else max(0, deadline - monotonic()) * 1000):
-                raise psycopg2.OperationalError("the database did not answer in time")
-    except psycopg2.Error:
-        limited.failed(silent=deadline is not None and monotonic() >= deadline)
-        raise
-    limited.succeeded()
-
-
-extensions.set_wait_callback(wait)
-
-
 def refuse_dead_connection(connection: Any, *_: object) -> None:
-    """Notice at checkout that the server has closed an idle connection: it is readable. The pool reconnects.
+    """Notice at checkout that an idle connection is dead. The pool reconnects.
 
-    Costs a microsecond. SQLAlchemy's `pool_pre_ping` costs a round trip.
+    If the server has closed it, it is readable. That check costs a microsecond, and SQLAlchemy's
+    `pool_pre_ping` a round trip. Only a connection that was idle for a minute is pinged.
     """
+    if not isinstance(connection, LimitedConnection):  # of a migration, which has no pool
+        return
+    if connection.is_new:  # a second reconnection would be too many for SQLAlchemy, and end in a 500
+        connection.is_new = False
+        return
     poll = select.poll()
     poll.register(connection.fileno(), select.POLLIN)
     if poll.poll(0):
         raise DisconnectionError("the server closed this idle connection")
+    if connection.is_forgotten():
+        raise InvalidatePoolError("this idle connection was dropped, and probably the others too")
+
+
+def keep_other_connections(context: ExceptionContext) -> None:
+    """Close only the connection of a slow statement. SQLAlchemy would replace all connections of the pool."""
+    if isinstance(context.original_exception, errors.QueryCanceled):
+        context.invalidate_pool_on_disconnect = False
 
 
 def end_cursor_transaction(connection: Any, *_: object) -> None:

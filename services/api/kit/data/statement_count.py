@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 import psycopg2
 from flask import g, has_app_context
 from psycopg2 import extensions
+from psycopg2.sql import Composable
 
 from kit.data.sqlite import BEGIN, BEGIN_TO_WRITE, SqliteConnection
 
@@ -32,6 +33,22 @@ class CountingCursor:
 
 
 class PostgresqlCursor(CountingCursor, extensions.cursor):
+    connection: Any
+
+    def execute(self, statement: Any, *parameters: Any) -> Any:
+        return super().execute(self._prefixed(statement), *parameters)
+
+    def executemany(self, statement: Any, parameters: Any) -> Any:
+        return super().executemany(self._prefixed(statement), parameters)
+
+    def _prefixed(self, statement: Any) -> Any:
+        """Begin a transaction with its settings. That of a server-side cursor has already begun."""
+        if not (prefix := self.connection.prefix) or self.name is not None:
+            return statement
+        if self.connection.status != extensions.STATUS_READY:
+            return statement
+        return prefix + (statement.as_string(self) if isinstance(statement, Composable) else statement)
+
     def copy_expert(self, *_: object, **__: object) -> NoReturn:
         raise psycopg2.NotSupportedError(
             "The session's connection can't COPY, because its calls have a time limit. "

@@ -1,18 +1,28 @@
-"""Translates violated database constraints into errors."""
+"""Translates database errors that a request causes: violated constraints and exceeded time limits."""
 
 import re
 from typing import Any, NamedTuple
 
+from psycopg2 import errors
 from sqlalchemy import MetaData, Table
 from sqlalchemy.exc import DBAPIError
 
-from kit.errors import AlreadyExists, CallerGone, DomainError, StillReferenced, UnknownReference, ValueRefused
+from kit.errors import (
+    AlreadyExists,
+    CallerGone,
+    DomainError,
+    QueryTimeout,
+    StillReferenced,
+    UnknownReference,
+    ValueRefused,
+)
 
 # SQLSTATE codes (PostgreSQL manual, appendix A).
 UNIQUE, EXCLUSION, CHECK, NOT_NULL = "23505", "23P01", "23514", "23502"
 REFERENCE, RESTRICT = "23503", "23001"
 DATA, DIVISION_BY_ZERO = "22", "22012"  # the class of data errors; division by zero is a bug of ours
 TOO_LARGE, RAISED = "54000", "P0001"  # an index entry is too large; raised by a trigger
+TIME_LIMITS = (errors.QueryCanceled, errors.LockNotAvailable)  # statement_timeout, lock_timeout
 SQLITE_CODES = {"UNIQUE": UNIQUE, "CHECK": CHECK, "NOT NULL": NOT_NULL, "FOREIGN KEY": REFERENCE}
 WRITTEN_TABLE = re.compile(r'(?:INSERT INTO|UPDATE|DELETE FROM) "?(\w+)"?')
 
@@ -27,8 +37,10 @@ class Violation(NamedTuple):
 
 
 def domain_error(error: DBAPIError, metadata: MetaData) -> DomainError | None:
-    """Return the error for a violated constraint, or None if it is another database error."""
+    """Return the error for a violated constraint or an exceeded time limit, or None for any other."""
     driver: Any = error.orig
+    if isinstance(driver, TIME_LIMITS):
+        return QueryTimeout()
     is_postgresql = hasattr(driver, "diag")
     violation = _postgresql(driver, metadata) if is_postgresql else _sqlite(error, metadata)
     code, field = violation.code, violation.field

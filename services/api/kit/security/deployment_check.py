@@ -27,6 +27,11 @@ POWERS = {
     "may write files of the server": "rolname = 'pg_write_server_files'",
 }
 OWNS_TABLES = "oid = (SELECT relowner FROM pg_class WHERE oid = to_regclass('alembic_version'))"
+# Neon, Supabase, Amazon RDS Proxy, Fly.io and PgBouncer's usual name.
+POOLER_HOSTS = re.compile(
+    r".*-pooler\..*|.*\.pooler\.supabase\.com|.*\.proxy-.*\.rds\.amazonaws\.com|pgbouncer.*"
+)
+POOLER_PORTS = (5431, 6432, 6543, 25061)  # Crunchy Bridge, PgBouncer (Azure too), Supabase, DigitalOcean
 
 
 class Finding(NamedTuple):
@@ -102,6 +107,11 @@ def _is_unencrypted(settings: Settings) -> bool:
     return not LOCAL_HOSTS.fullmatch(host) and ssl_mode not in ENCRYPTED_SSL_MODES
 
 
+def _is_pooled(settings: Settings) -> bool:
+    url = settings.database_url
+    return bool(POOLER_HOSTS.fullmatch(url.host or "")) or url.port in POOLER_PORTS
+
+
 def _is_sqlite(settings: Settings) -> bool:
     return settings.database_url.drivername == "sqlite"
 
@@ -138,6 +148,11 @@ RULES = (
         "DATABASE_URL",
         lambda s: not _is_sqlite(s) and _is_unencrypted(s),
         "may cross the network unencrypted. Add ?sslmode=require to it.",
+    ),
+    Rule(
+        "DATABASE_POOLER",
+        lambda s: s.database_pooler == "none" and _is_pooled(s),
+        "is none, but DATABASE_URL has the address of a pooler. Set it to transaction.",
     ),
     Rule(
         "RATE_LIMIT",

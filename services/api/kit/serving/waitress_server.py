@@ -377,9 +377,7 @@ def create_server(app: Flask, settings: Settings, listener: socket.socket) -> Se
 
 def _connection_limit(settings: Settings) -> int:
     """Return how many connections the limit of open files allows, after raising that limit if possible."""
-    others = 64 + 3 * (
-        settings.database_pool_size or settings.threads
-    )  # SQLite opens three files per connection
+    others = 64 + 3 * settings.database_pool_size  # SQLite opens three files per connection
     wanted = MAX_CONNECTIONS + others
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     files = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)

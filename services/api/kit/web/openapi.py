@@ -14,7 +14,7 @@ from werkzeug import exceptions as http
 from werkzeug.http import HTTP_STATUS_CODES
 from werkzeug.routing import Rule
 
-from kit.errors import FieldError, FieldsRefused, IdempotencyKeyReused, TooManyAttempts
+from kit.errors import FieldError, FieldsRefused, IdempotencyKeyReused, QueryTimeout, TooManyAttempts
 from kit.settings import Settings
 from kit.web import problems, rate_limits
 from kit.web.endpoint import Declaration
@@ -53,6 +53,7 @@ COMMON_ERRORS = (
     http.NotImplemented,
     ValidationFailed,
 )
+DATABASE_ERRORS = (OperationalError, QueryTimeout)
 REQUEST_HEADERS = {
     "If-None-Match": "The ETag of the version you have. If it is current, the answer is 304.",
     "If-Match": "The ETag of the version you want to change, or `*` for any.",
@@ -297,7 +298,7 @@ def _problems(app: Flask, rule: Rule, method: str, declaration: Declaration) -> 
     """Return the problems of an operation: those of the view, and those of what it declares."""
     errors: list[type[Exception]] = [*COMMON_ERRORS, *declaration.raises]
     if rate_limits.is_limited(app, rule.rule):
-        errors += [TooManyAttempts, OperationalError]
+        errors += [TooManyAttempts, *DATABASE_ERRORS]
     if declaration.auth:
         errors += declaration.auth.raises
     if declaration.body:
@@ -305,7 +306,7 @@ def _problems(app: Flask, rule: Rule, method: str, declaration: Declaration) -> 
     if _checks_version(method, declaration):
         errors.append(PreconditionFailed)
     if declaration.uses_database:
-        errors.append(OperationalError)
+        errors += DATABASE_ERRORS
     codes = {problem.code for error in errors if (problem := find_problem(app, error))}
     return [problem for problem in problems.all_problems(app) if problem.code in codes]
 

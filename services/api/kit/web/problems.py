@@ -152,11 +152,12 @@ KIT_PROBLEMS = (
         exc.OperationalError,
         503,
         advice="Send the request again after the time in Retry-After.",
-        meaning="The database is unavailable or doesn't answer in time.",
+        meaning="The database is unavailable or doesn't answer.",
         headers=RETRY_AFTER_1S,
         name="DatabaseUnavailable",
         also=(exc.InterfaceError, exc.InternalError, exc.TimeoutError),
     ),
+    problem_type(errors.QueryTimeout, 503, headers=RETRY_AFTER_1S),
     problem_type(errors.Overloaded, 503, headers=RETRY_AFTER_1S),
     problem_type(NotReady, 503, headers=RETRY_AFTER_1S),
 )
@@ -231,11 +232,13 @@ def _respond_by_status(error: http.HTTPException) -> Response:
 
 
 def _respond_to_database_error(error: exc.DBAPIError) -> Response:
-    """Translate a violated constraint, or say that the database is unavailable. Any other error is a bug."""
-    if violation := domain_error(error, Base.metadata):
-        problem = find_problem(current_app, type(violation))
+    """Answer with the request's own error, or say that the database is unavailable. Any other is a bug."""
+    if cause := domain_error(error, Base.metadata):
+        if isinstance(cause, errors.QueryTimeout):
+            logger.warning("a query exceeded its time limit: %s", reason_of(error))
+        problem = find_problem(current_app, type(cause))
         assert problem is not None  # noqa: S101 # nosec B101
-        return _respond(problem, violation)
+        return _respond(problem, cause)
     if problem := find_problem(current_app, type(error)):
         return _respond(problem, error)
     raise error

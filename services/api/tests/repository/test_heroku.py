@@ -43,7 +43,7 @@ def test_the_app_accepts_the_settings_of_the_manifest(monkeypatch: pytest.Monkey
     settings = config.load()
 
     assert settings.flask_env == "production"
-    assert str(settings.threads) == given["THREADS"]
+    assert str(settings.database_pool_size) == given["DATABASE_POOL_SIZE"]
     assert all(network.is_private for network in settings.trusted_proxies)
 
 

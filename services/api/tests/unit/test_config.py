@@ -118,7 +118,9 @@ def test_a_random_key_is_accepted(monkeypatch: pytest.MonkeyPatch, make: Callabl
         load(monkeypatch, DATABASE_URL=URL, SECRET_KEY=make(32))
 
 
-@pytest.mark.parametrize("password", ["changeme", "changethis", "Change-Me!", "change_it"])
+@pytest.mark.parametrize(
+    "password", ["changeme", "changethis", "Change-Me!", "change_it", "[YOUR-PASSWORD]", "<password>", "****"]
+)
 def test_a_placeholder_as_the_databases_password_is_refused_in_production(
     monkeypatch: pytest.MonkeyPatch, password: str
 ) -> None:
@@ -214,6 +216,7 @@ def test_a_number_is_written_in_digits(monkeypatch: pytest.MonkeyPatch, value: s
         ("postgres://u:p%40%2F@h/d?sslmode=require", "postgresql+psycopg2://u:p%40%2F@h/d?sslmode=require"),
         ("postgresql://u@[::1]:5432/d", "postgresql+psycopg2://u@[::1]:5432/d"),
         ("postgresql://u@/d?host=/run/pg", "postgresql+psycopg2://u@/d?host=%2Frun%2Fpg"),
+        ("postgresql://u@%2Frun%2Fpg:5433/d", "postgresql+psycopg2://u@:5433/d?host=%2Frun%2Fpg"),
         ("sqlite:///app.db", "sqlite:///app.db"),
         ("sqlite:////data/app.db", "sqlite:////data/app.db"),
     ],
@@ -228,15 +231,11 @@ def test_a_database_url_can_have_several_forms(given: str, used: str) -> None:
     "url",
     [
         "mysql://h/d",
-        "postgresql://h",
-        "postgresql+asyncpg://h/d",
         "sqlite://",
+        "sqlite:app.db",
         "sqlite:///:memory:",
         "app.db",
         "://",
-        "postgresql://h:port/d",
-        "postgresql://h:99999/d",
-        "postgresql://h/d?sslmod=require",
         "sqlite:///file::memory:?uri=true",
         "sqlite:////data/app.db?timeout=soon",
     ],

@@ -22,6 +22,16 @@ STRONG: dict[str, Any] = {
     "rate_limit": "600/1m",
 }
 
+POOLERS = (
+    "ep-quiet-sea-123456-pooler.eu-central-1.aws.neon.tech",
+    "aws-0-eu-central-1.pooler.supabase.com:5432",
+    "db.abcdefgh.supabase.co:6543",
+    "app-do-user-1-0.db.ondigitalocean.com:25061",
+    "app.proxy-abcdefgh.eu-central-1.rds.amazonaws.com",
+    "app.postgres.database.azure.com:6432",
+    "pgbouncer",
+)
+
 
 def settings(**changes: object) -> Settings:
     return Settings(**{name.upper(): value for name, value in (STRONG | changes).items()})
@@ -57,6 +67,10 @@ def test_strong_settings_have_no_finding() -> None:
         ({"database_url": "postgresql:///x?host=db&password=password&user=app"}, "DATABASE_URL"),
         ({"database_url": "postgresql://app@/x?host=db.example.com&sslmode=disable"}, "DATABASE_URL"),
         ({"cors_origins": "http://app.example.com"}, "CORS_ORIGINS"),
+        *(
+            ({"database_url": f"postgresql://app@{host}/app?sslmode=require"}, "DATABASE_POOLER")
+            for host in POOLERS
+        ),
     ],
 )
 def test_a_weak_setting_is_named(changes: dict[str, object], setting: str) -> None:
@@ -84,6 +98,13 @@ def test_a_deliberate_choice_is_a_note(changes: dict[str, object], setting: str)
 )
 def test_a_local_database_needs_no_tls(url: str) -> None:
     assert list(check(settings(database_url=url))) == []
+
+
+@pytest.mark.parametrize("host", POOLERS)
+def test_a_pooler_that_is_declared_is_no_finding(host: str) -> None:
+    url = f"postgresql://app@{host}/app?sslmode=require"
+
+    assert list(check(settings(database_url=url, database_pooler="transaction"))) == []
 
 
 def test_the_environment_can_require_tls(monkeypatch: pytest.MonkeyPatch) -> None:

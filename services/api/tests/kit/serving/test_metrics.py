@@ -69,7 +69,7 @@ def test_version_pool_and_queue_are_exported(measured: FlaskClient) -> None:
     text = measured.get("/metrics").text
 
     assert sample(text, "build_info", version=VERSION) == 1
-    assert sample(text, "database_pool_size") == 6 + 3
+    assert sample(text, "database_pool_size") == 12 + 4
     assert sample(text, "database_pool_in_use") == 0
     assert sample(text, "server_queue_length") == 0
 
@@ -148,7 +148,7 @@ def test_request_counts_include_all_processes_even_ended_ones(
     start: Callable[..., Process], database_url: URL
 ) -> None:
     process = start(**BY["gunicorn"], METRICS_ENABLED="true", LOG_LEVEL="WARNING")
-    pool = 5 if database_url.drivername == "sqlite" else 4 + 2  # SQLAlchemy's default, or from THREADS
+    pool = 5 if database_url.drivername == "sqlite" else 12 + 4  # SQLAlchemy's default, or ours
     of_problems = {"method": "GET", "route": "/problems", "status": "200"}
 
     def metric(name: str, **labels: str) -> float | None:
