@@ -15,6 +15,13 @@ case $SITE_TLS in
   *) refuse "SITE_TLS must be public, internal or off, not '$SITE_TLS'." ;;
 esac
 
+case ${HTTPS_PORT:-443} in
+  *[!0-9]*) refuse "HTTPS_PORT must be a number, not '$HTTPS_PORT'." ;;
+  0 | 443) SITE_PORT= ;; # 0: any free port, which this container doesn't know
+  *) SITE_PORT=:$HTTPS_PORT ;;
+esac
+export SITE_PORT
+
 # The setting is separated by commas; Caddyfiles need spaces.
 TRUSTED_PROXIES=$(echo "${TRUSTED_PROXIES-}" | tr , ' ')
 export TRUSTED_PROXIES

@@ -166,8 +166,8 @@ def test_a_folded_header_is_one_header(wire: Wire) -> None:
     assert answer.count(b"HTTP/1.1") == 1
 
 
-def test_a_half_closed_connection_gets_a_response(wire: Wire) -> None:
-    """By default, Caddy would take it for a disconnect, and answer 200 with an empty body."""
+def test_a_half_closed_connection_gets_a_problem(wire: Wire) -> None:
+    """Caddy takes it for a disconnect and cancels the request, unless the API is faster."""
     body = b'{"username": "missing", "password": "correct horse battery staple"}'
     wire.send(LOGIN + b"Content-Length: %d\r\n\r\n" % len(body) + body)
     # Only shut down the TCP connection: SSLSocket.shutdown() would also drop the TLS state.
@@ -175,7 +175,8 @@ def test_a_half_closed_connection_gets_a_response(wire: Wire) -> None:
         same.shutdown(socket.SHUT_WR)
 
     answer, _ = wire.receive(10)
-    assert head_and_body(answer)[1]["code"] == "invalid_credentials"
+    head, problem_ = head_and_body(answer)
+    assert (head.split()[1], problem_["code"]) in {("400", "bad_request"), ("401", "invalid_credentials")}
 
 
 @pytest.mark.parametrize("forged", ["203.0.113.9", "203.0.113.9, 203.0.113.10", "10.0.0.1", "localhost"])

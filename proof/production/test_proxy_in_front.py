@@ -1,16 +1,63 @@
-"""The proxy with invalid settings, and behind another proxy, which forwards plain HTTP.
+"""The proxy with other settings, with invalid ones, and behind another proxy, which forwards plain HTTP.
 
 This file must run last: it restarts the proxy on another port, and stops the API.
 """
 
 import os
+import socket
 import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 import httpx
 import pytest
 
 from proof.production.conftest import PASSWORD, REPOSITORY
+from tests.support.waiting import wait_until
+
+ECHO = """
+from http.server import BaseHTTPRequestHandler, HTTPServer
+class Echo(BaseHTTPRequestHandler):
+    def do_GET(self):
+        body = bytes(self.headers)
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+HTTPServer(("", 5000), Echo).serve_forever()
+"""
+
+
+def docker(*arguments: str) -> str:
+    done = subprocess.run(["docker", *arguments], capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
+@contextmanager
+def container(image: str, *options: str, port: int, command: tuple[str, ...] = ()) -> Iterator[str]:
+    """Run a container until the block ends, and yield the address of its published port once it listens."""
+    name = docker("run", "--detach", "--rm", f"--publish=127.0.0.1::{port}", *options, image, *command)
+    try:
+        address = docker("port", name, str(port))
+        wait_until(lambda: answers(address), 30)
+        yield address
+    finally:
+        docker("rm", "--force", name)
+
+
+def answers(address: str) -> bool:
+    with suppress(httpx.HTTPError):
+        return httpx.get(f"http://{address}/", headers={"Host": "localhost"}).status_code > 0
+    return False
+
+
+@pytest.fixture(scope="module")
+def echo() -> Iterator[str]:
+    """Return the host name of a server that answers with the request's headers."""
+    project = os.environ["COMPOSE_PROJECT_NAME"]
+    options = (f"--network={project}_proxy", "--network-alias=echo")
+    with container(project, *options, port=5000, command=("python", "-c", ECHO)):
+        yield "echo"
 
 
 def proxy(**environment: str) -> Iterator[httpx.Client]:
@@ -21,6 +68,16 @@ def proxy(**environment: str) -> Iterator[httpx.Client]:
     address = subprocess.run(where, cwd=REPOSITORY, capture_output=True, text=True, check=True).stdout.strip()
     with httpx.Client(base_url=f"http://{address}", headers={"Host": "localhost"}) as client:
         yield client
+
+
+def test_a_redirect_keeps_a_port_other_than_443() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+
+    for client in proxy(HTTPS_PORT=str(port)):
+        redirect = client.get("/docs?x=1", headers={"Accept": "text/html"})
+
+    assert redirect.headers["Location"] == f"https://localhost:{port}/docs?x=1"
 
 
 @pytest.fixture(scope="module")
@@ -40,6 +97,21 @@ def test_forwarded_headers_of_a_trusted_proxy_are_accepted(behind_another: httpx
 
     assert "Strict-Transport-Security" in login.headers
     assert {item["ip"] for item in listed["items"]} == {"203.0.113.9"}
+
+
+@pytest.mark.parametrize(("trusted", "kept"), [("", False), ("192.0.2.0/24", False), ("0.0.0.0/0", True)])
+def test_only_a_trusted_proxy_sets_the_prefix(echo: str, trusted: str, kept: bool) -> None:
+    network = f"{os.environ['COMPOSE_PROJECT_NAME']}_proxy"
+    settings = ("--env=SITE_NAME=localhost", "--env=SITE_TLS=off", f"--env=TRUSTED_PROXIES={trusted}")
+    image = f"{os.environ['COMPOSE_PROJECT_NAME']}-proxy"
+    with container(
+        image, f"--network={network}", *settings, f"--env=UPSTREAM={echo}:5000", port=80
+    ) as address:
+        received = httpx.get(
+            f"http://{address}/", headers={"Host": "localhost", "X-Forwarded-Prefix": "/api"}
+        )
+
+    assert ("X-Forwarded-Prefix: /api" in received.text) is kept
 
 
 def test_without_forwarded_headers_the_scheme_is_http(behind_another: httpx.Client) -> None:

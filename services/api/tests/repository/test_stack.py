@@ -68,6 +68,14 @@ def test_a_new_version_is_healthy_before_the_old_one_stops() -> None:
     assert SERVICES["api"]["healthcheck"]["test"][-1] == "--then-live"
 
 
+def test_the_proxy_is_the_same_as_on_one_server() -> None:
+    dockerfile = (REPOSITORY / "docker/proxy.Dockerfile").read_text()
+    [image] = re.findall("^FROM (.+)$", dockerfile, re.MULTILINE)
+
+    assert SERVICES["proxy"]["image"] == f"${{PROXY_IMAGE:-{image}}}"
+    assert f"\n#PROXY_IMAGE={image}\n" in (REPOSITORY / ".env.example").read_text()
+
+
 def test_no_service_needs_the_kernels_load_balancer() -> None:
     assert SERVICES["api"]["deploy"]["endpoint_mode"] == "dnsrr"
     assert "ports" not in SERVICES["api"]
