@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from proof.drills.stack import Stack
+from proof.drills.stack import Stack, run
 from tests.support.waiting import wait_until
 
 INSIDE = """
@@ -110,6 +110,14 @@ def test_the_image_holds_what_runs(stack: Stack) -> None:
     )
     assert tools == ""
     assert tests == ""
+
+
+@pytest.mark.quick
+@pytest.mark.parametrize("service", ["api", "db"])
+def test_no_program_can_change_its_user(stack: Stack, service: str) -> None:
+    find = ("find", stack.inspect(service, "{{.Image}}"), "/", "-xdev", "-type", "f", "-perm", "/6000")
+
+    assert run("docker", "run", "--rm", "--user", "0", "--entrypoint", *find) == ""
 
 
 def test_the_database_cannot_be_reached_from_outside(stack: Stack) -> None:

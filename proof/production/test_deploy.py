@@ -223,6 +223,16 @@ def test_metrics_are_available_inside_the_container() -> None:
     assert run("docker", "compose", "exec", "-T", "api", "python", "-c", ask).stdout == "200\n"
 
 
+@pytest.mark.parametrize("service", ["api", "db", "proxy"])
+def test_no_program_can_change_its_user(service: str) -> None:
+    image = run("docker", "compose", "images", "--quiet", service).stdout.split()[0]
+    find = ("find", image, "/", "-xdev", "-type", "f", "-perm", "/6000")
+
+    found = run("docker", "run", "--rm", "--user", "0", "--entrypoint", *find)
+
+    assert (found.returncode, found.stdout) == (0, "")
+
+
 def test_no_container_has_more_rights_than_it_needs() -> None:
     for container in run("docker", "compose", "ps", "--quiet").stdout.split():
         host = json.loads(run("docker", "inspect", container).stdout)[0]

@@ -77,3 +77,13 @@ def test_the_tests_use_the_same_postgresql_image() -> None:
     image = read("compose.test.yaml")["services"]["test-db"]["image"]
 
     assert f"\nFROM {image}\n" in dockerfile
+
+
+IMAGES = ["Dockerfile.web", "Dockerfile.release", "db.Dockerfile", "proxy.Dockerfile"]
+
+
+@pytest.mark.parametrize("file", IMAGES)
+def test_no_program_of_an_image_can_change_its_user(file: str) -> None:
+    last_stage = (REPOSITORY / "docker" / file).read_text(encoding="utf-8").rpartition("\nFROM ")[2]
+
+    assert "find / -xdev -type f -perm /6000 -exec chmod a-s {} +" in last_stage
