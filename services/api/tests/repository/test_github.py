@@ -3,6 +3,7 @@
 import json
 import os
 import re
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,30 @@ def test_an_image_is_published_only_after_all_checks() -> None:
 
     assert release["image"]["needs"] == "ci"
     assert release["ci"]["needs"] == "version"
+
+
+def test_a_published_image_has_a_bill_of_materials_and_a_signature() -> None:
+    steps = jobs(REPOSITORY / ".github/workflows/release.yml")["image"]["steps"]
+    [build] = [step for step in steps if "docker/build-push-action" in step.get("uses", "")]
+    [signature] = [step for step in steps if "attest-build-provenance" in step.get("uses", "")]
+
+    assert build["with"]["sbom"] is True
+    assert build["with"]["provenance"] == "mode=max"
+    assert "steps.build.outputs.digest" in signature["with"]["subject-digest"]
+
+
+def test_dependabot_reads_every_file_that_names_an_image() -> None:
+    updates = yaml.safe_load((REPOSITORY / ".github/dependabot.yml").read_text())["updates"]
+    read = {each["package-ecosystem"]: each.get("directories", []) for each in updates}
+    naming = [
+        str(file.parent.relative_to(REPOSITORY))
+        for folder in ("docker", ".devcontainer", "proof")
+        for file in (REPOSITORY / folder).rglob("*Dockerfile*")
+    ]
+
+    for folder in naming:
+        assert any(fnmatch(f"/{folder}", pattern) for pattern in read["docker"]), folder
+    assert "/" in read["docker-compose"]
 
 
 def test_the_commands_of_agents_md_exist() -> None:
