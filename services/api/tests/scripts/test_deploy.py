@@ -48,6 +48,26 @@ def test_new_containers_replace_the_old_ones(copy: Copy) -> None:
 
 
 @pytest.mark.parametrize(
+    ("broken", "message", "removed"),
+    [
+        ({f"{COMPOSE} run*migrate": "exit 1"}, "the migration failed", False),
+        ({"container inspect*Health*": "echo unhealthy"}, "the new version is not healthy", True),
+    ],
+)
+def test_a_failed_deploy_is_rolled_back(
+    copy: Copy, broken: dict[str, str], message: str, removed: bool
+) -> None:
+    done = copy.run("deploy", docker=broken)
+
+    assert done.returncode == 1
+    assert message in done.stderr
+    assert done.stderr.endswith("deploy: the previous version is still serving.\n")
+    assert "tag sha256:old flask-api" in copy.calls()
+    assert ("rm --force new" in copy.calls()) is removed
+    assert "stop old" not in copy.calls()
+
+
+@pytest.mark.parametrize(
     "changed",
     [
         {f"{COMPOSE} config --hash proxy": "echo proxy 5678"},
