@@ -174,14 +174,43 @@ def test_a_password_that_compose_cuts_off_at_a_dollar_sign(copy: Copy) -> None:
     assert "Kjh38" not in done.stdout
 
 
-def test_a_password_that_compose_cannot_read_is_not_printed(copy: Copy) -> None:
-    copy.write(".env", "POSTGRES_PASSWORD=0123456789abcd${x\n")
-    refused = "echo 'failed to read .env: Invalid template: \"0123456789abcd${x\"' >&2; exit 1"
+@pytest.mark.parametrize(
+    ("line", "error", "words"),
+    [
+        ("POSTGRES_PASSWORD=0123456789abcd${x", 'Invalid template: "0123456789abcd${x"', "in single quotes"),
+        (
+            'POSTGRES_PASSWORD="0123456789abcd',
+            'line 2: unterminated quoted value "0123456789abcd',
+            "the quote before the value of POSTGRES_PASSWORD isn't closed",
+        ),
+        (
+            "POSTGRES-PASSWORD=0123456789abcd",
+            'line 1: unexpected character "-" in variable name "POSTGRES-PASSWORD=0123456789abcd"',
+            "line 1 isn't NAME=value",
+        ),
+    ],
+)
+def test_a_password_that_compose_cannot_read_is_not_printed(
+    copy: Copy, line: str, error: str, words: str
+) -> None:
+    copy.write(".env", f"{line}\n")
+    refused = f"echo {shlex.quote(f'failed to read /srv/.env: {error}')} >&2; exit 1"
 
     done = diagnose(copy, {"compose config *": refused})
 
-    assert_problems(done, "in single quotes")
+    assert words in problems(done)[0]
     assert "abcd" not in done.stdout
+
+
+@pytest.mark.parametrize(("trusted", "wrong"), [("", True), ("192.0.2.1", False)])
+def test_a_proxy_in_front_must_be_trusted(copy: Copy, trusted: str, wrong: bool) -> None:
+    proxy = {"environment": {"SITE_TLS": "off", "TRUSTED_PROXIES": trusted or None}}
+    config = {"name": "flask-api", "services": {"api": {}, "proxy": proxy}}
+    reads = f"echo {shlex.quote(json.dumps(config))}"
+
+    done = diagnose(copy, {"compose config --format json": reads})
+
+    assert ("SITE_TLS=off without TRUSTED_PROXIES" in done.stdout) is wrong
 
 
 def test_the_length_of_a_password_is_that_of_its_value(copy: Copy) -> None:
@@ -330,12 +359,14 @@ def test_a_failing_check_blames_no_setting(copy: Copy) -> None:
 
 def test_without_docker_the_other_checks_run(copy: Copy, tmp_path: Path) -> None:
     with_the_app(copy)
-    copy.write(".env", "export SECRET_KEY='abc'\r\nTHREADS=many\nPOSTGRES_PASSWORD=hunter2 # mine\n")
+    lines = "export SECRET_KEY='abc'\r\nTHREADS=many\nPOSTGRES_PASSWORD=hunter2$Kjh38fhsdkjf # mine\n"
+    copy.write(".env", lines)
 
     done = diagnose(copy, PATH=without_docker(tmp_path / "tools", *TOOLS))
 
     assert_problems(
         done,
+        "Compose takes the text after a $ in POSTGRES_PASSWORD",
         "SECRET_KEY has 3 characters",
         "POSTGRES_PASSWORD has 7 characters",
         "Docker isn't installed",

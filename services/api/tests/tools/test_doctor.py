@@ -13,7 +13,7 @@ from tests.support.settings import NEVER_OPENED, settings_for
 from tools.doctor.checkout import Checkout, Finding, problem, read_assignments, read_migrations
 from tools.doctor.diagnosis import diagnose, report
 from tools.doctor.engine import check_clock, check_disk, check_versions
-from tools.doctor.files import line_endings, names_in_env, rename_advice, weakness
+from tools.doctor.files import line_endings, names_in_env, quotes_and_signs, rename_advice, weakness
 from tools.doctor.host import NOT_FOUND, Host
 from tools.doctor.stack import compare_migrations
 from tools.flask_app import create_app
@@ -99,10 +99,56 @@ def test_a_command_gets_its_input_and_keeps_its_errors_apart(checkout: Checkout)
         ('THREADS="4"  ', "4"),
         ("THREADS=a#b", "a#b"),
         ("THREADS=", ""),
+        ("THREADS = 4", "4"),
+        ("THREADS: 4", "4"),
+        ("\ufeffTHREADS=4", "4"),
+        (r'THREADS="4\" 5"', r"4\" 5"),
+        ("THREADS='4'5", "4"),
     ],
 )
 def test_assignments_in_env_are_parsed(line: str, value: str) -> None:
-    assert read_assignments(f"# THREADS=5\n{line}\nnothing\n") == [("THREADS", value)]
+    [assignment] = read_assignments(f"{line}\n# THREADS=5\nnothing\n")
+
+    assert (assignment.name, assignment.value) == ("THREADS", value)
+
+
+@pytest.mark.parametrize(
+    ("written", "value"),
+    [
+        ("ab$Kjh38", "ab"),
+        ("ab$$Kjh38", "ab$Kjh38"),
+        ("'ab$Kjh38'", "ab$Kjh38"),
+        ('"ab$Kjh38"', "ab"),
+        ("${HERE}-${BEFORE}", "shell-file"),
+        ("${NOWHERE:-other}-${NOWHERE}", "other-"),
+        ("ab$", "ab$"),
+        ("ab$1", "ab$1"),
+    ],
+)
+def test_variables_in_env_are_inserted_as_compose_does(
+    checkout: Checkout, monkeypatch: pytest.MonkeyPatch, written: str, value: str
+) -> None:
+    monkeypatch.setenv("HERE", "shell")
+    (checkout.root / ".env").write_text(f"BEFORE=file\nPOSTGRES_PASSWORD={written}\n")
+
+    assert checkout.settings["POSTGRES_PASSWORD"] == value
+
+
+@pytest.mark.parametrize(
+    ("env", "words"),
+    [
+        ("\ufeffTHREADS=4", "byte order mark"),
+        ("THREADS = 4", "Compose reads THREADS in .env, but"),
+        ("THREADS: 4", "Compose reads THREADS in .env, but"),
+        ("THREADS='4'5", "Compose drops the text after the closing quote of THREADS"),
+        ("THREADS='4' # four", ""),
+        ("export THREADS=4", ""),
+    ],
+)
+def test_lines_of_env_that_are_read_in_different_ways(checkout: Checkout, env: str, words: str) -> None:
+    (checkout.root / ".env").write_text(env)
+
+    assert [words in str(finding) for finding in quotes_and_signs(checkout)] == [True] * bool(words)
 
 
 def test_the_environment_overrides_env(checkout: Checkout, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,13 +3,44 @@
 import json
 import os
 import re
+from collections.abc import Mapping
 from functools import cached_property
 from typing import Literal, NamedTuple, TypedDict
 
 from tools.doctor.host import Done, Host
 
-ASSIGNMENT = re.compile(r"^\s*(?:export\s+)?([a-z_]\w*)=(.*)$", re.MULTILINE | re.ASCII | re.IGNORECASE)
+# Compose also accepts NAME: value, and spaces around the sign.
+ASSIGNMENT = re.compile(
+    r"^[ \t]*(?:export[ \t]+)?([a-z_][\w.-]*)([ \t]*[=:][ \t]*)(.*)$", re.MULTILINE | re.ASCII | re.IGNORECASE
+)
+QUOTED = re.compile(r"""(["'])(.*?)(?<!\\)\1(.*)""")
+# $$, $NAME, ${NAME} and ${NAME:-default}, as Compose replaces them in a value without single quotes.
+REFERENCE = re.compile(r"\$(?:\$|([a-z_]\w*)|\{([a-z_]\w*)(?::?-([^}]*))?[^}]*\})", re.ASCII | re.IGNORECASE)
 SECRETS = ("SECRET_KEY", "POSTGRES_PASSWORD", "DATABASE_URL")
+
+
+class Assignment(NamedTuple):
+    """A line of .env."""
+
+    name: str
+    sign: str  # = with the white space around it
+    value: str  # without quotes
+    rest: str = ""  # text after the closing quote, which Compose drops
+    is_literal: bool = False  # in single quotes
+
+    @property
+    def references(self) -> dict[str, str | None]:
+        """The variables that Compose inserts, and their defaults."""
+        found = () if self.is_literal else REFERENCE.finditer(self.value)
+        return {match[1] or match[2]: match[3] for match in found if match[0] != "$$"}
+
+    def insert(self, variables: Mapping[str, str]) -> str:
+        if self.is_literal:
+            return self.value
+        return REFERENCE.sub(
+            lambda match: "$" if match[0] == "$$" else variables.get(match[1] or match[2]) or match[3] or "",
+            self.value,
+        )
 
 
 class Finding(NamedTuple):
@@ -52,14 +83,16 @@ def read_migrations(text: str) -> Migrations:
     return Migrations(revisions, sorted(set(revisions) - set(re.findall(r"[\"']([^\"']+)", parents))))
 
 
-def read_assignments(env: str) -> list[tuple[str, str]]:
-    """Return the names and values of a .env file, in order, as Compose reads them."""
-    return [(name, _unquoted(value)) for name, value in ASSIGNMENT.findall(env)]
+def read_assignments(env: str) -> list[Assignment]:
+    """Return the assignments of a .env file, in order, as Compose reads them."""
+    return [_read(*line) for line in ASSIGNMENT.findall(env.removeprefix("\ufeff"))]
 
 
-def _unquoted(value: str) -> str:
-    quoted = re.match(r"""(["'])(.*)\1\s*$""", value)
-    return quoted[2] if quoted else value.partition(" #")[0].rstrip()
+def _read(name: str, sign: str, value: str) -> Assignment:
+    if quoted := QUOTED.match(value):
+        rest = quoted[3].strip()
+        return Assignment(name, sign, quoted[2], "" if rest.startswith("#") else rest, quoted[1] == "'")
+    return Assignment(name, sign, value.partition(" #")[0].rstrip())
 
 
 class Checkout:
@@ -72,7 +105,7 @@ class Checkout:
         return file.read_text("utf-8", errors="replace") if file.exists() else ""
 
     @cached_property
-    def env(self) -> list[tuple[str, str]]:
+    def env(self) -> list[Assignment]:
         return read_assignments(self.text(".env"))
 
     @cached_property
@@ -115,7 +148,9 @@ class Checkout:
             services = self.compose["services"]
             given = services.get("db", {}).get("environment", {}) | self.api.get("environment", {})
             return {name: value.replace("$$", "$") for name, value in given.items() if value}
-        values = dict(self.env)
+        values: dict[str, str] = {}
+        for each in self.env:
+            values[each.name] = each.insert(values | os.environ)
         return values | {name: os.environ[name] for name in (*values, *SECRETS) if os.environ.get(name)}
 
     def has_image(self, image: str) -> bool:

@@ -17,6 +17,8 @@ CHECKS: tuple[Check, ...] = (
     files.compose_files,
     files.names_in_env,
     files.dollar_signs,
+    files.quotes_and_signs,
+    files.proxy_in_front,
     files.secret_values,
     files.migrations_in_code,
     engine.docker,

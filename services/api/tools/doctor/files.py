@@ -1,5 +1,6 @@
 """Checks of the files: line endings, Compose files, .env, secrets, migrations."""
 
+import os
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -31,16 +32,28 @@ def compose_files(checkout: Checkout) -> Iterator[Finding]:
     if checkout.compose or checkout.compose_version.status:
         return
     error = checkout.host.run("docker", "compose", "config", "--quiet", stderr=True).last_line
-    if "nvalid template" in error:  # followed by the value, which may be a password
-        fix = "put that value in single quotes: NAME='...'"
-        yield problem("Docker Compose can't read .env: a value has a $ that starts no variable.", fix)
+    if ".env: " in error:
+        what, fix = explain_env(error, checkout)
+        yield problem(f"Docker Compose can't read .env: {what}.", fix)
     else:
         yield problem(f"Docker Compose can't read this project: {error}.", "correct .env or compose.yaml")
 
 
+def explain_env(error: str, checkout: Checkout) -> tuple[str, str]:
+    """Explain an error of Compose without its text, which contains a value: it may be a password."""
+    if "nvalid template" in error:
+        return "a value has a $ that starts no variable", "put that value in single quotes: NAME='...'"
+    if "unterminated" in error:
+        names = [each.name for each in checkout.env if each.value.startswith(("'", '"'))]
+        fix = "close it, or put the other kind of quote around a value that contains one"
+        return f"the quote before the value of {' or '.join(names)} isn't closed", fix
+    line = re.search(r"line \d+", error)
+    return f"{line[0] if line else 'a line'} isn't NAME=value", "correct it, and save the file as UTF-8"
+
+
 def names_in_env(checkout: Checkout) -> Iterator[Finding]:
     known = set(re.findall(r"^#?([A-Z][A-Z_]*)=", checkout.text(".env.example"), re.MULTILINE))
-    counts = Counter(name for name, _ in checkout.env)
+    counts = Counter(each.name for each in checkout.env)
     unknown = [name for name in sorted(counts.keys() - known) if not name.startswith(("COMPOSE_", "DOCKER_"))]
     for name in unknown:
         fix = f"{rename_advice(name, known)}remove it; .env.example lists all settings"
@@ -59,13 +72,44 @@ def rename_advice(name: str, known: set[str]) -> str:
 
 def dollar_signs(checkout: Checkout) -> Iterator[Finding]:
     """Find values that Compose cuts at a $. Never print what follows it: it may be part of a password."""
-    command = ("docker", "compose", "config", "--quiet")
-    warnings = checkout.host.run(*command, stderr=True).output if checkout.compose and checkout.env else ""
-    for variable in sorted(set(re.findall(r'The \\?"(\w+)\\?" variable is not set', warnings))):
-        use = re.compile(rf"\$\{{?{variable}(?!\w)")
-        for name in sorted({name for name, value in checkout.env if use.search(value)}):
-            message = f"Compose takes the text after a $ in {name} in .env for a variable, and drops it."
-            yield problem(message, f"put the value in single quotes, {name}='...', or write $$ for each $")
+    unset = unset_variables(checkout)
+    for name in sorted({each.name for each in checkout.env if each.references.keys() & unset}):
+        message = f"Compose takes the text after a $ in {name} in .env for a variable, and drops it."
+        yield problem(message, f"put the value in single quotes, {name}='...', or write $$ for each $")
+
+
+def unset_variables(checkout: Checkout) -> set[str]:
+    """Return the unset variables that .env refers to. Without Compose, look for them here."""
+    if checkout.compose:
+        command = ("docker", "compose", "config", "--quiet")
+        warnings = checkout.host.run(*command, stderr=True).output if checkout.env else ""
+        return set(re.findall(r'The \\?"(\w+)\\?" variable is not set', warnings))
+    without_default = {
+        name for each in checkout.env for name, value in each.references.items() if value is None
+    }
+    return without_default - {each.name for each in checkout.env} - os.environ.keys()
+
+
+def quotes_and_signs(checkout: Checkout) -> Iterator[Finding]:
+    """Find lines of .env that are read in different ways."""
+    for each in checkout.env:
+        if each.rest:
+            fix = f"put quotes around the whole value, of the kind that it doesn't contain: {each.name}='...'"
+            yield problem(f"Compose drops the text after the closing quote of {each.name} in .env.", fix)
+        if each.sign != "=":
+            message = f"Compose reads {each.name} in .env, but scripts such as scripts/stack-deploy don't."
+            yield Finding("note", message, f"write {each.name}=value, without spaces around the =")
+    if checkout.text(".env").startswith("\ufeff"):
+        message = "The file .env begins with a byte order mark, and the scripts ignore its first line."
+        yield Finding("note", message, "save it as UTF-8 without BOM")
+
+
+def proxy_in_front(checkout: Checkout) -> Iterator[Finding]:
+    proxy = checkout.compose["services"].get("proxy", {}) if checkout.compose else {}
+    given = proxy.get("environment", {})
+    if given.get("SITE_TLS") == "off" and not given.get("TRUSTED_PROXIES"):
+        message = "SITE_TLS=off without TRUSTED_PROXIES: all clients have the address of the proxy in front."
+        yield problem(message, "set TRUSTED_PROXIES to that address, so that each client has its own limits")
 
 
 def secret_values(checkout: Checkout) -> Iterator[Finding]:
