@@ -55,6 +55,14 @@ ELSEWHERE = {
     ): "proof/scripts/heroku-rehearsal; the heroku commands need an account",
     (HEROKU, "Scale", 1): "needs an account",
     (PGBOUNCER, "Use a pooler", 1): "proof/scripts/pgbouncer-rehearsal",
+    (PGBOUNCER, "Use a pooler", 2): "proof/scripts/pgbouncer-rehearsal",
+    ("docs/4-reference/security.md", "Containers", 1): "needs a registry and an account",
+    ("docs/4-reference/security.md", "Containers", 2): "needs a registry",
+    (
+        TROUBLESHOOTING,
+        'The proxy restarts with "unrecognized timeouts option"',
+        1,
+    ): "needs a registry; proof/scripts/deploy-rehearsal builds the proxy",
     ("docs/4-reference/api-rules.md", "Errors", 1): "a response, which test_lists.py compares with the API's",
     (
         "docs/4-reference/logging.md",
