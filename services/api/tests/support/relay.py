@@ -7,6 +7,8 @@ from contextlib import suppress
 
 from sqlalchemy import URL
 
+QUERY = b"Q"  # the first byte of the message
+
 
 class Relay:
     """Forwards connections to a database, or drops what arrives on them."""
@@ -18,6 +20,7 @@ class Relay:
         self.url = url.set(host="127.0.0.1", port=self.port, query={"sslmode": "disable"})
         self.accepted = 0
         self.is_frozen = False  # no connection gets an answer, new ones neither
+        self.only_logins = False  # as a pooler does whose database is frozen
         self._peers: dict[socket.socket, socket.socket] = {}
         self._silenced: set[socket.socket] = set()
         self._stopped = False
@@ -62,7 +65,7 @@ class Relay:
     def _pass_on(self, selector: selectors.BaseSelector, source: socket.socket) -> None:
         with suppress(OSError):
             data = source.recv(65_536)
-            if self.is_frozen or source in self._silenced:
+            if self.is_frozen or source in self._silenced or (self.only_logins and data[:1] == QUERY):
                 if not data:
                     selector.unregister(source)
                 return

@@ -86,6 +86,16 @@ def test_a_read_only_view_cannot_write(pooled: Flask) -> None:
         stray()
 
 
+def test_several_statements_of_a_read_only_view_cannot_write(pooled: Flask) -> None:
+    names = [{"name": name} for name in ("ann", "bob")]
+
+    with (
+        db.engines[READ].connect() as connection,
+        pytest.raises(InternalError, match="read-only transaction"),
+    ):
+        connection.execute(text("DELETE FROM users WHERE username = :name"), names)
+
+
 def test_a_read_is_one_statement_and_a_write_counts_its_rows(pooled: Flask, password_hash: Any) -> None:
     ann, bob = People(pooled, password_hash)("ann"), People(pooled, password_hash)("bob")
 

@@ -202,6 +202,35 @@ def test_a_server_that_freezes_before_the_first_connection_is_noticed(
     assert relay.accepted == accepted
 
 
+def test_a_login_does_not_count_as_an_answer(
+    relay: Relay, client: FlaskClient, ann: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(circuit_breaker, "OPEN_SECONDS", 60)
+    relay.only_logins = True
+
+    assert problem(read(client, ann)) == UNAVAILABLE
+    accepted = relay.accepted
+    assert problem(read(client, ann)) == UNAVAILABLE
+    assert relay.accepted == accepted
+
+
+def test_a_waiting_request_gives_up_when_another_finds_the_server_silent(
+    relay: Relay, relayed: Flask, client: FlaskClient, ann: Person, caplog: pytest.LogCaptureFixture
+) -> None:
+    open_connections(relayed, 1)
+    with relayed.app_context(), db.engines[READ].connect() as connection:
+        pool: Any = db.engines[READ].pool
+        breaker = connection.connection.dbapi_connection.breaker  # type: ignore[union-attr]
+    relay.is_frozen = True
+
+    with ThreadPoolExecutor(1) as executor:
+        waiting = executor.submit(lambda: problem(read(client, ann)))
+        wait_until(lambda: pool.checkedout() == 1, 60)
+        breaker.timed_out(since=float("inf"))
+    assert waiting.result() == UNAVAILABLE
+    assert "the database did not answer a moment ago" in caplog.text
+
+
 def test_a_slow_statement_may_be_the_first_after_a_freeze(
     relay: Relay, relayed: Flask, client: FlaskClient, ann: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -28,6 +28,12 @@ def upgrade():
     op.execute('CREATE TABLE diary (id serial PRIMARY KEY)')
     op.execute('CREATE TABLE "Of users" (id integer GENERATED ALWAYS AS IDENTITY)')
 """
+BROKEN = """
+from alembic import op
+revision, down_revision = "broken", "diary"
+def upgrade():
+    op.execute("SELECT 1 FROM nowhere")
+"""
 
 
 @pytest.fixture
@@ -159,9 +165,13 @@ def test_a_table_declares_what_the_api_may_do(
     Table("diary", copy, Column("id", Integer), info={"api_may": "SELECT, INSERT"})
     monkeypatch.setitem(db.metadatas, None, copy)
     app = app_with(api_url)
+    folder = with_a_diary(tmp_path)
+    (tmp_path / "migrations/versions/broken.py").write_text(BROKEN)
 
-    upgrade(app, **with_a_diary(tmp_path))
+    with pytest.raises(SystemExit):
+        upgrade(app, **folder)
 
+    # Privileges are part of the revision, so they are complete although a later one has failed.
     assert answer(app, "INSERT INTO diary DEFAULT VALUES") == "done"
     assert answer(app, "SELECT * FROM diary") == "done"
     assert answer(app, "DELETE FROM diary") == "permission denied for table diary"
