@@ -70,6 +70,11 @@ MUTATIONS = [
         (SESSIONS, ".where(Session.ended_at.is_(None), *which)", ".where(*which)", "integration/test_token", "an_ended_session_keeps_its_time_and_reason"),
         (AUTH, "sessions.end(caller.session_id, Reason.LOGOUT)", "pass", "integration/test_logout", "a_token_is_revoked_after_its_logout"),
         (AUTH, "    elif token.revoked_since:\n        raise RevocationIsFinal\n", "", "integration/test_token", "a_revocation_is_final"),
+        (SESSIONS, "[Session.user_id == user_id, Session.ended_at.is_(None), ", "[Session.ended_at.is_(None), ", "integration/test_other_users", "the_sessions_of_other_users_do_not_count"),
+        (SESSIONS, "[Session.user_id == user_id, Session.ended_at.is_(None), ", "[Session.user_id == user_id, ", "integration/test_other_users", "sessions_that_have_ended_or_expired_do_not_count"),
+        (SESSIONS, "Session.ended_at.is_(None), Session.expires_at > time]", "Session.ended_at.is_(None)]", "integration/test_other_users", "sessions_that_have_ended_or_expired_do_not_count"),
+        (SESSIONS, "        Session.user_id == user_id,\n        Session.network", "        Session.network", "integration/test_other_users", "a_client_that_one_account_knows_is_limited_at_another"),
+        (TOKENS, "Token.revoked_at.is_(None), Token.session", "Token.session", "integration/test_token", "the_list_omits_a_revoked_access_token"),
         # Changes of an account
         (ACCOUNT, "        check_if_match(Account, user)\n", "", "integration/test_meanwhile", "the_version_of_an_account_is_checked_again"),
         (ACCOUNT, "if not passwords().verify(body.current_password,", "if not body.current_password and (", "integration/test_account", "errors_of_a_change_have_a_fixed_order"),
@@ -87,6 +92,8 @@ MUTATIONS = [
         (ADMIN, "    check_if_match(UserAccount, user)\n    users.set", "    users.set", "integration/test_users", "an_outdated_version_of_an_account_cannot_be_changed"),
         (ADMIN, "    check_if_match(UserAccount, user)\n    users.remove", "    users.remove", "integration/test_users", "an_outdated_version_of_an_account_cannot_be_changed"),
         (ADMIN, "SessionRepository(db.session).end_all(user.id, Reason.REVOKED)", "pass", "integration/test_users", "enabling_revives_no_session"),
+        (ADMIN, "record(Event.ACCOUNT_CHANGED_BY_ADMIN, user.id, **details)", "pass", "integration/test_other_users", "changes_by_an_admin_are_logged_with_both_ids"),
+        (ADMIN, "record(Event.ACCOUNT_DELETED, user.id, by=str(caller.user.id))", "pass", "integration/test_other_users", "changes_by_an_admin_are_logged_with_both_ids"),
         (COMMANDS, "SessionRepository(db.session).end_all(account.id, Reason.PASSWORD_CHANGED)", "pass", "integration/test_commands", "set_password_ends_the_sessions"),
         (COMMANDS, "            sessions.end_all(account.id, Reason.REVOKED)\n", "            pass\n", "integration/test_commands", "token_revoke_all_ends_every_session_and_keeps_accounts"),
     ]

@@ -51,6 +51,17 @@ def test_the_list_omits_dead_tokens_by_default(people: People) -> None:
     assert len(everything) == 4
 
 
+def test_the_list_omits_a_revoked_access_token(ann: Person) -> None:
+    [token] = [each for each in ann.get("/auth/token").json["items"] if each["token_type"] == "access"]
+    elsewhere = ann.client.post("/auth/refresh", headers=bearer(ann.refresh)).json["access_token"]
+
+    ann.put(f"/auth/token/{token['id']}", {"revoke": True})
+
+    left = ann.client.get("/auth/token", headers=bearer(elsewhere)).json["items"]
+    assert sorted(each["token_type"] for each in left) == ["access", "refresh"]
+    assert token["id"] not in {each["id"] for each in left}
+
+
 def test_the_list_omits_expired_tokens(client: object, people: People) -> None:
     people("ann")
 
