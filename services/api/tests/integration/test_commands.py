@@ -84,6 +84,15 @@ def test_set_password_ends_the_sessions(runner: FlaskCliRunner, client: FlaskCli
     assert client.post("/auth/login", json=body).status_code == 200
 
 
+def test_set_password_refuses_a_weak_password(runner: FlaskCliRunner, people: People) -> None:
+    people.register("ann")
+
+    result = runner.invoke(args=["user", "set-password", "ann", "--password-stdin"], input="too short\n")
+
+    assert result.exit_code == 1
+    assert "A password needs at least 15 characters." in result.output
+
+
 def test_no_rows_are_locked_during_a_prompt(runner: FlaskCliRunner, people: People) -> None:
     people.register("ann")
 
