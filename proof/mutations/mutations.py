@@ -21,6 +21,7 @@ OWNED = "kit/data/resource_repository.py"
 RESPONSES = "kit/data/stored_responses.py"
 TOKENS = "app/model/token_repository.py"
 SESSIONS = "app/model/session_repository.py"
+NETWORKS = "app/model/network_repository.py"
 USERS = "app/model/user_repository.py"
 ACCOUNT = "app/blueprint/account.py"
 AUTH = "app/blueprint/auth.py"
@@ -47,9 +48,10 @@ MUTATIONS = [
         (TOKENS, 'Session.id == bindparam("session_id", type_=ID)', 'bindparam("session_id", type_=ID).is_not(None)', "kit/security/test_jwt", "a_token_cannot_mix_claims_of_two_users"),
         (TOKENS, 'User.id == bindparam("user_id", type_=ID)', 'bindparam("user_id", type_=ID).is_not(None)', "kit/security/test_jwt", "a_token_cannot_mix_claims_of_two_users"),
         (TOKENS, "            Token.type == TokenType.ACCESS,\n", "", "kit/security/test_jwt", "a_refresh_token_with_the_type_of_an_access_token_is_refused"),
-        (TOKENS, "            Token.revoked_at.is_(None),\n", "", "integration/test_token", "revoking_an_access_token_keeps_its_session"),
+        (TOKENS, "TokenType.ACCESS,\n            Token.revoked_at.is_(None),\n", "TokenType.ACCESS,\n", "integration/test_token", "revoking_an_access_token_keeps_its_session"),
         (TOKENS, "            Session.ended_at.is_(None),\n", "", "integration/test_logout", "a_token_is_revoked_after_its_logout"),
         (TOKENS, "            User.disabled.is_(False),\n", "", "integration/test_users", "a_live_session_of_a_disabled_account_is_refused"),
+        (TOKENS, "if expires_at <= now() - leeway:", "if not expires_at:", "integration/test_refresh", "a_token_expires_with_its_row_even_if_it_says_otherwise"),
         (WHO, "if caller.user.role not in roles:", "if not roles:", "integration/test_users", "users_without_the_admin_role_always_get_403"),
         (WHO, 'not claims["fresh"] or ', "", "integration/test_account", "deleting_the_account_requires_a_token_from_a_login"),
         (WHO, ' or claims["iat"] < oldest', "", "integration/test_account", "deleting_the_account_requires_a_recent_login"),
@@ -62,7 +64,7 @@ MUTATIONS = [
         (SESSIONS, "                Session.refresh_id == presented.token_id,\n", "", "integration/test_refresh", "reusing_a_token_ends_the_session_once_its_successor_was_used"),
         (SESSIONS, "                Session.ended_at.is_(None),\n                Session.ends_at", "                Session.ends_at", "integration/test_logout", "logout_ends_the_sessions_of_its_scope"),
         (SESSIONS, "                Session.ends_at > time,\n", "", "integration/test_refresh", "a_session_ends_at_its_maximum_age"),
-        (SESSIONS, " and token.user_id == presented.user_id", "", "integration/test_foreign_ids", "a_spent_token_with_the_id_of_another_user_returns_no_tokens"),
+        (SESSIONS, " or session.user_id != presented.user_id", "", "integration/test_foreign_ids", "a_spent_token_with_the_id_of_another_user_returns_no_tokens"),
         (SESSIONS, " or token.type != TokenType.REFRESH", "", "integration/test_foreign_ids", "the_id_of_an_access_token_cannot_be_refreshed"),
         (SESSIONS, "(reason, Session.id == session_id)", "(reason)", "integration/test_logout", "logout_ends_the_sessions_of_its_scope"),
         (SESSIONS, "(reason, Session.user_id == user_id, *", "(reason, *", "integration/test_logout", "logout_ends_the_sessions_of_its_scope"),
@@ -73,12 +75,12 @@ MUTATIONS = [
         (SESSIONS, "[Session.user_id == user_id, Session.ended_at.is_(None), ", "[Session.ended_at.is_(None), ", "integration/test_other_users", "the_sessions_of_other_users_do_not_count"),
         (SESSIONS, "[Session.user_id == user_id, Session.ended_at.is_(None), ", "[Session.user_id == user_id, ", "integration/test_other_users", "sessions_that_have_ended_or_expired_do_not_count"),
         (SESSIONS, "Session.ended_at.is_(None), Session.expires_at > time]", "Session.ended_at.is_(None)]", "integration/test_other_users", "sessions_that_have_ended_or_expired_do_not_count"),
-        (SESSIONS, "        Session.user_id == user_id,\n        Session.network", "        Session.network", "integration/test_other_users", "a_client_that_one_account_knows_is_limited_at_another"),
+        (NETWORKS, "        KnownNetwork.user_id == user_id,\n        KnownNetwork.network", "        KnownNetwork.network", "integration/test_other_users", "a_client_that_one_account_knows_is_limited_at_another"),
         (TOKENS, "Token.revoked_at.is_(None), Token.session", "Token.session", "integration/test_token", "the_list_omits_a_revoked_access_token"),
         # Changes of an account
         (ACCOUNT, "        check_if_match(Account, user)\n", "", "integration/test_meanwhile", "the_version_of_an_account_is_checked_again"),
         (ACCOUNT, "if not passwords().verify(body.current_password,", "if not body.current_password and (", "integration/test_account", "errors_of_a_change_have_a_fixed_order"),
-        (ACCOUNT, "sessions.end_all(user.id, Reason.PASSWORD_CHANGED", "dict(a=(user.id, Reason.PASSWORD_CHANGED)", "integration/test_account", "a_new_password_ends_only_the_other_sessions"),
+        (ACCOUNT, "sessions.end_all(user.id, Reason.PASSWORD_CHANGED", "dict(a=(user.id, Reason.PASSWORD_CHANGED)", "integration/test_account", "a_new_password_ends_every_session_of_the_user"),
         (AUTH, "if found and is_right else None", "if found else None", "integration/test_login", "login_has_the_same_response_for_a_wrong_name_and_a_wrong_password"),
         (USERS, "user.password_changed_at == seen.password_changed_at and ", "", "integration/test_account", "a_password_that_changes_meanwhile_counts_as_wrong"),
         (USERS, " and not user.disabled", "", "integration/test_meanwhile", "a_disabled_account_cannot_be_changed"),
@@ -89,6 +91,7 @@ MUTATIONS = [
         (USERS, "role not in (None, Role.ADMIN) or disabled", "role == Role.USER or disabled", "integration/test_users", "the_last_admin_cannot_get_another_role"),
         (USERS, "Role.ADMIN, User.disabled.is_(False)", "Role.ADMIN", "integration/test_users", "a_disabled_admin_does_not_count_as_one"),
         (USERS, '            if error.field != "username_key":\n                raise\n', "", "integration/test_users", "another_unique_column_is_not_reported_as_a_taken_username"),
+        (USERS, "if admin.role != Role.ADMIN:", "if not admin.role:", "integration/test_users", "an_admin_who_loses_the_right_while_a_request_waits_changes_nothing"),
         (ADMIN, "    check_if_match(UserAccount, user)\n    users.set", "    users.set", "integration/test_users", "an_outdated_version_of_an_account_cannot_be_changed"),
         (ADMIN, "    check_if_match(UserAccount, user)\n    users.remove", "    users.remove", "integration/test_users", "an_outdated_version_of_an_account_cannot_be_changed"),
         (ADMIN, "SessionRepository(db.session).end_all(user.id, Reason.REVOKED)", "pass", "integration/test_users", "enabling_revives_no_session"),
