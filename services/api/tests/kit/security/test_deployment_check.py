@@ -1,6 +1,7 @@
 """`flask config check`: it names every weak setting and prints no secret."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from secrets import token_hex
 from typing import Any
 
@@ -194,5 +195,5 @@ def test_a_role_that_owns_the_tables_is_a_note(role: URL, database_url: URL, mig
     assert "owns the tables" in finding.advice
 
 
-def test_sqlite_has_no_roles_to_check() -> None:
-    assert findings_for(settings(database_url="sqlite:///app.db").database_url) == []
+def test_sqlite_has_no_roles_to_check(tmp_path: Path) -> None:
+    assert findings_for(settings(database_url=f"sqlite:///{tmp_path}/app.db").database_url) == []
