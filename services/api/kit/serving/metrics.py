@@ -15,7 +15,7 @@ from prometheus_client import (
 )
 from prometheus_client.multiprocess import MultiProcessCollector
 
-from kit.data.database import db
+from kit.data.database import COMMAND, db
 from kit.security.events import all_events
 from kit.serving.lifecycle import queue_length
 
@@ -30,7 +30,7 @@ class Metrics:
     def __init__(self, app: Flask) -> None:
         self.app = app
         with app.app_context():
-            self.engines = list(db.engines.values())
+            self.engines = [engine for name, engine in db.engines.items() if name != COMMAND]
         self.registry = registry = CollectorRegistry()
         of_request = ["method", "route", "status"]
         self.requests = Counter("http_requests", "Number of responses.", of_request, registry=registry)

@@ -15,6 +15,7 @@ SERVER: dict[str, str] = {
     f"{COMPOSE} config --hash proxy": "echo proxy 1234",
     f"{COMPOSE} ps --quiet proxy": "echo the-proxy",
     f"{COMPOSE} ps*": "echo healthy",
+    f"{COMPOSE} exec -T db test*": "exit 1",
     f"{COMPOSE} up*--scale*": "echo new >>containers",
     "start --attach*": "cat; echo released >>calls",
     "container ls*status=exited*": "true",

@@ -58,6 +58,7 @@ def test_a_new_connection_that_the_server_closes_is_a_503(committed_app: Flask, 
                 text("SELECT pg_terminate_backend(:pid, 5000)"), {"pid": connection.info.backend_pid}
             )
 
+    engine.dispose()  # so that there is one idle connection, and no others
     with engine.connect() as idle:
         terminate(idle.connection.dbapi_connection)
     event.listen(engine, "connect", terminate)

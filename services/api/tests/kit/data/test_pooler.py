@@ -67,7 +67,7 @@ def test_a_server_side_cursor_has_the_limits(pooled: Flask, name: str | None) ->
 
 
 def test_a_slow_statement_is_canceled(pooled: Flask) -> None:
-    for engine in db.engines.values():
+    for engine in (db.engine, db.engines[READ]):
         with engine.connect() as connection, pytest.raises(OperationalError, match="statement timeout"):
             connection.execute(text("SELECT pg_sleep(30)"))
 

@@ -215,8 +215,14 @@ def test_a_login_does_not_count_as_an_answer(
 
 
 def test_a_waiting_request_gives_up_when_another_finds_the_server_silent(
-    relay: Relay, relayed: Flask, client: FlaskClient, ann: Person, caplog: pytest.LogCaptureFixture
+    relay: Relay,
+    relayed: Flask,
+    client: FlaskClient,
+    ann: Person,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
+    monkeypatch.setattr(circuit_breaker, "OPEN_SECONDS", 60)
     open_connections(relayed, 1)
     with relayed.app_context(), db.engines[READ].connect() as connection:
         pool: Any = db.engines[READ].pool

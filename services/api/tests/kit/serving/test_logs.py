@@ -168,7 +168,8 @@ def test_every_security_event_is_logged(
     for _ in range(6):
         client.post("/auth/login", json=register | {"password": "wrong"})
     change = {"username": "Bob", "password": NEW, "current_password": PASSWORD}
-    client.patch("/account", json=change, headers=bob, environ_base={"REMOTE_ADDR": "192.0.2.7"})
+    changed = client.patch("/account", json=change, headers=bob, environ_base={"REMOTE_ADDR": "192.0.2.7"})
+    pair = changed.json["tokens"]
     successor = client.post("/auth/refresh", headers=bearer(pair["refresh_token"])).json
     client.post("/auth/refresh", headers=bearer(successor["refresh_token"]))
     client.post("/auth/refresh", headers=bearer(pair["refresh_token"]))

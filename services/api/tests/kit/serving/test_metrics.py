@@ -69,7 +69,7 @@ def test_version_pool_and_queue_are_exported(measured: FlaskClient) -> None:
     text = measured.get("/metrics").text
 
     assert sample(text, "build_info", version=VERSION) == 1
-    assert sample(text, "database_pool_size") == 12 + 4
+    assert sample(text, "database_pool_size") == 6 + 2
     assert sample(text, "database_pool_in_use") == 0
     assert sample(text, "server_queue_length") == 0
 

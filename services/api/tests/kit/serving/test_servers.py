@@ -570,4 +570,4 @@ def test_a_low_limit_of_open_files_is_reported(start: Callable[..., Process]) ->
         connection.close()
     _, output = process.stop()
     assert status == 200
-    assert "accepts only 224 connections" in output
+    assert "accepts only 200 connections" in output
