@@ -131,8 +131,7 @@ class TokenRepository(Repository[Token]):
     def trim(self, session: Session, spent_id: UUID, time: datetime, spent_kept: timedelta) -> None:
         """Delete the tokens of a session that nothing needs any more, but not the one that was just spent.
 
-        These are earlier spent ones, those revoked or expired for a day, and those of all but the newest 14
-        pairs.
+        These are earlier spent ones, those that expired a day ago, and those of all but the newest 14 pairs.
         """
         times = {"listed_since": time - LISTED, "spent_before": time - spent_kept}
         self.session.execute(_trimming(self.dialect), {**_owner(session), "spent": spent_id, **times})
@@ -175,7 +174,6 @@ def _trimming(dialect: str) -> Any:
     unneeded = or_(
         Token.issued_at < oldest_kept,
         Token.expires_at < bindparam("listed_since"),
-        Token.revoked_at < bindparam("listed_since"),
         and_(is_spent, Token.revoked_at < bindparam("spent_before")),
     )
     ids = select(Token.id).where(*OWN, Token.id != bindparam("spent"), unneeded).limit(5_000)
