@@ -58,7 +58,9 @@ def _is_named(tag: str, given: ETags) -> bool:
 
     nginx and Cloudflare make it weak. Apache and Caddy append the content coding.
     """
-    return given.star_tag or any(CODING.sub("", each) == tag for each in given.as_set(include_weak=True))
+    return given.star_tag or any(
+        CODING.sub("", each or "") == tag for each in given.as_set(include_weak=True)
+    )
 
 
 def _tag_of(schema: type[ResponseBody], row: object) -> str:

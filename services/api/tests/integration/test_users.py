@@ -440,7 +440,7 @@ def test_enabling_revives_no_session(client: FlaskClient, root: Person, ann: Per
 
 
 @pytest.mark.any_database
-@pytest.mark.parametrize("if_match", ['"another"', "{}, x", "W/{}", "", "0"])
+@pytest.mark.parametrize("if_match", ['"another"', "{}, x", "W/{}", "", "0", '""', 'W/""', ","])
 @pytest.mark.parametrize("method", ["PATCH", "DELETE"])
 def test_an_outdated_version_of_an_account_cannot_be_changed(
     root: Person, ann: Person, method: str, if_match: str
