@@ -79,7 +79,7 @@ class LimitedConnection(extensions.connection):
         return errors.QueryCanceled("the database did not answer in time, but it answers others")
 
     def _look_around(self) -> None:
-        """Give up if other calls have found the server silent in the meantime. Otherwise probe it."""
+        """Give up if other calls have opened the circuit breaker. Otherwise probe the server."""
         if self.is_check:
             return
         self.breaker.before_call()

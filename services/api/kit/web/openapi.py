@@ -205,6 +205,8 @@ def _operation(
         ],
         "responses": _responses(app, rule, method, declaration),
     }
+    if declaration.query is None:
+        operation["x-unknown-parameters"] = "ignored"  # read by tools/client_files
     if declaration.body:
         operation["requestBody"] = _request_body(
             method, declaration.body, optional=declaration.body_is_optional

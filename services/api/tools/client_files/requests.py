@@ -111,9 +111,9 @@ def _refusals(operation: Operation) -> Iterator[Request]:
         "headers": _headers(operation),
         "path": _path(operation),
     }
-    ways: list[tuple[str, str, str, dict[str, Any]]] = [
-        ("an unknown parameter", "422", "validation_failed", {"query": {"colour": "red"}}),
-    ]
+    ways: list[tuple[str, str, str, dict[str, Any]]] = []
+    if operation.get("x-unknown-parameters") != "ignored":
+        ways.append(("an unknown parameter", "422", "validation_failed", {"query": {"colour": "red"}}))
     if operation["security"]:
         ways.append(("no token", "401", "missing_token", {"token": None}))
     if "requestBody" in operation:
