@@ -23,6 +23,10 @@ logger = logging.getLogger("app.migrations")
 LOCK = 7_041_776_411  # the key of the advisory lock, the only one in this database
 LOCK_SECONDS = 900  # longer than a migration waits for its locks
 NOT_ALLOWED = "42501"  # the SQLSTATE insufficient_privilege
+OWNER_NEEDED = (
+    "Set MIGRATION_DATABASE_URL to the URL of the tables' owner. "
+    "With Compose: docker compose run --rm --no-deps migrate flask db ..."
+)
 
 
 def migrate_online() -> None:
@@ -49,7 +53,7 @@ def migrate_online() -> None:
             patience.run(context.get_context(), _run_migrations)
     except (DBAPIError, sqlite3.OperationalError) as error:
         refused = getattr(getattr(error, "orig", None), "pgcode", None) == NOT_ALLOWED
-        advice = ". Set MIGRATION_DATABASE_URL to the URL of the tables' owner." if refused else ""
+        advice = f". {OWNER_NEEDED}" if refused else ""
         raise CommandError(f"The database cannot be migrated: {reason_of(error)}{advice}") from error
 
 

@@ -67,7 +67,7 @@ def shorten_history(session: AnySession, user_id: UUID) -> bool:
 
 
 def _kept_since(retention: timedelta) -> dict[InstrumentedAttribute[datetime], datetime]:
-    """Return the column that tells the age of a row, and since when rows are kept."""
+    """Return, for each table, the column with a row's age and the oldest time that is kept."""
     time = now()
     return {
         Session.expires_at: time - retention,

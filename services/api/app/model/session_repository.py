@@ -244,7 +244,7 @@ def _count(*conditions: ColumnElement[bool]) -> ScalarSelect[int]:
 
 
 def _beyond(limit: int, conditions: list[ColumnElement[bool]]) -> Select[UUID]:
-    """Return the ids of sessions except of those that were used last."""
+    """Return the ids of all sessions except those that were used last."""
     used_last = (Session.refreshed_at.desc(), Session.id)
     return select(Session.id).where(*conditions).order_by(*used_last).offset(limit)
 

@@ -1,4 +1,4 @@
-"""Tokens: whose they are, and which are revoked."""
+"""Tokens: their owners and their revocation."""
 
 from datetime import datetime, timedelta
 from functools import cache
