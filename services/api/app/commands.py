@@ -92,7 +92,7 @@ def delete_user(name: str) -> None:
     """Delete the account NAME with its sessions and tokens."""
     users = UserRepository(db.session)
     account = _account(users, name)
-    while retention.shorten_history(db.session, account.id):
+    for _ in retention.shorten_history(db.session, account.id):
         db.session.commit()
     if not users.remove(account.id):
         raise UserNotFound

@@ -62,7 +62,7 @@ def replace(caller: Caller, body: AccountReplacement) -> Changed:
 @endpoint(auth=FRESH_TOKEN, status=204, raises=[LastAdmin])
 def delete(caller: Caller) -> None:
     """Delete your account. Its sessions and tokens are deleted with it. Requires a recent login."""
-    while shorten_history(db.session, caller.user.id):
+    for _ in shorten_history(db.session, caller.user.id):
         db.session.commit()
     if not UserRepository(db.session).remove(caller.user.id):
         raise TokenRevoked

@@ -60,7 +60,7 @@ def change(caller: Caller, body: UserAccountChange, user_id: UUID) -> User:
 @endpoint(auth=FRESH_ADMIN, status=204, etag=True, raises=[NotFound, LastAdmin])
 def delete(caller: Caller, user_id: UUID) -> None:
     """Delete an account. Everything that belongs to it is deleted with it. Requires a recent login."""
-    while shorten_history(db.session, user_id):
+    for _ in shorten_history(db.session, user_id):
         db.session.commit()
     users = UserRepository(db.session)
     user = _lock(users, user_id, caller)

@@ -1,5 +1,6 @@
 """Retention: how long old rows and the addresses in them are kept, and their deletion."""
 
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from functools import cache
 from typing import Any
@@ -48,22 +49,26 @@ def _oldest(column: InstrumentedAttribute[datetime]) -> ScalarSelect[datetime]:
     return select(func.min(column)).correlate(None).scalar_subquery()
 
 
-def shorten_history(session: AnySession, user_id: UUID) -> bool:
-    """Delete some of a user's oldest rows if there are many, and return whether there were.
+def shorten_history(session: AnySession, user_id: UUID) -> Iterator[None]:
+    """Delete a user's oldest rows if there are many. Commit after each step.
 
-    Deleting a user with a million rows would exceed the time limit of a statement. So first commit and repeat
-    this until it returns False. Only data of releases that kept everything is that long. Tokens come first,
-    because deleting a session deletes all of its tokens in one statement.
+    Deleting a user with a million rows would exceed the time limit of a statement. Only data of releases that
+    kept everything is that long. Tokens come first, because deleting a session deletes all of its tokens in
+    one statement.
     """
     own = {model: select(age).where(model.user_id == user_id) for model, (age, _) in BATCHES.items()}
-    beyond = [own[model].order_by(age.desc()).offset(size).limit(1) for model, (age, size) in BATCHES.items()]
-    found = session.execute(select(*(query.scalar_subquery() for query in beyond))).one()
-    for (model, (age, size)), is_long in zip(BATCHES.items(), found, strict=True):
-        if is_long:
+    beyond = [
+        own[model].order_by(age.desc()).offset(size).limit(1).scalar_subquery()
+        for model, (age, size) in BATCHES.items()
+    ]
+    found = session.execute(select(*beyond)).one()
+    for (model, (age, size)), query, first in zip(BATCHES.items(), beyond, found, strict=True):
+        row_beyond = first
+        while row_beyond:
             oldest = own[model].with_only_columns(model.id).order_by(age).limit(size)
             delete_unlocked(session, model, oldest)
-            return True
-    return False
+            yield
+            row_beyond = session.scalar(select(query))
 
 
 def _kept_since(retention: timedelta) -> dict[InstrumentedAttribute[datetime], datetime]:

@@ -2,10 +2,11 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any, NamedTuple
 from uuid import UUID, uuid4
 
-from sqlalchemy import ColumnElement, ScalarSelect, Select, case, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, ScalarSelect, Select, bindparam, case, func, insert, or_, select, update
 from sqlalchemy.orm import InstrumentedAttribute
 
 from app.model import retention
@@ -118,30 +119,21 @@ class SessionRepository(Repository[Session]):
 
         None means that someone else may have a copy, so the session has ended: commit that. A token without
         a row counts as used, because the rows of spent tokens are deleted. Raises TokenRevoked and
-        TokenExpired. A compare-and-swap on the session's row lets one of several concurrent
-        requests through; the others find the same successors.
+        TokenExpired. A compare-and-swap on the session's row lets one of several concurrent requests through;
+        the others find the same successors.
         """
         time = now()
         expires_at = _whole_seconds(time) + max(lifetimes.access, lifetimes.refresh)
-        swap = (
-            update(Session)
-            .where(
-                Session.id == presented.session_id,
-                Session.user_id == presented.user_id,
-                Session.refresh_id == presented.token_id,
-                Session.ended_at.is_(None),
-                Session.ends_at > time,
-            )
-            .values(
-                refresh_id=uuid4(),
-                refreshed_at=time,
-                expires_at=_earliest(Session.ends_at, expires_at),
-            )
-            .returning(Session)
-        )
-        # No object of the identity map needs to be synchronized.
         session = self.session.scalar(
-            swap.execution_options(populate_existing=True, synchronize_session=False)
+            _swap(),
+            {
+                "session": presented.session_id,
+                "owner": presented.user_id,
+                "presented": presented.token_id,
+                "successor": uuid4(),
+                "time": time,
+                "expiry": expires_at,
+            },
         )
         if session is None:
             return self._repair(presented, time, lifetimes)
@@ -229,6 +221,30 @@ class SessionRepository(Repository[Session]):
         return NewTokens(Token(**access), Token(**refresh), time)
 
 
+@cache
+def _swap() -> Any:
+    """Return the statement that replaces the current refresh token, which takes long to build."""
+    time = bindparam("time", type_=Session.ends_at.type)
+    return (
+        update(Session)
+        .where(
+            Session.id == bindparam("session"),
+            Session.user_id == bindparam("owner"),
+            Session.refresh_id == bindparam("presented"),
+            Session.ended_at.is_(None),
+            Session.ends_at > time,
+        )
+        .values(
+            refresh_id=bindparam("successor"),
+            refreshed_at=time,
+            expires_at=_earliest(Session.ends_at, bindparam("expiry", type_=Session.ends_at.type)),
+        )
+        .returning(Session)
+        # No object of the identity map needs to be synchronized.
+        .execution_options(populate_existing=True, synchronize_session=False)
+    )
+
+
 def _is_live(user_id: UUID, time: datetime) -> list[ColumnElement[bool]]:
     return [Session.user_id == user_id, Session.ended_at.is_(None), Session.expires_at > time]
 
@@ -249,7 +265,9 @@ def _beyond(limit: int, conditions: list[ColumnElement[bool]]) -> Select[UUID]:
     return select(Session.id).where(*conditions).order_by(*used_last).offset(limit)
 
 
-def _earliest(column: InstrumentedAttribute[datetime], time: datetime) -> ColumnElement[datetime]:
+def _earliest(
+    column: InstrumentedAttribute[datetime], time: datetime | ColumnElement[datetime]
+) -> ColumnElement[datetime]:
     return case((column < time, column), else_=time)
 
 

@@ -13,7 +13,6 @@ from sqlalchemy import (
     bindparam,
     or_,
     select,
-    union_all,
     update,
 )
 
@@ -23,7 +22,7 @@ from app.model.repository import Repository
 from app.model.retention import LISTED
 from kit.clock import now
 from kit.data.keyset import Page, read_page
-from kit.data.repository import LOCKED, deletion_of_unlocked
+from kit.data.repository import LOCKED, deletion_of_unlocked, is_any_of
 from kit.data.snapshot import columns_of, snapshot
 from kit.errors import TokenExpired, TokenRevoked
 
@@ -121,7 +120,8 @@ class TokenRepository(Repository[Token]):
         new one. Raises TokenRevoked and TokenExpired.
         """
         times = {"time": time, "expired_at": time - leeway}
-        if id in self.session.scalars(_revocation(), {**_owner(session), "spent": id, **times}).all():
+        parameters = {**_owner(session), "spent": id, **times}
+        if id in self.session.scalars(_revocation(self.dialect), parameters).all():
             return True
         token = self.session.get(Token, id, populate_existing=True)
         if token is None:
@@ -147,15 +147,14 @@ NEWEST = (Token.issued_at.desc(), Token.id.desc())
 
 
 @cache
-def _revocation() -> Any:
+def _revocation(dialect: str) -> Any:
     """Return the statement that revokes the spent refresh token and superfluous access tokens."""
     access = select(Token.id).where(*OWN, Token.type == TokenType.ACCESS).order_by(*NEWEST)
-    beyond = access.offset(MAX_LIVE_ACCESS - 1).limit(MAX_PAIRS).subquery()
-    spent = select(bindparam("spent", type_=Token.id.type))
+    beyond = access.offset(MAX_LIVE_ACCESS - 1).limit(MAX_PAIRS)
     return (
         update(Token)
         .where(
-            Token.id.in_(union_all(spent, select(beyond.c.id))),
+            or_(Token.id == bindparam("spent"), is_any_of(Token.id, beyond, dialect)),
             Token.session_id == bindparam("session"),
             Token.revoked_at.is_(None),
             Token.expires_at > bindparam("expired_at"),

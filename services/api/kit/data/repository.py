@@ -100,7 +100,16 @@ def deletion_of_unlocked(model: type[Any], ids: Select[UUID], dialect: str) -> D
     """
     ids = ids.with_for_update(skip_locked=True)
     if dialect != "postgresql":
-        return delete(model).where(model.id.in_(ids))
-    # By the places of the rows. For thousands of ids, PostgreSQL would read the whole table.
-    place: ColumnElement[Any] = literal_column(f"{model.__tablename__}.ctid")
-    return delete(model).where(place == any_(func.array(ids.with_only_columns(place).scalar_subquery())))
+        return delete(model).where(is_any_of(model.id, ids, dialect))
+    place: ColumnElement[Any] = literal_column(f"{model.__tablename__}.ctid")  # finds a row without an index
+    return delete(model).where(is_any_of(place, ids.with_only_columns(place), dialect))
+
+
+def is_any_of(column: Any, values: Select[Any], dialect: str) -> ColumnElement[bool]:
+    """Return the condition that a column has one of the selected values, in the dialect of a database.
+
+    With IN, PostgreSQL would read the whole table for thousands of values, and plan longer for a few.
+    """
+    if dialect != "postgresql":
+        return cast("ColumnElement[bool]", column.in_(values))
+    return cast("ColumnElement[bool]", column == any_(func.array(values.scalar_subquery())))
