@@ -40,7 +40,8 @@ class RateLimit(NamedTuple):
 def _database_url(value: object, info: ValidationInfo) -> URL:
     text = value.render_as_string(hide_password=False) if isinstance(value, URL) else str(value)
     if text.startswith("sqlite:"):
-        url = make_url(text) if text.startswith("sqlite://") else URL.create("sqlite")
+        # make_url would take what stands between two slashes for a host.
+        url = make_url(text) if text.startswith("sqlite:///") else URL.create("sqlite")
         if url.database in (None, "", ":memory:") or url.query:
             raise ValueError("must be sqlite:///FILE")
         return url

@@ -50,11 +50,12 @@ Username = Annotated[
         "Begin with a letter or a digit.",
     ),
 ]
-# Login accepts any name, so that an impossible username fails like an unknown one.
-LoginName = Annotated[str, StringConstraints(min_length=1, max_length=64), *NO_NUL]
+NO_CONTROLS = matching(r"^[^\u0000-\u001f\u007f-\u009f]*$", "Control characters aren't allowed.")
+# Login accepts any other name, so that an impossible username fails like an unknown one.
+LoginName = Annotated[str, StringConstraints(min_length=1, max_length=64), *NO_CONTROLS]
 # Phones add a space after a completed word.
 TrimmedLoginName = Annotated[
-    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=64), *NO_NUL
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=64), *NO_CONTROLS
 ]
 # NewCredentials has the other rules for new passwords.
 Password = Annotated[

@@ -63,7 +63,8 @@ def _options(
         "use_native_hstore": False,  # saves a query per connection
         "pool_size": pool_size,
         "max_overflow": 0,
-        "pool_timeout": ceil(milliseconds / 2000),  # whole seconds: SQLAlchemy cuts the rest off
+        # Until others that wait for a lock have given up. Whole seconds: SQLAlchemy cuts the rest off.
+        "pool_timeout": ceil(milliseconds * 3 / 4000),
     }
 
 

@@ -45,6 +45,7 @@ class Task(WSGITask):  # type: ignore[misc]
     """A request to the app. The connection is closed if the app asks for it, or during a shutdown."""
 
     wrote_header: bool
+    is_bodiless = False
 
     def service(self) -> None:
         try:
@@ -54,9 +55,20 @@ class Task(WSGITask):  # type: ignore[misc]
                 self.channel.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
 
     def build_response_header(self) -> bytes:
-        if self.channel.server.stopping_since or (self.environ or {}).get("app.close"):
+        options = self.request.headers.get("CONNECTION", "").lower().split(",")
+        is_asked = "close" in map(str.strip, options) or (self.environ or {}).get("app.close")
+        if self.channel.server.stopping_since or is_asked:
             self.set_close_on_finish()
+        self.is_bodiless = self.version == "1.1" and not self.has_body
         return bytes(super().build_response_header())
+
+    def set_close_on_finish(self) -> None:
+        """Close the connection after the response. waitress also wants that for any without a Content-Length.
+
+        A 204 or 304 ends with its headers, so the connection can stay open.
+        """
+        if not self.is_bodiless:
+            super().set_close_on_finish()
 
     def write(self, data: bytes) -> None:
         """Hand a complete response to the I/O thread, so that head and body go out in one send().

@@ -4,7 +4,6 @@ import re
 from collections.abc import Callable
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from math import isfinite
 from typing import Annotated, Any, LiteralString
 from uuid import UUID
 
@@ -95,7 +94,7 @@ def _storable(value: Any) -> Any:
             parts += part
         elif isinstance(part, str) and "\0" in part:
             raise PydanticCustomError("invalid_format", "The character NUL isn't allowed.")
-        elif isinstance(part, float) and not isfinite(part):
+        elif isinstance(part, float | int) and not -FLOATS <= part <= FLOATS:  # SQLite stores a float
             raise PydanticCustomError("too_large", "This number is too large.")
     return value
 
@@ -123,7 +122,7 @@ def amount(digits: int, places: int) -> tuple[BeforeValidator, WithJsonSchema]:
     step = Decimal(1).scaleb(-places)  # 5 becomes 5.00, as the database returns it
 
     def exact(text: str) -> Decimal:
-        return Decimal(text).quantize(step)
+        return Decimal(text).quantize(step) + 0  # makes -0.00 0.00
 
     read = _reads(re.compile(form, re.ASCII), exact, "Give a decimal number as text, in quotes.")
     return BeforeValidator(read), _text(form, 1, digits + 2)

@@ -73,7 +73,7 @@ def test_login_trims_white_space_around_the_username(client: FlaskClient, people
     assert log_in(client, name).status_code == 200
 
 
-@pytest.mark.parametrize("name", ["bob", "an", ".", "an n", "ann\x01", "\u212aelvin", "ä" * 64])
+@pytest.mark.parametrize("name", ["bob", "an", ".", "an n", "\u212aelvin", "ä" * 64])
 def test_login_has_the_same_response_for_a_wrong_name_and_a_wrong_password(
     client: FlaskClient, people: People, name: str
 ) -> None:
@@ -121,6 +121,7 @@ def test_login_keeps_no_transaction_open_while_it_hashes(client: FlaskClient, pe
         ({"username": " \t", "password": PASSWORD}, ("/username", "too_short")),
         ({"username": "a" * 65, "password": PASSWORD}, ("/username", "too_long")),
         ({"username": "an\0n", "password": PASSWORD}, ("/username", "invalid_format")),
+        ({"username": "an\a", "password": PASSWORD}, ("/username", "invalid_format")),
         ({"username": 1, "password": PASSWORD}, ("/username", "wrong_type")),
         ({"password": PASSWORD}, ("/username", "required")),
         ({"username": "ann", "password": ""}, ("/password", "too_short")),

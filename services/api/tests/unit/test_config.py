@@ -233,6 +233,7 @@ def test_a_database_url_can_have_several_forms(given: str, used: str) -> None:
         "mysql://h/d",
         "sqlite://",
         "sqlite:app.db",
+        "sqlite://host/app.db",
         "sqlite:///:memory:",
         "app.db",
         "://",

@@ -201,6 +201,23 @@ def test_two_pipelined_requests_get_two_responses(live: Live, gunicorn: str, fir
         assert answers == [422, 204]
 
 
+GET_LIVE = b"GET /health/live HTTP/1.1\r\nHost: a\r\n"
+
+
+def test_a_response_without_a_body_keeps_the_connection_open(live: Live, gunicorn: str) -> None:
+    preflight = b"OPTIONS /account HTTP/1.1\r\nHost: a\r\n\r\n"
+
+    for url in (live[0], gunicorn):
+        assert statuses(send_raw(url, preflight + GET_LIVE + b"\r\n")) == [204, 200]
+
+
+@pytest.mark.parametrize("options", [b"close", b"Keep-Alive, Close"])
+def test_a_client_can_ask_for_the_end_of_the_connection(live: Live, options: bytes) -> None:
+    request = GET_LIVE + b"Connection: " + options + b"\r\n\r\n"
+
+    assert statuses(send_raw(live[0], request + request)) == [200]
+
+
 def test_a_request_may_arrive_byte_by_byte(live: Live) -> None:
     address = httpx.URL(live[0])
     with socket.create_connection((address.host, address.port or 80), timeout=60) as client:

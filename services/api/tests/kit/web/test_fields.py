@@ -11,7 +11,7 @@ from pydantic_core._pydantic_core import list_all_errors
 
 from kit.errors import FIELD_CODES, FieldRefused
 from kit.web import fields, validation
-from kit.web.fields import DateTime, Email, Reference, Url
+from kit.web.fields import DateTime, Email, Json, Reference, Url, amount
 from tools.scaffold.kinds import KINDS
 
 
@@ -65,6 +65,14 @@ def test_a_time_is_accepted_as_rfc_3339_allows(sent: str, stored: str) -> None:
 )
 def test_any_other_time_is_an_invalid_format(sent: str) -> None:
     assert refusal(DateTime, sent)["code"] == "invalid_format"
+
+
+def test_an_amount_has_no_negative_zero() -> None:
+    assert str(read(Annotated[Any, *amount(10, 2)], "-0")) == "0.00"
+
+
+def test_a_json_number_that_no_database_can_store_is_too_large() -> None:
+    assert refusal(Json, [10**400])["code"] == "too_large"
 
 
 def test_a_uuid_is_accepted_in_any_case_and_written_in_lower_case() -> None:
