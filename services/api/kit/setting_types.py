@@ -40,7 +40,7 @@ class RateLimit(NamedTuple):
 def _database_url(value: object, info: ValidationInfo) -> URL:
     text = value.render_as_string(hide_password=False) if isinstance(value, URL) else str(value)
     if text.startswith("sqlite:"):
-        # make_url would take what stands between two slashes for a host.
+        # After two slashes, make_url would read a host.
         url = make_url(text) if text.startswith("sqlite:///") else URL.create("sqlite")
         if url.database in (None, "", ":memory:") or url.query:
             raise ValueError("must be sqlite:///FILE")
@@ -116,7 +116,7 @@ def _canonical_host(name: str) -> str:
 def _host_name(text: str) -> str:
     name = text.lower().removesuffix(".")
     match = HOST.fullmatch(name)
-    if not match or (match["ipv6"] and not _is_ipv6(match["ipv6"])):
+    if not match or (match["ipv6"] and not is_ipv6(match["ipv6"])):
         raise ValueError("must be host names such as api.example.com, without ports, separated by commas")
     return name
 
@@ -135,9 +135,10 @@ def _network(value: object) -> IPv4Network | IPv6Network:
     return network
 
 
-def _is_ipv6(text: str) -> bool:
+def is_ipv6(text: str) -> bool:
+    """Return whether this is an IPv6 address without a scope, which only has a meaning on one machine."""
     try:
-        return bool(IPv6Address(text))
+        return IPv6Address(text).scope_id is None
     except ValueError:
         return False
 

@@ -16,7 +16,6 @@ from sqlalchemy import (
     bindparam,
     case,
     cast,
-    delete,
     func,
     select,
     update,
@@ -135,8 +134,7 @@ class AttemptRepository(Repository[Attempts]):
 
     def prune(self, limit: int = 100) -> int:
         """Delete some expired rows and return how many."""
-        doomed = select(Attempts.id).where(Attempts.expires_at < clock()).limit(limit)
-        return self.change(delete(Attempts).where(Attempts.id.in_(doomed.with_for_update(skip_locked=True))))
+        return self.delete_unlocked(select(Attempts.id).where(Attempts.expires_at < clock()).limit(limit))
 
     def _recent_under_older_keys(self, counts: Sequence[Count]) -> list[int]:
         """Return how many recent attempts each count has under its older keys."""

@@ -10,6 +10,7 @@ from psycopg2 import extensions
 
 from kit.data.database import db
 from kit.data.limited_connection import wait
+from kit.data.postgresql import UnlimitedConnection
 
 
 @contextmanager
@@ -27,9 +28,7 @@ def bulk_copy() -> Iterator[extensions.cursor]:
     extensions.set_wait_callback(None)
     try:
         with closing(psycopg2.connect(**arguments)) as connection, connection, connection.cursor() as cursor:
-            # LOCAL: a pooler gives the connection to others afterwards.
-            cursor.execute("SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0")
-            cursor.execute("SET LOCAL idle_in_transaction_session_timeout = 0; SET LOCAL timezone = 'UTC'")
+            cursor.execute(UnlimitedConnection.prefix)
             yield cursor
     finally:
         extensions.set_wait_callback(wait)

@@ -1,6 +1,7 @@
 """The engines of PostgreSQL: their options, and what happens to connections in the pool."""
 
 import select
+from collections.abc import Mapping
 from math import ceil
 from typing import Any
 
@@ -49,7 +50,7 @@ def _options(
         # The pooler refuses these settings, so the first statement of each transaction brings them along.
         # PostgreSQL runs both in that transaction, so this costs no round trip, and no other client of the
         # pooler gets a connection with these settings.
-        prefix = "".join(f"SET LOCAL {name} = '{value}'; " for name, value in session.items())
+        prefix = set_local(session)
         prefix += "SET TRANSACTION READ ONLY; " if reads_only else ""
     else:
         session |= {"default_transaction_read_only": "on"} if reads_only else {}
@@ -68,14 +69,19 @@ def _options(
     }
 
 
+def set_local(settings: Mapping[str, object]) -> str:
+    """Return the statements that change settings of PostgreSQL for the rest of a transaction."""
+    return "".join(f"SET LOCAL {name} = '{value}'; " for name, value in settings.items())
+
+
+NO_LIMITS = {"statement_timeout": 0, "lock_timeout": 0, "idle_in_transaction_session_timeout": 0}
+
+
 class UnlimitedConnection(extensions.connection):
     """A connection for commands, which may take long."""
 
     # The role may have time limits. The first statement of each transaction brings this along.
-    prefix = (
-        "SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0; "
-        "SET LOCAL idle_in_transaction_session_timeout = 0; SET LOCAL timezone = 'UTC'; "
-    )
+    prefix = set_local({**NO_LIMITS, "timezone": "UTC"})
 
 
 def command_options(settings: Settings) -> dict[str, Any]:

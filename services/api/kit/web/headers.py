@@ -3,7 +3,6 @@
 import re
 from collections.abc import Callable, Iterable
 from functools import partial
-from ipaddress import IPv6Address
 from time import perf_counter
 from types import TracebackType
 from typing import TypeAlias
@@ -12,7 +11,7 @@ from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 from flask import Flask, Response, current_app, g, request
 from werkzeug.exceptions import BadRequest, NotFound
 
-from kit.setting_types import MAX_PORT
+from kit.setting_types import MAX_PORT, is_ipv6
 from kit.settings import Settings, current
 from kit.web import openapi
 from kit.web.errors import HostNotAllowed
@@ -110,15 +109,8 @@ def _check_host_and_path() -> None:
 def _is_host(text: str) -> bool:
     match = HOST.fullmatch(text)
     return bool(
-        match and int(match["port"] or 0) <= MAX_PORT and (match["ipv6"] is None or _is_ipv6(match["ipv6"]))
+        match and int(match["port"] or 0) <= MAX_PORT and (match["ipv6"] is None or is_ipv6(match["ipv6"]))
     )
-
-
-def _is_ipv6(text: str) -> bool:
-    try:
-        return IPv6Address(text).scope_id is None
-    except ValueError:
-        return False
 
 
 def _add_common_headers(never_cached: str, response: Response) -> Response:

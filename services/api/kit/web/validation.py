@@ -62,23 +62,22 @@ def receive_body() -> bool:
 
     waitress calls the app when the body is complete. gunicorn calls it after the headers.
     """
-    environ = request.environ
-    has_body = environ.get("CONTENT_LENGTH") or "HTTP_TRANSFER_ENCODING" in environ
-    stream = environ["wsgi.input"]
-    if not has_body or (hasattr(stream, "seekable") and stream.seekable()):  # it's in memory already
+    stream = request.environ["wsgi.input"]
+    if not _has_body() or (hasattr(stream, "seekable") and stream.seekable()):  # it's in memory already
         return False
     _read_whole()
     return True
 
 
 def refuse_body() -> None:
-    """Raise ValidationFailed if there is a body, except `{}`, which some clients always send.
-
-    Without length or chunks there is none (RFC 9112, section 6.3).
-    """
-    sent = request.environ.get("CONTENT_LENGTH") or "HTTP_TRANSFER_ENCODING" in request.environ
-    if sent and (raw := _read_whole()) and not EMPTY_OBJECT.fullmatch(raw):
+    """Raise ValidationFailed if there is a body, except `{}`, which some clients always send."""
+    if _has_body() and (raw := _read_whole()) and not EMPTY_OBJECT.fullmatch(raw):
         raise ValidationFailed([FieldError("Send no body here.", "unknown_field", "")])
+
+
+def _has_body() -> bool:
+    """Return whether the headers announce a body. Without length or chunks there is none (RFC 9112, 6.3)."""
+    return bool(request.environ.get("CONTENT_LENGTH")) or "HTTP_TRANSFER_ENCODING" in request.environ
 
 
 def read_body(schema: type[RequestBody], *, optional: bool, read_only: Set[str] = frozenset()) -> RequestBody:

@@ -461,15 +461,26 @@ def test_a_new_signing_key_resets_no_limit(
     assert [problem(log_in(client)) for _ in range(3)] == [FAILED, FAILED, LIMITED]
 
 
-def test_a_limit_that_was_reached_under_the_old_key_stays_reached(
+@pytest.fixture
+def fail_before_a_new_key(
     app: Flask, client: FlaskClient, people: People, with_settings: Any
-) -> None:
-    people.register("ann")
-    old_key = app.extensions["settings"].secret_key
-    for _ in range(5):
-        log_in(client)
+) -> Callable[[int], None]:
+    """Fail to log in as Ann so many times, then change the signing key and keep the old one as a fallback."""
 
-    with_settings(secret_key=SecretStr(NEW_KEY), secret_key_fallbacks=(old_key,))
+    def fail(times: int) -> None:
+        people.register("ann")
+        old_key = app.extensions["settings"].secret_key
+        for _ in range(times):
+            log_in(client)
+        with_settings(secret_key=SecretStr(NEW_KEY), secret_key_fallbacks=(old_key,))
+
+    return fail
+
+
+def test_a_limit_that_was_reached_under_the_old_key_stays_reached(
+    client: FlaskClient, fail_before_a_new_key: Callable[[int], None]
+) -> None:
+    fail_before_a_new_key(5)
 
     refused = log_in(client, password=PASSWORD)
     assert problem(refused) == LIMITED
@@ -477,14 +488,9 @@ def test_a_limit_that_was_reached_under_the_old_key_stays_reached(
 
 
 def test_a_successful_login_also_clears_what_was_counted_under_an_old_key(
-    app: Flask, client: FlaskClient, people: People, with_settings: Any
+    client: FlaskClient, fail_before_a_new_key: Callable[[int], None]
 ) -> None:
-    people.register("ann")
-    old_key = app.extensions["settings"].secret_key
-    for _ in range(4):
-        log_in(client)
-
-    with_settings(secret_key=SecretStr(NEW_KEY), secret_key_fallbacks=(old_key,))
+    fail_before_a_new_key(4)
 
     assert log_in(client, password=PASSWORD).status_code == 200
     assert [problem(log_in(client)) for _ in range(6)] == [FAILED] * 5 + [LIMITED]

@@ -1,4 +1,4 @@
-"""Accounts that change while a request verifies the password: what was checked before is checked again."""
+"""An account that changes during the verification of its password is checked again."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager

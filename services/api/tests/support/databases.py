@@ -1,6 +1,8 @@
 """The databases to test on: SQLite, and PostgreSQL if TEST_DATABASE_URL is set."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -46,6 +48,22 @@ def database_urls(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> d
 @pytest.fixture(scope="session")
 def database_url(database: str, database_urls: dict[str, URL]) -> URL:
     return database_urls[database]
+
+
+@contextmanager
+def new_role(owner_url: URL, suffix: str) -> Iterator[URL]:
+    """Create a role that can only log in. Yield its URL, and drop it with all that it owns."""
+    if owner_url.drivername == "sqlite":
+        pytest.skip("SQLite has no roles")
+    role = f"{owner_url.database}_{suffix}"
+    owner = create_engine(owner_url, isolation_level="AUTOCOMMIT")
+    with owner.connect() as connection:
+        if connection.scalar(text("SELECT 1 FROM pg_roles WHERE rolname = :role"), {"role": role}):
+            connection.execute(text(f'DROP OWNED BY "{role}"; DROP ROLE "{role}"'))
+        connection.execute(text(f'CREATE ROLE "{role}" LOGIN'))
+        yield owner_url.set(username=role)
+        connection.execute(text(f'DROP OWNED BY "{role}"; DROP ROLE "{role}"'))
+    owner.dispose()
 
 
 def refuse_unmarked(url: URL) -> URL:

@@ -16,6 +16,7 @@ from sqlalchemy import Connection, Engine, event
 from sqlalchemy.exc import DBAPIError
 
 from kit.data.database import reason_of
+from kit.data.postgresql import NO_LIMITS, set_local
 
 logger = logging.getLogger("app.migrations")
 PAUSE_SECONDS = 5
@@ -35,11 +36,7 @@ def limit_lock_waits(engine: Engine, milliseconds: int) -> None:
             connection.exec_driver_sql("SET statement_timeout = 0; SET lock_timeout = 0")
         else:
             # Not in the connection's options, because PgBouncer would refuse them or not pass them on.
-            connection.exec_driver_sql(
-                "SET LOCAL statement_timeout = 0;"
-                "SET LOCAL idle_in_transaction_session_timeout = 0;"
-                f"SET LOCAL lock_timeout = {milliseconds}"
-            )
+            connection.exec_driver_sql(set_local({**NO_LIMITS, "lock_timeout": milliseconds}))
 
     event.listen(engine, "begin", set_limits)
 

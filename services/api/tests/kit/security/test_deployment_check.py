@@ -12,6 +12,7 @@ from app import create_app
 from app.config import Settings
 from app.database import db
 from kit.security.deployment_check import Finding, check, check_database_role
+from tests.support.databases import new_role
 from tests.support.settings import settings_for
 
 KEY = token_hex(32)
@@ -146,15 +147,8 @@ def findings_for(url: URL) -> list[Finding]:
 @pytest.fixture
 def role(database_url: URL) -> Iterator[URL]:
     """The database with a new role, which can only log in."""
-    if database_url.drivername == "sqlite":
-        pytest.skip("SQLite has no roles")
-    name = f"{database_url.database}_checked"
-    owner = create_engine(database_url, isolation_level="AUTOCOMMIT")
-    with owner.connect() as connection:
-        connection.execute(text(f'DROP ROLE IF EXISTS "{name}"; CREATE ROLE "{name}" LOGIN'))
-        yield database_url.set(username=name)
-        connection.execute(text(f'DROP ROLE "{name}"'))
-    owner.dispose()
+    with new_role(database_url, "checked") as url:
+        yield url
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from kit.web.paths import with_prefix
 from tests.support.people import Person
 from tests.support.settings import NEVER_OPENED, settings_for
 
-PROXY, STRANGER = "10.0.0.1", "192.0.2.1"
+PROXY, CLIENT = "10.0.0.1", "192.0.2.1"
 
 
 @pytest.fixture
@@ -72,7 +72,7 @@ def test_any_other_prefix_is_ignored_and_the_first_is_logged(
 
 
 def test_the_prefix_of_a_client_is_ignored(behind: Flask) -> None:
-    assert documentation(behind, "/api", peer=STRANGER) == "/docs"
+    assert documentation(behind, "/api", peer=CLIENT) == "/docs"
 
 
 def test_without_the_setting_there_is_no_prefix() -> None:

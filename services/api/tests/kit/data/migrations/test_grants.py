@@ -8,7 +8,7 @@ import flask_migrate
 import pytest
 from alembic.script import ScriptDirectory
 from flask import Flask
-from sqlalchemy import URL, Column, Integer, MetaData, Table, create_engine, text
+from sqlalchemy import URL, Column, Integer, MetaData, Table
 from sqlalchemy.exc import DBAPIError
 
 from app import create_app
@@ -17,6 +17,7 @@ from kit.data.base import Base
 from kit.data.database import reason_of
 from kit.data.migrations import commands as migrations
 from tests.support.credentials import PASSWORD, bearer
+from tests.support.databases import new_role
 from tests.support.paths import MIGRATIONS
 from tests.support.settings import settings_for
 
@@ -39,17 +40,8 @@ def upgrade():
 @pytest.fixture
 def api_url(empty_url: URL) -> Iterator[URL]:
     """The empty database, with a role that has no privileges."""
-    if empty_url.drivername == "sqlite":
-        pytest.skip("SQLite has no roles")
-    role = f"{empty_url.database}_api"
-    owner = create_engine(empty_url, isolation_level="AUTOCOMMIT")
-    with owner.connect() as connection:
-        if connection.scalar(text("SELECT 1 FROM pg_roles WHERE rolname = :role"), {"role": role}):
-            connection.execute(text(f'DROP OWNED BY "{role}"; DROP ROLE "{role}"'))
-        connection.execute(text(f'CREATE ROLE "{role}" LOGIN'))
-        yield empty_url.set(username=role)
-        connection.execute(text(f'DROP OWNED BY "{role}"; DROP ROLE "{role}"'))
-    owner.dispose()
+    with new_role(empty_url, "api") as url:
+        yield url
 
 
 @pytest.fixture
