@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
-from functools import cached_property, wraps
+from functools import wraps
 from inspect import signature
 from typing import Any, NamedTuple, TypeVar
 
@@ -12,6 +12,7 @@ from flask.typing import ResponseReturnValue
 from kit.errors import DomainError
 from kit.web import read_only_fields
 from kit.web.conditional import not_modified, set_etag
+from kit.web.features import in_this_app
 from kit.web.paths import with_prefix
 from kit.web.plain_flask import refuse_coroutine
 from kit.web.schemas import Query, RequestBody, ResponseBody
@@ -52,10 +53,10 @@ class Declaration:
     raises: Sequence[type[Exception]]
     uses_database: bool
 
-    @cached_property
-    def read_only(self) -> Set[str]:
-        """The fields that a PUT or PATCH may send back. `check_if_match` checks their values."""
-        return read_only_fields.names(self.body, self.returns, checked=self.etag)
+    def read_only_fields(self, body: type[RequestBody]) -> Set[str]:
+        """Return the fields that a PUT or PATCH may send back. `check_if_match` checks their values."""
+        returns = in_this_app(self.returns) if self.returns else None
+        return read_only_fields.names(body, returns, checked=self.etag)
 
 
 def endpoint(
@@ -110,14 +111,14 @@ def endpoint(
 
 def _read(declaration: Declaration, arguments: dict[str, Any]) -> None:
     """Read query and body, after authentication: bodies of unknown callers aren't parsed."""
-    query = read_query(declaration.query) if declaration.query else None
+    query = read_query(in_this_app(declaration.query)) if declaration.query else None
     if declaration.query not in (None, Query):
         arguments["query"] = query
     if declaration.body:
-        read_only = declaration.read_only if request.method in ("PUT", "PATCH") else frozenset()
-        arguments["body"] = read_body(
-            declaration.body, optional=declaration.body_is_optional, read_only=read_only
-        )
+        body = in_this_app(declaration.body)
+        changes = request.method in ("PUT", "PATCH")
+        read_only = declaration.read_only_fields(body) if changes else frozenset()
+        arguments["body"] = read_body(body, optional=declaration.body_is_optional, read_only=read_only)
     else:
         refuse_body()
 

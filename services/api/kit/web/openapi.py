@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from importlib import import_module
 from typing import Any, NamedTuple, cast
 
@@ -26,6 +27,7 @@ from kit.web.errors import (
     UnsupportedMediaType,
     ValidationFailed,
 )
+from kit.web.features import of_app
 from kit.web.problems import MEDIA_TYPE, ProblemType, find_problem
 from kit.web.schemas import Problem, Query, RequestBody
 
@@ -184,7 +186,15 @@ def _operations(app: Flask) -> Iterator[tuple[Rule, str, Declaration, Callable[.
         declaration = getattr(view, "declaration", None)
         for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"}):
             if declaration:
-                yield rule, method, declaration, view
+                yield rule, method, _extended(app, rule.endpoint, declaration), view
+
+
+def _extended(app: Flask, endpoint: str, declaration: Declaration) -> Declaration:
+    """Return a declaration with what the app's features add to it."""
+    features = of_app(app)
+    schemas = {name: getattr(declaration, name) for name in ("query", "body", "returns")}
+    extended: Any = {name: features.schemas.get(schema, schema) for name, schema in schemas.items()}
+    return replace(declaration, raises=[*declaration.raises, *features.errors.get(endpoint, ())], **extended)
 
 
 def _operation(

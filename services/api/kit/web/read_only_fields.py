@@ -1,6 +1,7 @@
 """Fields that PUT and PATCH can't change, but that clients may send back as they have read them."""
 
 from collections.abc import Set
+from functools import cache
 from typing import Any
 
 from flask import g
@@ -14,6 +15,7 @@ IGNORED = {"id", "created_at", "updated_at"}  # any value
 DETAIL = "This can't be changed here. Leave it out, or send back the current value."
 
 
+@cache
 def names(body: type[RequestBody] | None, returns: type[ResponseBody] | None, *, checked: bool) -> Set[str]:
     """Return the fields of the response that aren't in the body.
 

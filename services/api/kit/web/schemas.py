@@ -17,6 +17,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError, SchemaValidator, core_schema
 
 from kit.errors import FieldError
+from kit.web.features import in_this_app
 
 # The default of a field that may be left out. An explicit null is a wrong type.
 UNSET: Any = None
@@ -59,10 +60,11 @@ class ResponseBody(BaseModel):
 
         Nothing is validated, because the values were when they were stored.
         """
+        schema = in_this_app(cls)
         values: dict[str, Any] = {
-            name: others[name] if name in others else getattr(row, name) for name in cls.model_fields
+            name: others[name] if name in others else getattr(row, name) for name in schema.model_fields
         }
-        return cast("Self", cls.model_construct(**values))
+        return cast("Self", schema.model_construct(**values))
 
 
 def _without_nul(text: str) -> str:
