@@ -44,6 +44,9 @@ class Settings(settings.Settings):
     login_limit_account: OptionalRateLimit = RateLimit(50, 3600)
     login_limit_success: OptionalRateLimit = RateLimit(60, 300)
     register_limit: OptionalRateLimit = RateLimit(20, 3600)
+    register_email: Literal["optional", "required", "off"] = "optional"
+    mail_limit: OptionalRateLimit = RateLimit(3, 3600)
+    mail_limit_client: OptionalRateLimit = RateLimit(20, 3600)
 
 
 def load() -> Settings:

@@ -27,7 +27,7 @@ from kit.setting_types import (
     WholeNumber,
 )
 
-SECRETS = ("DATABASE_URL", "MIGRATION_DATABASE_URL", "SECRET_KEY", "SECRET_KEY_FALLBACKS")
+SECRETS = ("DATABASE_URL", "MIGRATION_DATABASE_URL", "SECRET_KEY", "SECRET_KEY_FALLBACKS", "SMTP_URL")
 
 
 class Settings(BaseModel):
@@ -69,11 +69,20 @@ class Settings(BaseModel):
     host: str = "127.0.0.1"
     port: WholeNumber = Field(5000, ge=1, le=MAX_PORT)
     threads: WholeNumber = Field(24, ge=1, le=200)
+    worker: Literal["process", "thread"] = "process"
+    smtp_url: str | None = None
+    mail_from: str | None = None
+    app_url: str | None = None
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_format: Literal["json", "text"] | None = None
     slow_request_ms: WholeNumber = Field(500, ge=0, le=60_000)
     metrics_enabled: Boolean = False
     docs_enabled: Boolean = True
+
+    @property
+    def has_mail(self) -> bool:
+        """Whether this app sends mail. Without it, there is no route and no field about e-mail."""
+        return self.smtp_url is not None
 
     @property
     def owner_url(self) -> URL:
