@@ -10,8 +10,10 @@ from flask import Flask
 from app import authentication, blueprint, commands, config
 from app.blueprint import handlers
 from app.events import Event
+from app.jobs import JOBS
 from kit import settings as kit_settings
 from kit.data import database
+from kit.jobs import jobs
 from kit.security import events
 from kit.serving import lifecycle, logs
 from kit.web import headers, openapi, paths, proxies, rate_limits
@@ -38,5 +40,6 @@ def create_app(settings: config.Settings | None = None) -> Flask:
     for each in blueprint.BLUEPRINTS:
         app.register_blueprint(each)
     openapi.init_app(app, blueprint.DESCRIPTION, blueprint.RESPONSE_HEADERS)
+    jobs.init_app(app, JOBS)
     commands.init_app(app)
     return app

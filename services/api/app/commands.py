@@ -15,7 +15,6 @@ from app.model.session_repository import SessionRepository
 from app.model.user_repository import UserRepository
 from kit import commands
 from kit.commands import reports_failures
-from kit.data.attempts import AttemptRepository
 
 user = AppGroup("user", help="Accounts: create, list, set a password, delete.")
 token = AppGroup("token", help="Tokens: delete expired ones, revoke all.")
@@ -103,12 +102,11 @@ def delete_user(name: str) -> None:
 @token.command("prune")
 @reports_failures
 def prune() -> None:
-    """Delete rows that are older than they are kept. Logins delete some, too."""
-    kept, attempts = lifetimes().retention, AttemptRepository(db.session)
+    """Delete rows that are older than they are kept. A job does this every hour."""
     total = 0
-    while pruned := retention.prune(db.session, kept, limit=1000) + attempts.prune():
+    for deleted in retention.prune_all(db.session, lifetimes().retention):
         db.session.commit()
-        total += pruned
+        total += deleted
     click.echo(f"Deleted {total} expired rows.")
 
 

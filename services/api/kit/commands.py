@@ -24,7 +24,14 @@ configuration = AppGroup("config", help="Settings: check whether they are safe i
 
 
 def init_app(app: Flask) -> None:
-    add_lazily(app, {"db": ("kit.data.migrations.commands", "Perform database migrations.")})
+    add_lazily(
+        app,
+        {
+            "db": ("kit.data.migrations.commands", "Perform database migrations."),
+            "job": ("kit.jobs.commands", "Jobs: list, show, retry and delete them."),
+            "work": ("kit.jobs.commands", "Run jobs until SIGTERM or Ctrl-C."),
+        },
+    )
     for command in (configuration, serve, print_openapi):
         app.cli.add_command(command)
 

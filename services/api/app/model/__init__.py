@@ -6,6 +6,7 @@ Import every model here, so that migrations see it.
 from app.model.models import KnownNetwork, Session, Token, User
 from kit.data.attempts import Attempts
 from kit.data.stored_responses import StoredResponse
+from kit.jobs.queue import QueuedJob, ScheduledJob
 
 MODELS = (
     User,
@@ -14,4 +15,6 @@ MODELS = (
     KnownNetwork,
     StoredResponse,
     Attempts,
+    QueuedJob,
+    ScheduledJob,
 )

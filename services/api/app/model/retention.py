@@ -11,6 +11,7 @@ from sqlalchemy.orm import InstrumentedAttribute
 
 from app.model.models import KnownNetwork, Session, Token
 from kit.clock import now
+from kit.data.attempts import AttemptRepository
 from kit.data.repository import KEPT_EXPIRED, AnySession, delete_unlocked
 from kit.data.stored_responses import StoredResponse
 
@@ -37,6 +38,13 @@ def prune(session: AnySession, retention: timedelta, limit: int = 100) -> int:
         old = select(model.id).where(column < time).order_by(column).limit(limit)
         deleted += delete_unlocked(session, model, old)
     return deleted
+
+
+def prune_all(session: AnySession, retention: timedelta, limit: int = 1000) -> Iterator[int]:
+    """Delete all rows that are older than they are kept. Each step yields how many: commit it."""
+    attempts = AttemptRepository(session)
+    while deleted := prune(session, retention, limit) + attempts.prune(limit):
+        yield deleted
 
 
 def is_due(retention: timedelta) -> ColumnElement[bool]:

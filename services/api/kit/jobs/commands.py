@@ -1,0 +1,96 @@
+"""`flask work` runs jobs, and `flask job` shows, repeats and deletes them."""
+
+import signal
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import NoReturn
+from uuid import UUID
+
+import click
+from flask import Flask, current_app
+from flask.cli import AppGroup, with_appcontext
+
+from kit.data.database import db
+from kit.jobs.queue import Queue, QueuedJob
+from kit.jobs.worker import SignalledStop, Worker, WorkerStopped
+from kit.serving import logs
+
+STOP_SECONDS = 8  # that a running job has after SIGTERM
+HEARTBEAT = Path(tempfile.gettempdir(), "worker-is-alive-until")  # read by kit/jobs/healthcheck.py
+
+jobs = AppGroup("job", help="Jobs: list, show, retry and delete them.")
+
+
+def init_app(app: Flask) -> None:
+    for command in (work, jobs):
+        app.cli.add_command(command)
+
+
+@click.command("work")
+@with_appcontext
+def work() -> None:
+    """Run jobs until SIGTERM or Ctrl-C. The running job has 8 s to end; otherwise it runs again later."""
+    stopping = SignalledStop()
+
+    def interrupt(*_: object) -> NoReturn:
+        raise WorkerStopped
+
+    def stop(*_: object) -> None:
+        stopping.set()
+        signal.signal(signal.SIGALRM, interrupt)
+        signal.setitimer(signal.ITIMER_REAL, STOP_SECONDS)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, stop)
+    logs.use_standard_output()
+    app = current_app._get_current_object()  # type: ignore[attr-defined]
+    Worker(app, stopping, HEARTBEAT).run()
+
+
+@jobs.command("list")
+@click.option("--failed", is_flag=True, help="List only jobs that have failed for good.")
+@click.option("--limit", default=50, show_default=True)
+def list_jobs(failed: bool, limit: int) -> None:
+    """List the newest jobs: id, name, state, attempts, time of creation."""
+    for each in Queue(db.session).newest(limit, failed_only=failed):
+        click.echo(f"{each.id}\t{each.name}\t{state_of(each)}\t{each.attempts}\t{_time(each.created_at)}")
+
+
+@jobs.command("show")
+@click.argument("id", type=click.UUID)
+def show(id: UUID) -> None:
+    """Show a job with its arguments and the traceback of its latest attempt."""
+    found = Queue(db.session).get(id)
+    if found is None:
+        raise click.ClickException("No job has this id. Jobs that are done are deleted.")
+    click.echo(f"{found.name} {found.arguments}\n{state_of(found)}, {found.attempts} attempts")
+    click.echo(found.error or "")
+
+
+@jobs.command("retry")
+@click.argument("id", type=click.UUID)
+def retry(id: UUID) -> None:
+    """Run a failed job again."""
+    _require(Queue(db.session).retry_failed(id), "No failed job has this id.")
+
+
+@jobs.command("delete")
+@click.argument("id", type=click.UUID)
+def delete(id: UUID) -> None:
+    """Delete a job. If it is running, its changes are rolled back."""
+    _require(Queue(db.session).discard(id), "No job has this id.")
+
+
+def _require(found: bool, message: str) -> None:
+    if not found:
+        raise click.ClickException(message)
+    db.session.commit()
+
+
+def state_of(job: QueuedJob) -> str:
+    return "failed" if job.failed_at else "running" if job.lease else "waiting"
+
+
+def _time(milliseconds: int) -> str:
+    return f"{datetime.fromtimestamp(milliseconds / 1000, UTC):%Y-%m-%dT%H:%M:%SZ}"

@@ -1,0 +1,230 @@
+"""Jobs: each takes effect exactly once, whatever fails."""
+
+import threading
+import time
+from collections.abc import Iterator
+from datetime import timedelta
+from threading import Event
+from unittest.mock import patch
+from uuid import UUID, uuid4
+
+import pytest
+from flask import Flask
+from sqlalchemy import select, update
+
+from app.database import db, release
+from app.model.models import User
+from kit.jobs.jobs import enqueue, job
+from kit.jobs.queue import Queue, QueuedJob, ScheduledJob
+from kit.jobs.schedules import every
+from kit.jobs.worker import Worker, queue_scheduled_jobs, retry_seconds
+
+
+@job()
+def add_user(id: UUID, name: str) -> None:
+    db.session.add(User(id=id, username=name, username_key=name, password_hash="-"))
+
+
+@job(attempts=2)
+def fail_after_a_change(name: str) -> None:
+    db.session.add(User(username=name, username_key=name, password_hash="-"))
+    db.session.flush()
+    raise RuntimeError("the mail server is away")
+
+
+@job(seconds=1)
+def hang() -> None:
+    db.session.add(User(username="hung", username_key="hung", password_hash="-"))
+    release()
+    time.sleep(30)
+
+
+@job(schedule=every(timedelta(days=1)))
+def clean_up() -> None:
+    db.session.add(User(username="clean", username_key="clean", password_hash="-"))
+
+
+JOBS = {each.name: each for each in (add_user, fail_after_a_change, hang, clean_up)}
+
+
+@pytest.fixture
+def jobs_app(committed_app: Flask) -> Iterator[Flask]:
+    with patch.dict(committed_app.extensions, jobs=JOBS), committed_app.app_context():
+        yield committed_app
+
+
+def users() -> list[str]:
+    found = sorted(db.session.scalars(select(User.username)))
+    release()
+    return found
+
+
+def waiting() -> QueuedJob:
+    found = db.session.scalars(select(QueuedJob)).one()
+    release()
+    return found
+
+
+def run_all(app: Flask) -> int:
+    """Run the jobs that are due and return how many there were. Leave out the schedules."""
+    worker, count = Worker(app, Event()), 0
+    worker.looked_at_schedules = time.monotonic()
+    while worker.run_next():
+        count += 1
+    return count
+
+
+def make_due() -> None:
+    db.session.execute(update(QueuedJob).values(run_at=0))
+    db.session.commit()
+
+
+def test_a_job_runs_once_after_the_commit(jobs_app: Flask) -> None:
+    enqueue(add_user, uuid4(), name="ann")
+    db.session.commit()
+
+    assert run_all(jobs_app) == 1
+    assert users() == ["ann"]
+    assert run_all(jobs_app) == 0
+
+
+def test_a_job_of_a_rolled_back_transaction_never_runs(jobs_app: Flask) -> None:
+    enqueue(add_user, uuid4(), name="ann")
+    db.session.rollback()
+
+    assert run_all(jobs_app) == 0
+
+
+def test_arguments_must_fit_the_function(jobs_app: Flask) -> None:
+    with pytest.raises(TypeError, match="name"):
+        enqueue(add_user, uuid4())  # type: ignore[call-arg]
+
+
+def test_a_job_that_no_worker_knows_is_refused(jobs_app: Flask) -> None:
+    with pytest.raises(LookupError, match="unlisted"):
+        enqueue(job(name="unlisted")(lambda: None))
+
+
+def test_a_failed_attempt_leaves_no_changes_and_is_repeated_later(jobs_app: Flask) -> None:
+    enqueue(fail_after_a_change, name="half")
+    db.session.commit()
+
+    assert run_all(jobs_app) == 1
+    assert users() == []
+    assert "the mail server is away" in str(waiting().error)
+    assert waiting().failed_at is None
+    assert run_all(jobs_app) == 0  # not yet
+
+
+def test_after_its_last_attempt_a_job_is_kept_as_failed(jobs_app: Flask) -> None:
+    enqueue(fail_after_a_change, name="half")
+    db.session.commit()
+
+    for _ in range(3):
+        make_due()
+        run_all(jobs_app)
+
+    assert (waiting().attempts, waiting().failed_at is None) == (2, False)
+
+
+def test_a_failed_job_can_be_retried(jobs_app: Flask) -> None:
+    enqueue(fail_after_a_change, name="half")
+    db.session.commit()
+    for _ in range(2):
+        make_due()
+        run_all(jobs_app)
+
+    done = jobs_app.test_cli_runner().invoke(args=["job", "retry", str(waiting().id)])
+
+    assert done.exit_code == 0, done.output
+    assert run_all(jobs_app) == 1
+
+
+def test_a_job_that_takes_too_long_is_interrupted(jobs_app: Flask) -> None:
+    enqueue(hang)
+    db.session.commit()
+
+    started = time.monotonic()
+    run_all(jobs_app)
+
+    assert time.monotonic() - started < 25
+    assert "took longer than 1 s" in str(waiting().error)
+    assert users() == []
+
+
+def test_a_worker_whose_lease_has_expired_changes_nothing(jobs_app: Flask) -> None:
+    enqueue(add_user, uuid4(), name="ann")
+    db.session.commit()
+    slow = Queue(db.session).claim(JOBS)
+    db.session.commit()
+    make_due()
+    fast = Queue(db.session).claim(JOBS)
+    db.session.commit()
+    assert slow is not None
+    assert fast is not None
+
+    assert not Queue(db.session).finish(slow)
+    assert Queue(db.session).finish(fast)
+
+
+def test_urgent_jobs_run_first(jobs_app: Flask) -> None:
+    for name, priority in (("later", 5), ("first", -5)):
+        queued = job(priority=priority, name="add_user")(add_user.function)
+        enqueue(queued, uuid4(), name=name)
+    db.session.commit()
+
+    claimed = Queue(db.session).claim(JOBS)
+
+    assert claimed is not None
+    assert "first" in claimed.arguments
+
+
+def test_a_delayed_job_waits(jobs_app: Flask) -> None:
+    enqueue(add_user.later(timedelta(hours=1)), uuid4(), name="ann")
+    db.session.commit()
+
+    assert run_all(jobs_app) == 0
+    make_due()
+    assert run_all(jobs_app) == 1
+
+
+def test_four_workers_run_two_hundred_jobs_once_each(jobs_app: Flask) -> None:
+    for number in range(200):
+        enqueue(add_user, uuid4(), name=f"user{number:03}")
+    db.session.commit()
+
+    threads = [threading.Thread(target=run_all, args=(jobs_app,)) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+
+    assert users() == [f"user{number:03}" for number in range(200)]
+    assert Queue(db.session).depth().waiting == 0
+
+
+def test_a_scheduled_job_is_queued_once_per_period(jobs_app: Flask) -> None:
+    queue_scheduled_jobs(JOBS)  # the first time, it only enters when the job is due
+    assert Queue(db.session).depth().waiting == 0
+    db.session.execute(update(ScheduledJob).values(due_at=1))
+    db.session.commit()
+
+    threads = [threading.Thread(target=tick, args=(jobs_app,)) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+
+    assert waiting().name == "clean_up"
+    assert run_all(jobs_app) == 1
+    assert users() == ["clean"]
+
+
+def tick(app: Flask) -> None:
+    with app.app_context():
+        queue_scheduled_jobs(JOBS)
+
+
+def test_retries_wait_longer_each_time_up_to_an_hour() -> None:
+    for attempts, longest in ((1, 10), (2, 20), (5, 160), (30, 3600)):
+        assert longest / 2 <= retry_seconds(attempts) <= longest
