@@ -27,6 +27,7 @@ WEB_URL = re.compile(
 )  # without user name and password
 INTEGERS = 2**31  # the range of INTEGER columns is -INTEGERS to INTEGERS - 1
 FLOATS = 1.7e308
+LOCAL_PART_BYTES = 64  # RFC 5321 4.5.3.1.1
 
 
 def _reads(
@@ -65,6 +66,8 @@ def email(text: str) -> str:
     """Return an e-mail address as it was sent (RFC 5321 and 6531). Raises PydanticCustomError."""
     try:
         validate_email(text, check_deliverability=False, test_environment=True)  # allows the domain `test`
+        if len(text.rpartition("@")[0].encode()) > LOCAL_PART_BYTES:
+            raise EmailNotValidError
     except EmailNotValidError as error:
         raise PydanticCustomError(
             "invalid_format", "Give an e-mail address such as ann@example.com."
@@ -144,6 +147,13 @@ LongText = Annotated[
 Email = Annotated[
     str,
     StringConstraints(max_length=254),
+    AfterValidator(email),
+    Field(json_schema_extra={"format": "idn-email"}),
+]
+# For addresses that people type. Phones add a space after a completed word.
+TrimmedEmail = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, max_length=254),
     AfterValidator(email),
     Field(json_schema_extra={"format": "idn-email"}),
 ]

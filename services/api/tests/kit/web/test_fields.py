@@ -11,7 +11,7 @@ from pydantic_core._pydantic_core import list_all_errors
 
 from kit.errors import FIELD_CODES, FieldRefused
 from kit.web import fields, validation
-from kit.web.fields import DateTime, Email, Json, Reference, Url, amount
+from kit.web.fields import DateTime, Email, Json, Reference, TrimmedEmail, Url, amount
 from tools.scaffold.kinds import KINDS
 
 
@@ -180,6 +180,9 @@ def test_an_email_address_is_stored_as_it_was_sent(sent: str) -> None:
         "Ann <ann@example.com>",
         '"ann"@example.com',
         "ann@example.com,bob@example.com",
+        "ann@example.com\r\nBcc: bob@example.com",
+        "ann@xn--a.com",
+        "ü" * 33 + "@example.com",  # more than 64 bytes
     ],
 )
 def test_anything_else_is_not_an_email_address(sent: str) -> None:
@@ -187,6 +190,15 @@ def test_anything_else_is_not_an_email_address(sent: str) -> None:
         "code": "invalid_format",
         "detail": "Give an e-mail address such as ann@example.com.",
     }
+
+
+def test_a_typed_email_address_is_stored_without_surrounding_space() -> None:
+    longest = "a" * 64 + "@" + ".".join(["b" * 63, "c" * 63, "d" * 57, "com"])
+
+    assert len(longest) == 254
+    assert read(TrimmedEmail, f" \u00a0{longest}\n") == longest
+    assert refusal(TrimmedEmail, f"x{longest}")["code"] == "too_long"
+    assert refusal(TrimmedEmail, " ann smith@example.com ")["code"] == "invalid_format"
 
 
 @pytest.mark.parametrize(("field", "longest"), [(Url, 2000), (Email, 254)])
