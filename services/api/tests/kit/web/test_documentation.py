@@ -16,7 +16,7 @@ pytestmark = pytest.mark.any_database
 
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
-    "frame-ancestors 'none'"
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 FILES = {
     "/docs": "text/html; charset=utf-8",
