@@ -150,6 +150,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]
     lingers = False
     unread = b""  # received after the current request
     waits = False  # a thread waits until the client has read
+    waits_since = 0.0
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
@@ -165,6 +166,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]
     def write_soon(self, data: Any) -> int:
         """Send a part of a response. Wait first if the client is slow to read the previous ones."""
         with self.outbuf_lock:
+            self.waits_since = time.time()
             while self.connected and self.total_outbufs_len > STREAM_BUFFER_BYTES:
                 self.waits = True
                 self.server.send_soon(self)
@@ -247,7 +249,9 @@ class Channel(HTTPChannel):  # type: ignore[misc]
     def is_overdue(self, now: float) -> bool:
         """Return whether the client has been idle, or slow to send or to read, for too long."""
         if self.total_outbufs_len:
-            return now > self.last_activity + STALLED_SECONDS
+            # A client that reads byte by byte may not hold a thread, and the connection to the database.
+            since = self.waits_since if self.waits else self.last_activity
+            return now > since + STALLED_SECONDS
         if self.requests:
             return False
         if self.lingers:

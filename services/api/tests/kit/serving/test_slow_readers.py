@@ -12,13 +12,16 @@ from pathlib import Path
 
 import pytest
 from flask import Flask
+from sqlalchemy import URL
 
+from app import create_app
 from kit.serving import servers
 from kit.serving import waitress_server as server
 from tests.support import plain_http
 from tests.support.paths import API
 from tests.support.servers import HEAD, Live, Process, send_raw
-from tests.support.settings import SECRET_KEY
+from tests.support.settings import SECRET_KEY, settings_for
+from tests.support.streaming_app import stream_without_database
 from tests.support.waiting import wait_until
 
 pytestmark = [pytest.mark.any_database, pytest.mark.long]
@@ -102,16 +105,22 @@ def test_clients_that_do_not_read_the_largest_response_cost_little(start: Callab
 
 @pytest.fixture
 def running(committed_app: Flask) -> Iterator[server.Server]:
-    """A server in a thread."""
-    committed_app.extensions["stopping"].clear()
-    settings = committed_app.extensions["settings"].model_copy(update={"port": 0})
-    running = server.create_server(committed_app, settings, servers.listen(settings.host, settings.port))
+    with serve(committed_app) as running:
+        yield running
+
+
+@contextmanager
+def serve(app: Flask) -> Iterator[server.Server]:
+    """Run a server in a thread."""
+    app.extensions["stopping"].clear()
+    settings = app.extensions["settings"].model_copy(update={"port": 0})
+    running = server.create_server(app, settings, servers.listen(settings.host, settings.port))
     thread = threading.Thread(target=running.run)
     thread.start()
     yield running
     running.stop()
     thread.join(timeout=60)
-    committed_app.extensions["stopping"].clear()
+    app.extensions["stopping"].clear()
     assert not thread.is_alive()
 
 
@@ -222,6 +231,20 @@ def test_a_client_that_stops_reading_is_disconnected(running: server.Server) -> 
     with clients(running.effective_port, 1, LARGEST) as [client]:
         connection_when(running, lambda channel: channel.total_outbufs_len)
 
+        assert is_open_after(running, 55)
+        assert not is_open_after(running, 65)
+        assert is_reset(client)
+
+
+def test_a_client_that_reads_a_stream_byte_by_byte_is_disconnected(database_url: URL) -> None:
+    app = create_app(settings_for(database_url))
+    app.add_url_rule("/<int:last>", view_func=stream_without_database)
+
+    with serve(app) as running, clients(running.effective_port, 1, REQUEST % b"/9000000") as [client]:
+        wait_until(lambda: [each.waits for each in running.active_channels.values()] == [True], 20)
+        [connection] = running.active_channels.values()
+
+        connection.last_activity = time.time() + 60  # as if the client had read another byte then
         assert is_open_after(running, 55)
         assert not is_open_after(running, 65)
         assert is_reset(client)
