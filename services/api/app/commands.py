@@ -15,8 +15,9 @@ from app.model.session_repository import SessionRepository
 from app.model.user_repository import UserRepository
 from kit import commands
 from kit.commands import reports_failures
+from kit.data.export import export
 
-user = AppGroup("user", help="Accounts: create, list, set a password, delete.")
+user = AppGroup("user", help="Accounts: create, list, set a password, export, delete.")
 token = AppGroup("token", help="Tokens: delete expired ones, revoke all.")
 
 
@@ -82,6 +83,17 @@ def set_password(name: str, password_stdin: bool) -> None:
     SessionRepository(db.session).end_all(account.id, Reason.PASSWORD_CHANGED)
     db.session.commit()
     click.echo(f"The account {account.username} has a new password, and its sessions have ended.")
+
+
+@user.command("export")
+@click.argument("name")
+@reports_failures
+def export_user(name: str) -> None:
+    """Print everything that is stored about the account NAME, without secrets, as JSON."""
+    account = _account(UserRepository(db.session), name)
+    release()
+    for part in export(User, account.id):
+        click.echo(part, nl=False)
 
 
 @user.command("delete")

@@ -119,7 +119,7 @@ class TooManyAttempts(DomainError):
 
 
 class Overloaded(DomainError):
-    message = "Too many passwords are being checked right now."
+    message = "Too many requests of this kind are running right now."
     advice = "Send the request again after the time in Retry-After."
 
 

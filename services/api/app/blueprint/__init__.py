@@ -28,4 +28,6 @@ Register with `POST /auth/register`, log in with `POST /auth/login`, and send th
 `Authorization: Bearer <access_token>`. When it expires, `POST /auth/refresh` exchanges the refresh token
 for a new pair. Every error is a problem (RFC 9457) with a stable `code`. `GET /problems` lists them."""
 # Response headers that views declare, in addition to the kit's: name -> (description, example).
-RESPONSE_HEADERS: dict[str, tuple[str, str | int]] = {}
+RESPONSE_HEADERS: dict[str, tuple[str, str | int]] = {
+    "Content-Disposition": ("How to store the response.", 'attachment; filename="account.json"')
+}

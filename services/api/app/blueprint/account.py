@@ -1,6 +1,6 @@
 """Your own account."""
 
-from flask import Blueprint
+from flask import Blueprint, Response, stream_with_context
 
 from app import limits
 from app.authentication import (
@@ -12,7 +12,13 @@ from app.authentication import (
     passwords,
 )
 from app.blueprint.auth import token_pair
-from app.blueprint.schemas import Account, AccountChange, AccountReplacement, ChangedAccount
+from app.blueprint.schemas import (
+    Account,
+    AccountChange,
+    AccountExport,
+    AccountReplacement,
+    ChangedAccount,
+)
 from app.database import db
 from app.events import Event
 from app.exceptions import LastAdmin, UsernameTaken, WrongCurrentPassword
@@ -20,6 +26,7 @@ from app.model.models import Reason, User
 from app.model.retention import shorten_history
 from app.model.session_repository import SessionRepository
 from app.model.user_repository import UserRepository
+from kit.data.export import export
 from kit.errors import Overloaded, TokenRevoked, TooManyAttempts
 from kit.security.events import record
 from kit.web.conditional import check_if_match, etag_of
@@ -35,6 +42,8 @@ CHANGE_ERRORS = [
     TooManyAttempts,
     Overloaded,
 ]
+EXPORT_SECONDS = 300
+EXPORT_HEADERS = {"Content-Disposition": 'attachment; filename="account.json"'}
 
 
 @blueprint.get("")
@@ -68,6 +77,14 @@ def delete(caller: Caller) -> None:
         raise TokenRevoked
     db.session.commit()
     record(Event.ACCOUNT_DELETED, caller.user.id)
+
+
+@blueprint.get("/export")
+@endpoint(auth=FRESH_TOKEN, returns=AccountExport, headers=["Content-Disposition"], raises=[Overloaded])
+def export_account(caller: Caller) -> Response:
+    """Export your data. All rows that belong to you, by table, without secrets. Requires a recent login."""
+    parts = export(User, caller.user.id, EXPORT_SECONDS)
+    return Response(stream_with_context(parts), headers=EXPORT_HEADERS, content_type="application/json")
 
 
 def _change(caller: Caller, body: AccountChange | AccountReplacement) -> Changed:

@@ -239,6 +239,43 @@ class ChangedAccount(Account):
     tokens: TokenPair = Field(UNSET, exclude_if=lambda tokens: tokens is UNSET)
 
 
+EXAMPLE_EXPORT = {
+    "exported_at": "2026-11-22T09:00:00.104235Z",
+    "tables": {
+        "users": [
+            EXAMPLE_ACCOUNT
+            | {
+                "username_key": "ann",
+                "password_changed_at": "2026-11-22T08:45:28.623847Z",
+                "disabled": False,
+            }
+        ],
+        "sessions": [],
+        "tokens": [],
+        "known_networks": [
+            {
+                "id": "0d6c1e53-52c5-4f4c-8f5b-1d6f7a7f3a55",
+                "user_id": EXAMPLE_ACCOUNT["id"],
+                "network": "192.0.2.1",
+                "first_seen_at": "2026-11-22T08:45:28.623847Z",
+                "last_seen_at": "2026-11-22T08:45:28.623847Z",
+            }
+        ],
+        "answers": [],
+    },
+}
+Rows = Annotated[list[dict[str, Any]], Field(max_length=2**31 - 1)]
+
+
+class AccountExport(ResponseBody):
+    """Everything that is stored about you: rows by table, as columns and values. Secrets are left out."""
+
+    model_config = example(**EXAMPLE_EXPORT)
+
+    exported_at: Time
+    tables: dict[str, Rows]
+
+
 EXAMPLE_USER = {
     "id": "6676cf0e-7e30-437f-adce-39344e766fd4",
     "username": "ann",

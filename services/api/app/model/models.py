@@ -44,7 +44,7 @@ class User(Base):
 
     username: Mapped[str] = mapped_column(String(64))
     username_key: Mapped[str] = mapped_column(String(64))
-    password_hash: Mapped[str] = mapped_column(String(255))
+    password_hash: Mapped[str] = mapped_column(String(255), info={"secret": True})
     password_changed_at: Mapped[datetime] = mapped_column(default=now)
     role: Mapped[str] = mapped_column(String(16), default=Role.USER)
     disabled: Mapped[bool] = mapped_column(default=False, server_default=false())

@@ -1,9 +1,12 @@
 """The database session of a request, and the engines behind it."""
 
 import re
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from threading import BoundedSemaphore
 from typing import Any
 
-from flask import Flask, g, has_request_context
+from flask import Flask, current_app, g, has_request_context
 from flask_sqlalchemy import SQLAlchemy
 from flask_sqlalchemy.session import Session as FlaskSession
 from sqlalchemy import Connection, Engine, event
@@ -11,6 +14,7 @@ from sqlalchemy.exc import DBAPIError
 
 from kit.data import postgresql, sqlite, statement_count
 from kit.data.base import Base
+from kit.errors import Overloaded
 from kit.settings import Settings
 
 READ = "read"
@@ -58,6 +62,7 @@ def init_app(app: Flask, settings: Settings) -> None:
         app.config["SQLALCHEMY_ENGINE_OPTIONS"] = options
         command = postgresql.command_options(settings)
         app.config["SQLALCHEMY_BINDS"] = {READ: read_only, COMMAND: command}
+    app.extensions["long_reads"] = BoundedSemaphore(max(1, settings.database_pool_size // 4))
     db.init_app(app)
     with app.app_context():
         for engine in db.engines.values():
@@ -86,6 +91,39 @@ def read_connection() -> Connection:
     engines = db.engines
     engine = engines[READ] if READ in engines else db.engine.execution_options(is_read_only=True)
     return engine.connect()
+
+
+@contextmanager
+def consistent_read() -> Iterator[Connection]:
+    """Lend a connection for statements that see the database as it was when the first of them ran.
+
+    Requests may use a quarter of the connections like this at the same time, because clients can be slow to
+    read a stream. Raises Overloaded beyond that.
+    """
+    with ExitStack() as stack:
+        if has_request_context():
+            slots: BoundedSemaphore = current_app.extensions["long_reads"]
+            if not slots.acquire(blocking=False):
+                raise Overloaded
+            stack.callback(slots.release)
+        engine: Any = db.session.get_bind()
+        connection = stack.enter_context(_close_quietly(engine.connect()))
+        if not connection.in_transaction():  # that of a test has begun
+            is_sqlite = connection.dialect.name == "sqlite"
+            options = {} if is_sqlite else {"isolation_level": "REPEATABLE READ"}
+            connection.execution_options(is_read_only=True, **options)
+        yield connection
+
+
+@contextmanager
+def _close_quietly(lent: AbstractContextManager[Connection]) -> Iterator[Connection]:
+    """Close a connection in the end. That can't fail, for the same reason as RequestSession.close."""
+    connection = lent.__enter__()
+    try:
+        yield connection
+    finally:
+        with suppress(DBAPIError):
+            lent.__exit__(None, None, None)
 
 
 def release() -> None:

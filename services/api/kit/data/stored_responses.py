@@ -25,10 +25,11 @@ class StoredResponse(Base):
 
     user_id: Mapped[UUID]
     key: Mapped[str] = mapped_column(String(255))
-    fingerprint: Mapped[str] = mapped_column(String(64))  # of the request
+    fingerprint: Mapped[str] = mapped_column(String(64), info={"secret": True})  # of the request
     expires_at: Mapped[datetime]
-    headers: Mapped[str | None] = mapped_column(Text)
-    body: Mapped[str | None] = mapped_column(Text)
+    # A response may contain a secret that is shown only once.
+    headers: Mapped[str | None] = mapped_column(Text, info={"secret": True})
+    body: Mapped[str | None] = mapped_column(Text, info={"secret": True})
 
 
 class StoredResponseRepository(ExpiringRepository[StoredResponse]):

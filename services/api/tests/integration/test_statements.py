@@ -2,6 +2,8 @@
 
 import pytest
 
+from app.model.models import User
+from kit.data.ownership import find_ownership
 from tests.support.credentials import PASSWORD, bearer
 from tests.support.people import People
 from tests.support.statements import assert_statements
@@ -28,6 +30,7 @@ BUDGET = {
     "PATCH /account": 6,
     "PUT /account": 11,  # three of them open the new session, one of these for a client that isn't known
     "DELETE /account": 4,
+    "GET /account/export": 1 + len(find_ownership(User).owned),
     "GET /users": 2,
     "GET /users/<uuid:user_id>": 2,
     "PATCH /users/<uuid:user_id>": 7,

@@ -5,6 +5,8 @@ import pytest
 from app.blueprint import schemas
 from app.model.models import User
 from kit.data.base import Base
+from kit.data.export import has_secret_name
+from kit.data.ownership import find_ownership
 from kit.data.snapshot import columns_of
 from kit.web.schemas import ResponseBody
 
@@ -40,3 +42,26 @@ def test_no_foreign_key_prevents_the_deletion_of_an_account() -> None:
     ]
 
     assert preventing == [], "Give each ondelete='SET NULL', or 'CASCADE' if its rows belong to the user"
+
+
+def test_it_is_decided_whose_each_row_is() -> None:
+    undecided = [table.name for table in find_ownership(User).undecided]
+
+    assert undecided == [], (
+        "Who owns the rows of these tables isn't clear to the export of an account. Mark the column that "
+        "refers to the owner with info={'owner': True}, or with info={'owner': False} to export no rows"
+    )
+
+
+def test_each_column_with_the_name_of_a_secret_is_marked() -> None:
+    unmarked = [
+        str(column)
+        for table in find_ownership(User).owned
+        for column in table.columns
+        if has_secret_name(column) and "secret" not in column.info
+    ]
+
+    assert unmarked == [], (
+        "Mark each with info={'secret': True}, so that it isn't in the account's export, or with "
+        "info={'secret': False} if users may see it"
+    )

@@ -159,7 +159,11 @@ SCENARIO = {
             body={"current_password": "{{new_password}}"},
             store=NEW_PAIR,
         ),
+        Step("Export the account", "account_export_account", 200),
         Step("Refresh before deleting", "auth_refresh", 200, store=PAIR),
+        Step(
+            "Export the account without a fresh login", "account_export_account", 401, "fresh_token_required"
+        ),
         Step("Delete the account without a fresh login", "account_delete", 401, "fresh_token_required"),
         Step("Log in before deleting", "auth_login", 200, store=PAIR),
         Step("Delete the account", "account_delete", 204),
