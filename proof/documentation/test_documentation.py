@@ -206,7 +206,7 @@ def test_the_stream_has_all_names(people: People) -> None:
 def test_the_command_copies(committed_app: Flask) -> None:
     People(committed_app, "x").register("bob")  # type: ignore[arg-type]
 
-    result = committed_app.test_cli_runner().invoke(args=["user", "export"])
+    result = committed_app.test_cli_runner().invoke(args=["user", "csv"])
 
     with committed_app.app_context():
         is_postgresql = db.engine.dialect.name == "postgresql"

@@ -129,7 +129,7 @@ def test_an_operator_gets_the_same_export(app: Flask, runner: FlaskCliRunner, an
 
 @pytest.mark.any_database
 def test_an_unknown_account_is_not_exported(runner: FlaskCliRunner) -> None:
-    result = runner.invoke(args=["user", "export", "nobody"])
+    result = runner.invoke(args=["user", "export", "unknown"])
 
     assert result.exit_code == 1
     assert "{" not in result.output

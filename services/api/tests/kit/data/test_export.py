@@ -35,7 +35,7 @@ def people_of(committed_app: Flask, password_hash: object) -> People:
 
 
 def add_networks(person: Person, number: int) -> None:
-    """Store rows on a connection of their own, as another process would."""
+    """Store rows in a transaction that is committed at once."""
     time = now()
     rows = [
         {"id": uuid4(), "user_id": UUID(person.id), "network": str(uuid4())}
