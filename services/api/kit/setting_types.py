@@ -1,14 +1,16 @@
 """Types of settings. Each converts the text of an environment variable, or explains the error."""
 
 import re
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_interface, ip_network
+from importlib import import_module
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_interface, ip_network
 from typing import Annotated, NamedTuple
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationInfo
 from sqlalchemy import URL, make_url
 
-from kit import database_url
+from kit import database_url, host_names, smtp_url
+from kit.host_names import HOST
 from kit.published_keys import is_published
 
 MAX_PORT = 65_535
@@ -23,11 +25,11 @@ PLACEHOLDER = re.compile(
     r"at|least|bytes?|characters?|chars?)[\W\d_]*)+",
     re.IGNORECASE,
 )
-LABEL = "[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?"
-HOST = re.compile(rf"{LABEL}(\.{LABEL})*|\[(?P<ipv6>[0-9a-f:]+)\]")
 # Packaged apps and browser extensions have other schemes, and hosts such as `-` or an id.
 APP_ORIGIN = re.compile(r"(?!https?:)[a-z][a-z0-9+.-]*://[a-z0-9._-]+(:[1-9][0-9]{0,4})?")
 DEFAULT_PORTS = {"http": 80, "https": 443}
+URL_PATH = re.compile(r"(/[\w.~!$&'()*+,;=:@%-]+)*", re.ASCII)
+NAMED_ADDRESS = re.compile(r"(?P<name>.*?)\s*<(?P<address>[^<>]+)>|(?P<bare>[^<>]+)")
 
 
 class RateLimit(NamedTuple):
@@ -35,6 +37,14 @@ class RateLimit(NamedTuple):
 
     attempts: int
     seconds: int
+
+
+class Sender(NamedTuple):
+    """Who messages are from: `name <username@domain>`."""
+
+    name: str
+    username: str
+    domain: str  # in ASCII
 
 
 def _database_url(value: object, info: ValidationInfo) -> URL:
@@ -95,22 +105,10 @@ def _as_browsers_send(text: str) -> str:
     if "@" in url.netloc or not url.hostname:
         raise ValueError
     port = f":{url.port}" if url.port and url.port != DEFAULT_PORTS.get(url.scheme) else ""
-    origin = f"{url.scheme}://{_canonical_host(url.hostname)}{port}"
+    origin = f"{url.scheme}://{host_names.canonical(url.hostname)}{port}"
     if url.scheme not in DEFAULT_PORTS and not APP_ORIGIN.fullmatch(origin):
         raise ValueError
     return origin
-
-
-def _canonical_host(name: str) -> str:
-    """Return a host name in ASCII, or an address in its usual form. Raises ValueError."""
-    if ":" in name:
-        return f"[{IPv6Address(name)}]"
-    name = name.removesuffix(".").encode("idna").decode()
-    if name.rpartition(".")[2].isdigit():
-        return str(IPv4Address(name))
-    if not HOST.fullmatch(name):
-        raise ValueError
-    return name
 
 
 def _host_name(text: str) -> str:
@@ -166,6 +164,63 @@ def _limit(value: object) -> object:
     raise ValueError("must be off, or a number and a time such as 5/10m: 1 to 1000 in 1s to 1h")
 
 
+def _smtp_url(value: object, info: ValidationInfo) -> object:
+    if not isinstance(value, str):
+        return value
+    found = smtp_url.read(value)
+    if info.data.get("flask_env") == "production":
+        if isinstance(found, smtp_url.MailFolder):
+            raise ValueError("is a folder, for development. Production needs smtp:// or smtps://")
+        if found.password and PLACEHOLDER_PASSWORD.fullmatch(found.password.get_secret_value()):
+            raise ValueError("still has a placeholder as its password")
+    return found
+
+
+def _required_with_mail(value: object, info: ValidationInfo) -> object:
+    if value is None and info.data.get("smtp_url") is not None:
+        raise ValueError("is required with SMTP_URL")
+    return value
+
+
+def _sender(value: object, info: ValidationInfo) -> object:
+    """Parse `Name <address>`, or an address."""
+    if not isinstance(value, str):
+        return value
+    match = NAMED_ADDRESS.fullmatch(value)
+    name = (match["name"] or "").strip('"') if match else ""
+    if not match or not name.isprintable() or "@" in name:
+        raise ValueError("must be one address, or one name and address: Name <address@example.com>")
+    # Loaded only where it's needed, because it takes a while to load.
+    validator, in_production = import_module("email_validator"), info.data.get("flask_env") == "production"
+    try:
+        address = validator.validate_email(
+            match["address"] or match["bare"], check_deliverability=False, test_environment=not in_production
+        )
+    except validator.EmailNotValidError as error:
+        raise ValueError(f"has an invalid address. {str(error).removesuffix('.')}") from None
+    return Sender(name, address.local_part, address.ascii_domain)
+
+
+def _app_url(value: object, info: ValidationInfo) -> object:
+    """Parse the URL that links begin with, and return it without a slash at its end."""
+    if not isinstance(value, str):
+        return value
+    if not re.match("https?://", value, re.IGNORECASE):
+        raise ValueError("must begin with https://, such as https://app.example.com")
+    if "?" in value or "#" in value:
+        raise ValueError("must have no query and no fragment. Keep what is before the ? or #")
+    try:
+        origin, path = _as_browsers_send(value), urlsplit(value).path.rstrip("/")
+    except ValueError:
+        raise ValueError("must be a URL such as https://app.example.com, without a user name") from None
+    if not URL_PATH.fullmatch(path) or re.search(r"\s", value):
+        raise ValueError("has a path with empty parts, or with characters that must be percent-encoded")
+    is_local = host_names.is_this_machine(str(urlsplit(origin).hostname))
+    if info.data.get("flask_env") == "production" and origin.startswith("http:") and not is_local:
+        raise ValueError("must begin with https:// in production, because links contain tokens")
+    return origin + path
+
+
 DatabaseUrl = Annotated[URL, BeforeValidator(_database_url)]
 SigningKey = Annotated[SecretStr, AfterValidator(_hard_to_guess)]
 SigningKeys = Annotated[tuple[SigningKey, ...], BeforeValidator(_split)]
@@ -178,6 +233,9 @@ Networks = Annotated[tuple[Network, ...], BeforeValidator(_split)]
 OptionalRateLimit = Annotated[RateLimit | None, BeforeValidator(_limit)]
 Origin = Annotated[str, AfterValidator(_origin)]
 Origins = Annotated[tuple[Origin, ...], BeforeValidator(_split)]
+OptionalSmtpUrl = Annotated[smtp_url.SmtpServer | smtp_url.MailFolder | None, BeforeValidator(_smtp_url)]
+OptionalSender = Annotated[Sender | None, BeforeValidator(_sender), BeforeValidator(_required_with_mail)]
+OptionalAppUrl = Annotated[str | None, BeforeValidator(_app_url), BeforeValidator(_required_with_mail)]
 Words = Annotated[tuple[str, ...], BeforeValidator(_words)]
 WholeNumber = Annotated[int, BeforeValidator(_whole)]
 Boolean = Annotated[bool, BeforeValidator(_true_or_false)]

@@ -20,12 +20,16 @@ from kit.setting_types import (
     HeaderNames,
     HostNames,
     Networks,
+    OptionalAppUrl,
     OptionalRateLimit,
+    OptionalSender,
+    OptionalSmtpUrl,
     Origins,
     SigningKey,
     SigningKeys,
     WholeNumber,
 )
+from kit.smtp_url import MailFolder
 
 SECRETS = ("DATABASE_URL", "MIGRATION_DATABASE_URL", "SECRET_KEY", "SECRET_KEY_FALLBACKS", "SMTP_URL")
 
@@ -70,9 +74,9 @@ class Settings(BaseModel):
     port: WholeNumber = Field(5000, ge=1, le=MAX_PORT)
     threads: WholeNumber = Field(24, ge=1, le=200)
     worker: Literal["process", "thread"] = "process"
-    smtp_url: str | None = None
-    mail_from: str | None = None
-    app_url: str | None = None
+    smtp_url: OptionalSmtpUrl = None
+    mail_from: OptionalSender = Field(None, validate_default=True)
+    app_url: OptionalAppUrl = Field(None, validate_default=True)
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_format: Literal["json", "text"] | None = None
     slow_request_ms: WholeNumber = Field(500, ge=0, le=60_000)
@@ -83,6 +87,12 @@ class Settings(BaseModel):
     def has_mail(self) -> bool:
         """Whether this app sends mail. Without it, there is no route and no field about e-mail."""
         return self.smtp_url is not None
+
+    @property
+    def mail_folder(self) -> Path:
+        """Where messages are written, if SMTP_URL is a folder."""
+        assert isinstance(self.smtp_url, MailFolder)  # noqa: S101 # nosec B101
+        return self.folder / "instance" / self.smtp_url.path  # an absolute path stays as it is
 
     @property
     def owner_url(self) -> URL:
@@ -112,12 +122,14 @@ def load(cls: type[AnySettings]) -> AnySettings:
         settings = cls.model_validate(given)
     except ValidationError as error:
         for item in error.errors(include_url=False, include_input=False):
-            name = str(item["loc"][0])
+            name = str(item["loc"][0]).upper()  # for a default, it's the name of the field
             if name not in wrong and f"{name}_FILE" not in wrong:
                 wrong[name] = _reason(item["type"], item["msg"]) + _hint(given.get(name, ""))
     else:
         if fault := _database_fault(settings.database_url, cls.folder / "instance"):
             wrong["DATABASE_URL"] = fault
+        if isinstance(settings.smtp_url, MailFolder) and (fault := _folder_fault(settings.mail_folder)):
+            wrong["SMTP_URL"] = fault
         if settings.owner_url.drivername != settings.database_url.drivername:
             wrong["MIGRATION_DATABASE_URL"] = "isn't the same kind of database as DATABASE_URL"
     if wrong:
@@ -153,6 +165,14 @@ def _database_fault(url: URL, instance: Path) -> str | None:
         with suppress(OSError):
             instance.mkdir(exist_ok=True)
     return sqlite_file.fault(file)
+
+
+def _folder_fault(folder: Path) -> str | None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        return f"can't create the folder {folder} ({type(error).__name__})"
+    return None if os.access(folder, os.W_OK | os.X_OK) else f"can't write to the folder {folder}"
 
 
 def _reason(kind: str, message: str) -> str:

@@ -12,6 +12,7 @@ import pytest
 from app import config
 from app.config import Settings
 from kit.settings import InvalidSettings
+from kit.smtp_url import SmtpServer
 from tests.support.paths import REPOSITORY
 
 KEY = token_urlsafe(32)
@@ -527,6 +528,256 @@ def test_a_rate_limit_is_a_number_and_a_duration(
     monkeypatch: pytest.MonkeyPatch, given: str, meant: tuple[int, int] | None
 ) -> None:
     assert load(monkeypatch, DATABASE_URL=URL, SECRET_KEY=KEY, RATE_LIMIT=given).rate_limit == meant
+
+
+def mail(monkeypatch: pytest.MonkeyPatch, **changes: str) -> Settings:
+    """Load settings with mail."""
+    given = {
+        "SMTP_URL": "smtp://mail.example.com",
+        "MAIL_FROM": "a@example.com",
+        "APP_URL": "https://a.example",
+    }
+    return load(monkeypatch, DATABASE_URL=URL, SECRET_KEY=KEY, **given | changes)
+
+
+def wrong_mail(monkeypatch: pytest.MonkeyPatch, **changes: str) -> str:
+    with pytest.raises(InvalidSettings) as refused:
+        mail(monkeypatch, **changes)
+    assert "\n" not in refused.value.message
+    return refused.value.message
+
+
+@pytest.mark.parametrize(
+    ("url", "host", "port", "security", "login"),
+    [
+        ("smtp://mail.example.com", "mail.example.com", 587, "starttls", None),
+        ("smtp://u:p@mail.example.com:2525/", "mail.example.com", 2525, "starttls", ("u", "p")),
+        ("smtps://u:p@mail.example.com", "mail.example.com", 465, "tls", ("u", "p")),
+        ("SMTPS://u:p@Mail.Example.com.", "mail.example.com", 465, "tls", ("u", "p")),
+        ("smtp://a%40b.example:p%3A%2F%40%25%23:x@h", "h", 587, "starttls", ("a@b.example", "p:/@%#:x")),
+        ("smtp://u:p@[2001:DB8::1]:26", "2001:db8::1", 26, "starttls", ("u", "p")),
+        ("smtp://u:p@192.0.2.1", "192.0.2.1", 587, "starttls", ("u", "p")),
+        ("smtp://u:p@mail.bücher.example", "mail.xn--bcher-kva.example", 587, "starttls", ("u", "p")),
+        ("smtp://mail?tls=off", "mail", 25, "plain", None),
+        ("smtp://mailpit:1025?tls=off", "mailpit", 1025, "plain", None),
+        ("smtp://u:p@localhost?tls=off", "localhost", 25, "plain", ("u", "p")),
+        ("smtp://u:p@127.0.0.1:1025?tls=off", "127.0.0.1", 1025, "plain", ("u", "p")),
+        ("smtp://u:p@[::1]:1025/?tls=off", "::1", 1025, "plain", ("u", "p")),
+    ],
+)
+def test_a_mail_server_can_have_several_forms(
+    monkeypatch: pytest.MonkeyPatch,
+    url: str,
+    host: str,
+    port: int,
+    security: str,
+    login: tuple[str, str] | None,
+) -> None:
+    server = mail(monkeypatch, SMTP_URL=url).smtp_url
+
+    assert isinstance(server, SmtpServer)
+    assert (server.host, server.port, server.security) == (host, port, security)
+    given = [each and each.get_secret_value() for each in (server.username, server.password)]
+    assert given == list(login or (None, None))
+
+
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        ("mail.example.com", "must be smtp://USER:PASSWORD@HOST, smtps://"),
+        ("mail.example.com:587", "must be smtp://"),
+        ("smtp:secret@mail.example.com", "must be smtp://"),
+        ("smtp+tls://u:secret@mail.example.com", "must be smtp://"),
+        ("https://u:secret@mail.example.com", "must be smtp://"),
+        ("'smtp://u:secret@mail.example.com'", "(remove the quotes"),
+        ("SMTP_URL=smtp://u:secret@mail.example.com", "repeats the variable's name"),
+        ("export SMTP_URL=smtp://u:secret@h", "repeats the variable's name"),
+        ("smtp://u@b.example:secret@mail.example.com", "Write %40 instead of @"),
+        ("smtp://u:secret/x@mail.example.com", "Write %2F instead of /"),
+        ("smtp://u:secret?x@mail.example.com", "Write %3F instead of ?"),
+        ("smtp://u:secret#x@mail.example.com", "Write %23 instead of #"),
+        ("smtp://u:secret%x@mail.example.com", "Write %25 instead of %"),
+        ("smtp://u:secret%ff@mail.example.com", "Write %25 instead of %"),
+        ("smtp://u:sécret@mail.example.com", "printable ASCII"),
+        ("smtp://u:secret%00@mail.example.com", "printable ASCII"),
+        ("smtp://u:secret%0Ax@mail.example.com", "printable ASCII"),
+        ("smtp://u@mail.example.com", "needs both a user name and a password"),
+        ("smtp://:secret@mail.example.com", "needs both a user name and a password"),
+        ("smtp://u:secret", "has a port that isn't a number from 1 to 65535, or no @HOST"),
+        ("smtp://u:secret@mail.example.com:0", "has a port"),
+        ("smtp://u:secret@mail.example.com:65536", "has a port"),
+        ("smtp://u:secret@mail.example.com:", "has a port"),
+        ("smtp://u:secret@mail.example.com:smtp", "has a port"),
+        ("smtp://u:secret@", "has a host"),
+        ("smtp://", "has a host"),
+        ("smtp://u:secret@mail example.com", "has a host"),
+        ("smtp://u:secret@-mail", "has a host"),
+        ("smtp://u:secret@10.1", "has a host"),
+        ("smtp://u:secret@[::x]", "has a host"),
+        ("smtp://u:secret@::1", "has something else than HOST or HOST:PORT"),
+        ("smtp://u:secret@mail.example.com/inbox", "has something else than HOST or HOST:PORT"),
+        ("smtp://u:secret@mail.example.com?tls=yes", "Only tls=off is known"),
+        ("smtp://u:secret@mail.example.com?ssl=true", "Only tls=off is known"),
+        ("smtps://u:secret@localhost?tls=off", "has both smtps:// and tls=off"),
+        ("smtp://u:secret@mail.example.com:465", "Write smtps:// instead of smtp://"),
+        ("smtps://u:secret@mail.example.com:587", "Write smtp:// instead of smtps://"),
+        ("smtp://u:secret@mail.example.com?tls=off", "without TLS to another machine"),
+        ("smtp://u:secret@mail?tls=off", "without TLS to another machine"),
+        ("smtp://u:changeme@mail.example.com", "still has a placeholder"),
+        ("file:mail", "is a folder, for development"),
+    ],
+)
+def test_any_other_mail_server_is_refused_at_startup_without_its_password(
+    monkeypatch: pytest.MonkeyPatch, url: str, reason: str
+) -> None:
+    message = wrong_mail(monkeypatch, SMTP_URL=url)
+
+    assert message.startswith("Invalid settings. SMTP_URL: ")
+    assert reason in message
+    assert "secret" not in message
+
+
+def test_no_representation_of_the_settings_has_the_password_of_the_mail_server(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    settings = mail(monkeypatch, SMTP_URL="smtp://a-token:another@mail.example.com")
+
+    for text in (repr(settings), str(settings), str(settings.model_dump()), repr(settings.smtp_url)):
+        assert "mail.example.com" in text
+        assert "a-token" not in text
+        assert "another" not in text
+
+
+def test_the_mail_server_can_be_read_from_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "url").write_text("smtp://u:p@mail.example.com\n")
+
+    settings = mail(monkeypatch, SMTP_URL="", SMTP_URL_FILE=str(tmp_path / "url"))
+
+    assert isinstance(settings.smtp_url, SmtpServer)
+    monkeypatch.delenv("MAIL_FROM")
+    assert "MAIL_FROM: is required with SMTP_URL" in wrong(monkeypatch)
+
+
+@pytest.mark.parametrize("missing", [["MAIL_FROM"], ["APP_URL"], ["APP_URL", "MAIL_FROM"]])
+def test_a_mail_server_needs_a_sender_and_a_url_for_links(
+    monkeypatch: pytest.MonkeyPatch, missing: list[str]
+) -> None:
+    message = wrong_mail(monkeypatch, **dict.fromkeys(missing, ""))
+
+    assert message.startswith(
+        "Invalid settings. " + "; ".join(f"{name}: is required with SMTP_URL" for name in missing) + "."
+    )
+
+
+def test_a_sender_and_a_url_for_links_are_harmless_without_a_mail_server(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert not mail(monkeypatch, SMTP_URL="").has_mail
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [
+        ("noreply@example.com", ("", "noreply", "example.com")),
+        ("<noreply@example.com>", ("", "noreply", "example.com")),
+        ("Shop <noreply@example.com>", ("Shop", "noreply", "example.com")),
+        ('"Shop, Inc." <noreply@example.com>', ("Shop, Inc.", "noreply", "example.com")),
+        ("Shop, Inc. <noreply@example.com>", ("Shop, Inc.", "noreply", "example.com")),
+        ("Bücher <büro@bücher.example>", ("Bücher", "büro", "xn--bcher-kva.example")),
+    ],
+)
+def test_a_sender_is_an_address_with_or_without_a_name(
+    monkeypatch: pytest.MonkeyPatch, given: str, meant: tuple[str, str, str]
+) -> None:
+    assert mail(monkeypatch, MAIL_FROM=given).mail_from == meant
+
+
+@pytest.mark.parametrize(
+    "sender",
+    [
+        "noreply",
+        "noreply@localhost",
+        "noreply@shop.test",
+        "Shop",
+        "Shop <noreply>",
+        "Shop <noreply@example.com",
+        "Shop noreply@example.com",
+        "a@example.com, b@example.com",
+        "a@example.com, Shop <b@example.com>",
+        "Shop\nBcc: x <a@example.com>",
+        "Shop <a@example.com> <b@example.com>",
+        "mailto:noreply@example.com",
+    ],
+)
+def test_any_other_sender_is_refused_at_startup(monkeypatch: pytest.MonkeyPatch, sender: str) -> None:
+    assert wrong_mail(monkeypatch, MAIL_FROM=sender).startswith("Invalid settings. MAIL_FROM: ")
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [
+        ("https://app.example.com", "https://app.example.com"),
+        ("https://app.example.com/", "https://app.example.com"),
+        ("HTTPS://App.Example.com:443/Shop//", "https://app.example.com/Shop"),
+        ("https://example.com:8443/a/b-c", "https://example.com:8443/a/b-c"),
+        ("https://bücher.example", "https://xn--bcher-kva.example"),
+        ("http://localhost:5000", "http://localhost:5000"),
+        ("http://127.0.0.1", "http://127.0.0.1"),
+        ("http://[::1]:80", "http://[::1]"),
+    ],
+)
+def test_the_url_of_links_has_one_form(monkeypatch: pytest.MonkeyPatch, given: str, meant: str) -> None:
+    assert mail(monkeypatch, APP_URL=given).app_url == meant
+
+
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        ("app.example.com", "must begin with https://"),
+        ("ftp://app.example.com", "must begin with https://"),
+        ("//app.example.com", "must begin with https://"),
+        ("http://app.example.com", "must begin with https:// in production"),
+        ("http://app", "must begin with https:// in production"),
+        ("https://app.example.com/?a=b", "must have no query"),
+        ("https://app.example.com/#/", "must have no query"),
+        ("https://", "must be a URL"),
+        ("https:///app", "must be a URL"),
+        ("https://u:secret@app.example.com", "must be a URL"),
+        ("https://app.example.com:port", "must be a URL"),
+        ("https://app.example.com:65536", "must be a URL"),
+        ("https://a b.example", "must be a URL"),
+        ("https://app.example.com/a b", "has a path"),
+        ("https://app.example.com/a\nb", "has a path"),
+        ("https://app.example.com/ä", "has a path"),
+        ("https://app.example.com/a//b", "has a path"),
+        ("https://app.example.com\\a", "must be a URL"),
+    ],
+)
+def test_any_other_url_of_links_is_refused_at_startup(
+    monkeypatch: pytest.MonkeyPatch, url: str, reason: str
+) -> None:
+    message = wrong_mail(monkeypatch, APP_URL=url)
+
+    assert message.startswith(f"Invalid settings. APP_URL: {reason}")
+    assert "secret" not in message
+
+
+def test_development_can_write_mail_to_a_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(config.Settings, "folder", tmp_path)
+    (tmp_path / "file").touch()
+
+    def folder(url: str) -> Path:
+        given = {"FLASK_ENV": "development", "APP_URL": "http://app.test", "MAIL_FROM": "a@shop.test"}
+        return mail(monkeypatch, SMTP_URL=url, **given).mail_folder
+
+    assert folder("file:mail") == tmp_path / "instance" / "mail"
+    assert folder(f"file:{tmp_path}/own") == tmp_path / "own"
+    assert folder(f"file://{tmp_path}/own") == tmp_path / "own"
+    assert (tmp_path / "own").is_dir()
+    for url in ("file:", "file://mail", "file:////", "file:a\nb"):
+        assert "SMTP_URL: must be file:FOLDER" in wrong_mail(monkeypatch, SMTP_URL=url)
+    assert "SMTP_URL: can't create the folder" in wrong_mail(monkeypatch, SMTP_URL=f"file:{tmp_path}/file/x")
+    assert "SMTP_URL: can't create the folder" in wrong_mail(monkeypatch, SMTP_URL=f"file:{tmp_path}/file")
 
 
 def test_development_needs_no_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
