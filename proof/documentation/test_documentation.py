@@ -20,6 +20,7 @@ BLOCKS = [block for document in DOCUMENTS for block in blocks(document, REPOSITO
 START = "docs/1-start.md"
 BUILD = "docs/2-build.md"
 COMMANDS = "docs/2-build/commands-and-streams.md"
+MAIL = "docs/2-build/mail.md"
 RESOURCES = "docs/2-build/resources.md"
 CHANGES = ("docs/2-build/columns.md", "docs/2-build/resource-changes.md", "docs/2-build/common-changes.md")
 ONE_SERVER = "docs/3-run/one-server.md"
@@ -35,6 +36,10 @@ ELSEWHERE = {
     ("docs/templates/README.md", "Test it", 1): "the commands of README.md, for a project with its own name",
     (START, "Develop", 1): "they don't end; .ci/run runs make dev",
     (BUILD, "Project layout", 1): "a listing, which test_lists.py compares with the code",
+    (MAIL, "Set up a mail server", 1): "needs a mail server; tests/unit/test_config.py reads these forms",
+    (MAIL, "During development", 1): "a line of the log; test_a_file_is_announced_with_its_link",
+    (MAIL, "Add a message", 1): "test_the_documented_message_is_sent",
+    (MAIL, "Add a message", 2): "test_the_documented_message_is_sent",
     (ONE_SERVER, "Deploy", 1): "proof/scripts/deploy-rehearsal",
     (ONE_SERVER, "Update", 1): "proof/scripts/deploy-rehearsal",
     (ONE_SERVER, "Roll back", 1): "proof/scripts/deploy-rehearsal",
