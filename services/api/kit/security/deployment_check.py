@@ -12,6 +12,7 @@ from kit.data.database import db, reason_of
 from kit.security.common_passwords import is_common
 from kit.setting_types import RateLimit
 from kit.settings import Settings
+from kit.smtp_url import SmtpServer
 
 # A Unix socket, this machine, or a name in a container network.
 LOCAL_HOSTS = re.compile(r"|localhost|127\..*|::1|/.*|[^.:]+")
@@ -112,6 +113,13 @@ def _is_pooled(settings: Settings) -> bool:
     return bool(POOLER_HOSTS.fullmatch(url.host or "")) or url.port in POOLER_PORTS
 
 
+def _sends_unencrypted(settings: Settings) -> bool:
+    server = settings.smtp_url
+    if not isinstance(server, SmtpServer) or server.security != "plain":
+        return False
+    return not LOCAL_HOSTS.fullmatch(server.host)
+
+
 def _is_sqlite(settings: Settings) -> bool:
     return settings.database_url.drivername == "sqlite"
 
@@ -182,6 +190,22 @@ RULES = (
         lambda s: s.metrics_enabled,
         "makes /metrics public. Block it in the proxy.",
         is_weak=False,
+    ),
+    Rule(
+        "SMTP_URL",
+        _sends_unencrypted,
+        "sends mail unencrypted, and so the links for new passwords. Remove tls=off from it.",
+    ),
+    Rule(
+        "SMTP_URL",
+        lambda s: not s.has_mail and bool(s.mail_from),
+        "isn't set, so the API sends no mail. MAIL_FROM has no effect without it.",
+        is_weak=False,
+    ),
+    Rule(
+        "APP_URL",
+        lambda s: s.has_mail and str(s.app_url).startswith("http://"),
+        "doesn't begin with https, so links in messages are only for this machine.",
     ),
     Rule(
         "CORS_ORIGINS",

@@ -22,6 +22,9 @@ STRONG: dict[str, Any] = {
     "allowed_hosts": "api.example.com",
     "trusted_proxies": "10.0.0.0/8",
     "rate_limit": "600/1m",
+    "smtp_url": "smtp://user:x9tkQ2emZ7rpL4nw@mail.example.com",
+    "mail_from": "noreply@example.com",
+    "app_url": "https://app.example.com",
 }
 
 POOLERS = (
@@ -69,6 +72,8 @@ def test_strong_settings_have_no_finding() -> None:
         ({"database_url": "postgresql:///x?host=db&password=password&user=app"}, "DATABASE_URL"),
         ({"database_url": "postgresql://app@/x?host=db.example.com&sslmode=disable"}, "DATABASE_URL"),
         ({"cors_origins": "http://app.example.com"}, "CORS_ORIGINS"),
+        ({"smtp_url": "smtp://mail.example.com?tls=off"}, "SMTP_URL"),
+        ({"app_url": "http://localhost:5000"}, "APP_URL"),
         *(
             ({"database_url": f"postgresql://app@{host}/app?sslmode=require"}, "DATABASE_POOLER")
             for host in POOLERS
@@ -84,6 +89,7 @@ def test_a_weak_setting_is_named(changes: dict[str, object], setting: str) -> No
     [
         ({"rate_limit": "off"}, "RATE_LIMIT"),
         ({"metrics_enabled": "true"}, "METRICS_ENABLED"),
+        ({"smtp_url": None}, "SMTP_URL"),
         ({"allowed_hosts": ()}, "ALLOWED_HOSTS"),
         ({"trusted_proxies": ()}, "TRUSTED_PROXIES"),
         ({"secret_key_fallbacks": KEY[::-1]}, "SECRET_KEY_FALLBACKS"),
@@ -100,6 +106,11 @@ def test_a_deliberate_choice_is_a_note(changes: dict[str, object], setting: str)
 )
 def test_a_local_database_needs_no_tls(url: str) -> None:
     assert list(check(settings(database_url=url))) == []
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "[::1]", "mail"])
+def test_a_local_mail_server_needs_no_tls(host: str) -> None:
+    assert list(check(settings(smtp_url=f"smtp://{host}:1025?tls=off"))) == []
 
 
 @pytest.mark.parametrize("host", POOLERS)
