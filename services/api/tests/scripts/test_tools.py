@@ -17,7 +17,17 @@ NO_PYTHON: Any = {"PYTHON": "/nowhere/python3"}
 
 @pytest.fixture
 def copy(tmp_path: Path) -> Copy:
-    copy = Copy(tmp_path, "docs", "flask", "migration", "need-docker", "venv", "with-tools", docker={})
+    copy = Copy(
+        tmp_path,
+        "docs",
+        "flask",
+        "mail-in-development",
+        "migration",
+        "need-docker",
+        "venv",
+        "with-tools",
+        docker={},
+    )
     for lock in ("requirements.txt", "requirements-dev.txt"):
         copy.write(f"services/api/{lock}")
     copy.write("docker/dev.Dockerfile")
@@ -126,6 +136,31 @@ def test_flask_installs_development_tools_only_for_commands_that_use_them(
     assert done.stdout == f"flask {' '.join(arguments)}, tools.flask_app, {copy.folder}/services/api\n"
     calls = (copy.folder / "venv-calls").read_text().splitlines()
     assert calls == ["--check scripts/flask", f"{lock} scripts/flask"]
+
+
+@pytest.mark.parametrize(
+    ("environment", "settings"),
+    [
+        ({}, "file:mail, flask-api <noreply@example.com>, http://localhost:5000"),
+        ({"API_PORT": "81"}, "file:mail, flask-api <noreply@example.com>, http://localhost:81"),
+        ({"SMTP_URL": ""}, ", flask-api <noreply@example.com>, http://localhost:5000"),
+        (
+            {"SMTP_URL": "smtp://mail", "MAIL_FROM": "a@example.com", "APP_URL": "http://b.example"},
+            "smtp://mail, a@example.com, http://b.example",
+        ),
+        ({"SMTP_URL_FILE": "/url"}, ", , "),
+        ({"FLASK_ENV": "production"}, ", , "),
+    ],
+)
+def test_mail_is_written_to_files_in_development_unless_it_is_set(
+    copy: Copy, environment: dict[str, str], settings: str
+) -> None:
+    copy.write("scripts/venv", "#!/bin/sh\n").chmod(0o755)
+    copy.write(".venv/bin/flask", '#!/bin/sh\necho "$SMTP_URL, $MAIL_FROM, $APP_URL"\n').chmod(0o755)
+
+    done = copy.run("flask", "user", "list", **environment)
+
+    assert done.stdout == f"{settings}\n"
 
 
 def test_output_of_the_preparation_is_separate_from_that_of_the_command(copy: Copy) -> None:
