@@ -208,7 +208,7 @@ def _app_url(value: object, info: ValidationInfo) -> object:
     if not re.match("https?://", value, re.IGNORECASE):
         raise ValueError("must begin with https://, such as https://app.example.com")
     if "?" in value or "#" in value:
-        raise ValueError("must have no query and no fragment. Keep what is before the ? or #")
+        raise ValueError("must have no query and no fragment. Remove the part from the ? or #")
     try:
         origin, path = _as_browsers_send(value), urlsplit(value).path.rstrip("/")
     except ValueError:

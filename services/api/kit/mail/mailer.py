@@ -22,7 +22,7 @@ from kit.settings import Settings
 
 LONGEST_LINE = 998  # RFC 5322, 2.1.1
 POLICY = SMTP.clone(cte_type="7bit")  # a server needn't accept other bytes than ASCII
-NO_SENDER = Sender("", "nobody", "localhost")  # without SMTP_URL, no message leaves
+NO_SENDER = Sender("", "noreply", "localhost")  # only without SMTP_URL, when nothing is sent
 
 
 @dataclass(frozen=True)

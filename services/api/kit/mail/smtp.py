@@ -80,7 +80,7 @@ class Smtp:
         )
 
     def _without_secrets(self, text: str) -> str:
-        """Return a response in one line, without the credentials and tokens that a server may repeat in it."""
+        """Return a response in one line, without credentials and tokens that the server repeats."""
         given = [each.get_secret_value() for each in (self.server.username, self.server.password) if each]
         encoded = [b64encode(each.encode()).decode() for each in (*given, "\0".join(("", *given))) if given]
         for each in sorted([*given, *encoded], key=len, reverse=True):

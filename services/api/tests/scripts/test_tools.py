@@ -158,7 +158,7 @@ def test_mail_is_written_to_files_in_development_unless_it_is_set(
     copy.write("scripts/venv", "#!/bin/sh\n").chmod(0o755)
     copy.write(".venv/bin/flask", '#!/bin/sh\necho "$SMTP_URL, $MAIL_FROM, $APP_URL"\n').chmod(0o755)
 
-    done = copy.run("flask", "user", "list", **environment)
+    done = copy.run("flask", "user", "list", docker=None, **environment)
 
     assert done.stdout == f"{settings}\n"
 

@@ -283,7 +283,7 @@ def hang_up(connection: socket.socket) -> None:
 
 def drip(connection: socket.socket) -> None:
     connection.sendall(b"220 hello\r\n")
-    while True:
+    for _ in range(200):
         connection.sendall(b"250-wait\r\n")
         time.sleep(0.05)
 
