@@ -134,7 +134,7 @@ def release() -> None:
     db.session.close()
 
 
-def reason_of(error: Exception) -> str:
+def reason_of(error: BaseException) -> str:
     """Return the database's message in one line, without SQL or values. For the log, not for clients."""
     reason = str(getattr(error, "orig", error)).strip().partition("\n")[0]
     return f"{reason}. {POOLER_HINT}" if POOLER_REFUSES.search(reason) else reason

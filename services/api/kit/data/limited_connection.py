@@ -145,8 +145,12 @@ def wait(connection: extensions.connection) -> None:
     """Wait for the server. psycopg2 calls it, and closes the connection if it raises."""
     if isinstance(connection, LimitedConnection):
         connection.wait()
-    else:
-        wait_select(connection)  # of a migration, which may take long
+        return
+    try:
+        wait_select(connection)  # of a command or a migration, which may take long
+    except BaseException:  # such as the time limit of a job: the server would go on
+        connection.cancel()
+        raise
 
 
 extensions.set_wait_callback(wait)

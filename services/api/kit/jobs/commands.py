@@ -69,23 +69,35 @@ def show(id: UUID) -> None:
 
 
 @jobs.command("retry")
-@click.argument("id", type=click.UUID)
-def retry(id: UUID) -> None:
-    """Run a failed job again."""
-    _require(Queue(db.session).retry_failed(id), "No failed job has this id.")
+@click.argument("id", type=click.UUID, required=False)
+@click.option("--all-failed", is_flag=True, help="Retry all failed jobs.")
+@click.option("--name", help="Only jobs of this name.")
+def retry(id: UUID | None, all_failed: bool, name: str | None) -> None:
+    """Run a failed job again, or all of them."""
+    _require_one(id, all_failed)
+    _report(Queue(db.session).retry_failed(id, name), "No failed job matches.", "Queued {} again.")
 
 
 @jobs.command("delete")
-@click.argument("id", type=click.UUID)
-def delete(id: UUID) -> None:
-    """Delete a job. If it is running, its changes are rolled back."""
-    _require(Queue(db.session).discard(id), "No job has this id.")
+@click.argument("id", type=click.UUID, required=False)
+@click.option("--all-failed", is_flag=True, help="Delete all failed jobs.")
+@click.option("--name", help="Delete all jobs of this name, or with --all-failed the failed ones.")
+def delete(id: UUID | None, all_failed: bool, name: str | None) -> None:
+    """Delete a job, or many. If one is running, its changes are rolled back."""
+    _require_one(id, all_failed or name)
+    _report(Queue(db.session).discard(id, name, failed_only=all_failed), "No job matches.", "Deleted {}.")
 
 
-def _require(found: bool, message: str) -> None:
-    if not found:
-        raise click.ClickException(message)
+def _require_one(id: UUID | None, many: object) -> None:
+    if bool(id) == bool(many):
+        raise click.UsageError("Pass either the id of a job or an option that chooses many.")
+
+
+def _report(number: int, if_none: str, message: str) -> None:
+    if not number:
+        raise click.ClickException(if_none)
     db.session.commit()
+    click.echo(message.format(f"{number} job{'s' * (number > 1)}"))
 
 
 def state_of(job: QueuedJob) -> str:

@@ -9,41 +9,78 @@ db.session.commit()
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from datetime import timedelta
-from inspect import signature
-from typing import Any, Generic, ParamSpec, cast
+from datetime import UTC, datetime, timedelta
+from inspect import Parameter, signature
+from typing import Any, Generic, Literal, NamedTuple, NotRequired, ParamSpec, cast, get_type_hints
+from uuid import UUID
 
-from flask import Flask, current_app
-from pydantic import ConfigDict, validate_call
-from pydantic_core import from_json, to_json
+from flask import Flask, current_app, g
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic_core import PydanticSerializationError
+from typing_extensions import TypedDict
 
 from kit.data.database import db
-from kit.jobs.queue import Queue
+from kit.jobs.queue import Claimed, Queue
 from kit.jobs.schedules import Schedule
 
 P = ParamSpec("P")
+MAX_ARGUMENT_BYTES = 65_536
+NAMED = (Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY)
 
 
 @dataclass(frozen=True)
 class Job(Generic[P]):
-    """A function that a worker runs. Its arguments are stored as JSON and validated by their annotations."""
+    """A function that a worker runs. Its arguments are stored as JSON."""
 
     function: Callable[P, object]
     name: str
     schedule: Schedule | None
     attempts: int
     seconds: int  # how long one attempt may take
-    priority: int  # lower numbers run first
+    priority: int
+    arguments: TypeAdapter[dict[str, Any]]
     delay: timedelta = timedelta()
 
     def later(self, delay: timedelta) -> "Job[P]":
         """Return the same job, to be queued with a delay: enqueue(send_report.later(hours), ...)."""
         return replace(self, delay=delay)
 
-    def run(self, arguments: str) -> None:
+    def dump(self, arguments: dict[str, Any]) -> str:
+        """Return arguments as JSON. Raises TypeError if they don't fit the function or would change."""
+        try:
+            valid = self.arguments.validate_python(arguments, strict=True)
+            text = self.arguments.dump_json(valid)
+            is_same = self.arguments.validate_json(text) == valid
+        except ValidationError as error:
+            raise TypeError(f"{self.name}: {reasons(error)}") from None
+        except PydanticSerializationError:
+            is_same = False
+        if not is_same:
+            raise TypeError(f"{self.name}: an argument can't be stored as JSON and read again unchanged.")
+        if len(text) > MAX_ARGUMENT_BYTES:
+            raise ValueError(f"{self.name}: the arguments are too large. Store them, and pass their id.")
+        return text.decode()
+
+    def run(self, arguments: str, running: "CurrentJob") -> None:
         """Call the function with stored arguments. Raises ValidationError if they don't fit it."""
+        g.current_job = running
         function: Callable[..., object] = self.function
-        validate_call(config=ConfigDict(hide_input_in_errors=True))(function)(**from_json(arguments))
+        function(**self.arguments.validate_json(arguments))
+
+
+class CurrentJob(NamedTuple):
+    """The job that is running."""
+
+    id: UUID  # the same for each attempt
+    attempt: int  # 1, 2, ...
+
+
+def current_job() -> CurrentJob:
+    """Return the job that is running. Raises AttributeError outside of jobs."""
+    return cast("CurrentJob", g.current_job)
+
+
+Runner = Callable[[Job[Any], Claimed], None]
 
 
 def job(
@@ -51,7 +88,7 @@ def job(
     schedule: Schedule | None = None,
     attempts: int = 5,
     seconds: int = 60,
-    priority: int = 0,
+    priority: Literal[-1, 0, 1] = 0,
     name: str = "",
 ) -> Callable[[Callable[P, object]], Job[P]]:
     """Declare a function as a job. List it in the JOBS of the app.
@@ -63,18 +100,60 @@ def job(
     Args:
         schedule: run it at these times, without arguments.
         attempts: give up after so many. Between two, it waits: 10 s, 20 s, 40 s, ... to an hour at most.
-        seconds: how long one attempt may take. Then it is interrupted, and another worker may run it.
+        seconds: how long one attempt may take. Then it is interrupted.
+        priority: -1 runs before 0, and 0 before 1.
     """
+    if attempts < 1 or seconds < 1 or priority not in {-1, 0, 1}:
+        raise ValueError("A job needs at least one attempt, at least a second, and a priority of -1, 0 or 1.")
 
     def decorate(function: Callable[P, object]) -> Job[P]:
-        return Job(function, name or function.__name__, schedule, attempts, seconds, priority)
+        own_name = name or function.__name__
+        if len(own_name) > 100:
+            raise ValueError(f"The name of the job {own_name} is too long.")
+        if schedule:
+            signature(function).bind()  # raises TypeError if it needs arguments
+            schedule.next_after(datetime.now(UTC))  # raises ValueError if it never comes
+        return Job(function, own_name, schedule, attempts, seconds, priority, _arguments_of(function))
 
     return decorate
 
 
-def init_app(app: Flask, jobs: Iterable[Job[Any]]) -> None:
-    by_name = {each.name: each for each in jobs}
+def _arguments_of(function: Callable[..., object]) -> TypeAdapter[dict[str, Any]]:
+    """Return what validates and serializes the arguments of a function, by its annotations."""
+    hints, fields = get_type_hints(function, include_extras=True), {}
+    for parameter in signature(function).parameters.values():
+        if parameter.kind not in NAMED:
+            raise TypeError(
+                f"{function.__name__}: a job has only named arguments, so *{parameter.name} can't work."
+            )
+        annotation = hints.get(parameter.name, Any)
+        fields[parameter.name] = (
+            annotation if parameter.default is Parameter.empty else NotRequired[annotation]
+        )
+    arguments = cast("Any", TypedDict)("Arguments", fields)
+    arguments.__pydantic_config__ = ConfigDict(extra="forbid", hide_input_in_errors=True)
+    return TypeAdapter(arguments)
+
+
+def reasons(error: ValidationError) -> str:
+    """Return what is wrong, without the values."""
+    found = error.errors(include_url=False, include_context=False, include_input=False)
+    return "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in found)
+
+
+def run_here(job: Job[Any], claimed: Claimed) -> None:
+    """Run a claimed job in the worker itself."""
+    job.run(claimed.arguments, CurrentJob(claimed.id, claimed.attempts))
+
+
+def init_app(app: Flask, jobs: Iterable[Job[Any]], runner: Runner = run_here) -> None:
+    """Register the jobs of an app. `runner` may hand them over to another engine (docs/2-build/jobs.md)."""
+    by_name: dict[str, Job[Any]] = {}
+    for each in jobs:
+        if by_name.setdefault(each.name, each) is not each:
+            raise ValueError(f"Two jobs have the name {each.name}.")
     app.extensions["jobs"] = by_name
+    app.extensions["job_runner"] = runner
 
 
 def all_jobs(app: Flask) -> dict[str, Job[Any]]:
@@ -82,18 +161,22 @@ def all_jobs(app: Flask) -> dict[str, Job[Any]]:
     return cast("dict[str, Job[Any]]", app.extensions["jobs"])
 
 
-def enqueue(job: Job[P], *args: P.args, **kwargs: P.kwargs) -> None:
-    """Queue a job in the current transaction: it runs after the commit, and never if that is rolled back.
+def runner_of(app: Flask) -> Runner:
+    return cast("Runner", app.extensions["job_runner"])
 
-    Don't pass secrets: arguments are stored, and `flask job show` prints them. Raises TypeError if the
-    arguments don't fit the function.
+
+def enqueue(job: Job[P], *args: P.args, **kwargs: P.kwargs) -> UUID:
+    """Queue a job in the current transaction, and return its id.
+
+    It runs after the commit, and never if the transaction is rolled back. Don't pass secrets: arguments are
+    stored, and `flask job show` prints them. Raises TypeError if the arguments don't fit the function.
     """
     if job.name not in all_jobs(current_app):
         raise LookupError(f"The job {job.name} isn't in JOBS, so no worker would run it.")
     bound = signature(job.function).bind(*args, **kwargs)
-    Queue(db.session).put(
+    return Queue(db.session).put(
         job.name,
-        to_json(bound.arguments).decode(),
+        job.dump(bound.arguments),
         priority=job.priority,
         milliseconds=job.seconds * 1000,
         delay_ms=int(job.delay.total_seconds() * 1000),

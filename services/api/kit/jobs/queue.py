@@ -1,10 +1,25 @@
 """The queue: a table of jobs that wait, run or have failed. A finished job has no row."""
 
 from collections.abc import Collection, Sequence
+from functools import cache
 from typing import Any, NamedTuple
 from uuid import UUID, uuid4
 
-from sqlalchemy import BigInteger, Index, String, Text, delete, func, insert, select, update
+from sqlalchemy import (
+    BigInteger,
+    Index,
+    String,
+    Text,
+    Uuid,
+    bindparam,
+    delete,
+    func,
+    insert,
+    literal_column,
+    select,
+    text,
+    update,
+)
 from sqlalchemy.orm import Mapped, mapped_column
 
 from kit.data.attempts import clock
@@ -12,17 +27,21 @@ from kit.data.base import Base
 from kit.data.repository import Repository
 
 MAX_ERROR_LENGTH = 10_000
+PRIORITIES = (-1, 0, 1)  # lower numbers run first
+GRACE_MS = 5_000  # between the time limit of a job and the end of its lease, to record the failure
+WAITS = text("failed_at IS NULL")
 
 
 class QueuedJob(Base):
     """A job. Times are in milliseconds since 1970 by the database's clock, which all workers share."""
 
     __tablename__ = "kit_jobs"
-    __table_args__ = (Index(None, "failed_at", "priority", "run_at"),)
+    # A claim reads one entry, however many jobs are due, delayed or failed.
+    __table_args__ = (Index(None, "priority", "run_at", postgresql_where=WAITS, sqlite_where=WAITS),)
 
     name: Mapped[str] = mapped_column(String(100))
     arguments: Mapped[str] = mapped_column(Text)  # a JSON object
-    priority: Mapped[int]  # lower numbers run first
+    priority: Mapped[int]
     milliseconds: Mapped[int]  # how long one attempt may take
     run_at: Mapped[int] = mapped_column(BigInteger)  # not before; while it runs, when its lease expires
     attempts: Mapped[int]  # begun so far
@@ -62,10 +81,11 @@ class Depth(NamedTuple):
 class Queue(Repository[QueuedJob]):
     model = QueuedJob
 
-    def put(self, name: str, arguments: str, *, priority: int, milliseconds: int, delay_ms: int = 0) -> None:
-        """Queue a job. It runs after the caller's transaction is committed."""
+    def put(self, name: str, arguments: str, *, priority: int, milliseconds: int, delay_ms: int = 0) -> UUID:
+        """Queue a job and return its id. It runs after the caller's transaction is committed."""
+        id = uuid4()
         values = {
-            "id": uuid4(),
+            "id": id,
             "name": name,
             "arguments": arguments,
             "priority": priority,
@@ -75,26 +95,13 @@ class Queue(Repository[QueuedJob]):
             "created_at": clock(),
         }
         self.session.execute(insert(QueuedJob).values(values))
+        return id
 
     def claim(self, names: Collection[str]) -> Claimed | None:
         """Lease the next job that is due. Commit before running it. Skips jobs of a newer release."""
         lease = uuid4()
-        due = (
-            select(QueuedJob.id)
-            .where(QueuedJob.failed_at.is_(None), QueuedJob.run_at <= clock(), QueuedJob.name.in_(names))
-            .order_by(QueuedJob.priority, QueuedJob.run_at)
-            .limit(1)
-            .with_for_update(skip_locked=True)
-            .scalar_subquery()
-        )
-        claim = (
-            update(QueuedJob)
-            .where(QueuedJob.id == due)
-            .values(lease=lease, attempts=QueuedJob.attempts + 1, run_at=clock() + QueuedJob.milliseconds)
-            .returning(QueuedJob.id, QueuedJob.name, QueuedJob.arguments, QueuedJob.attempts)
-        )
-        row = self.session.execute(claim.execution_options(synchronize_session=False)).first()
-        return Claimed(*row, lease) if row else None
+        row = self.session.execute(_claim(), {"new_lease": lease, "names": list(names)}).first()
+        return Claimed(row.id, row.name, row.arguments, row.attempts, lease) if row else None
 
     def finish(self, job: Claimed) -> bool:
         """Remove a job that is done. False means that its lease has expired and another worker has it."""
@@ -114,18 +121,23 @@ class Queue(Repository[QueuedJob]):
     def _end_attempt(self, job: Claimed, **values: Any) -> bool:
         return self.change(update(QueuedJob).where(*_held(job)).values(lease=None, **values)) == 1
 
-    def retry_failed(self, id: UUID) -> bool:
-        """Run a failed job again, from its first attempt."""
-        again = update(QueuedJob).where(QueuedJob.id == id, QueuedJob.failed_at.is_not(None))
-        return self.change(again.values(failed_at=None, attempts=0, run_at=clock())) == 1
+    def retry_failed(self, id: UUID | None, name: str | None = None) -> int:
+        """Run a failed job again from its first attempt, or all failed ones. Return how many."""
+        again = update(QueuedJob).where(*_chosen(id, name, failed_only=True))
+        return self.change(again.values(failed_at=None, attempts=0, run_at=clock()))
 
-    def discard(self, id: UUID) -> bool:
-        return self.change(delete(QueuedJob).where(QueuedJob.id == id)) == 1
+    def discard(self, id: UUID | None, name: str | None = None, *, failed_only: bool = False) -> int:
+        """Delete a job, or all that match. Return how many."""
+        return self.change(delete(QueuedJob).where(*_chosen(id, name, failed_only=failed_only)))
 
     def newest(self, limit: int, *, failed_only: bool = False) -> Sequence[QueuedJob]:
         """Return the newest jobs, or only those that have failed for good."""
-        chosen = [QueuedJob.failed_at.is_not(None)] if failed_only else []
-        query = select(QueuedJob).where(*chosen).order_by(QueuedJob.created_at.desc()).limit(limit)
+        query = (
+            select(QueuedJob)
+            .where(*_chosen(None, None, failed_only=failed_only))
+            .order_by(QueuedJob.created_at.desc())
+            .limit(limit)
+        )
         return self.session.scalars(query).all()
 
     def depth(self) -> Depth:
@@ -148,24 +160,63 @@ class Calendar(Repository[ScheduledJob]):
     def now_ms(self) -> int:
         return int(self.session.scalar(select(clock())) or 0)
 
-    def entries(self) -> dict[str, tuple[str, int]]:
-        rows = self.session.execute(select(ScheduledJob.name, ScheduledJob.schedule, ScheduledJob.due_at))
-        return {name: (schedule, due_at) for name, schedule, due_at in rows}
+    def entries(self) -> dict[str, ScheduledJob]:
+        return {each.name: each for each in self.session.scalars(select(ScheduledJob))}
 
-    def set_due(self, name: str, schedule: str, due_at: int) -> None:
-        """Enter a schedule that is new or that the code has changed."""
+    def enter(self, name: str, schedule: str, due_at: int) -> None:
+        """Enter a schedule, unless another worker has."""
         entry = self.insertion().values(id=uuid4(), name=name, schedule=schedule, due_at=due_at)
-        changed = {"schedule": schedule, "due_at": due_at}
-        self.session.execute(
-            entry.on_conflict_do_update(
-                index_elements=["name"], set_=changed, where=ScheduledJob.schedule != schedule
-            )
-        )
+        self.session.execute(entry.on_conflict_do_nothing(index_elements=["name"]))
 
-    def take(self, name: str, due_at: int, next_at: int) -> bool:
-        """Move a due entry to its next time. Only one of several workers succeeds."""
-        entry = update(ScheduledJob).where(ScheduledJob.name == name, ScheduledJob.due_at == due_at)
-        return self.change(entry.values(due_at=next_at)) == 1
+    def move(self, known: ScheduledJob, schedule: str, due_at: int) -> bool:
+        """Enter the next time of a schedule. Only one of several workers succeeds."""
+        entry = update(ScheduledJob).where(
+            ScheduledJob.id == known.id,
+            ScheduledJob.due_at == known.due_at,
+            ScheduledJob.schedule == known.schedule,
+        )
+        return self.change(entry.values(schedule=schedule, due_at=due_at)) == 1
+
+
+@cache
+def _claim() -> Any:
+    """Return the statement of `claim`.
+
+    COALESCE reads the priorities one after the other, until one has a job that is due. A single query over
+    all of them would read each delayed job of a higher priority first.
+    """
+    jobs = QueuedJob.__table__.c
+    now = select(clock()).scalar_subquery()  # read once, so that the index can find what is due
+    due = (
+        select(jobs.id)
+        .where(
+            WAITS,
+            jobs.priority == literal_column(str(priority)),
+            jobs.run_at <= now,
+            jobs.name.in_(bindparam("names", expanding=True)),
+        )
+        .order_by(jobs.run_at)
+        .limit(literal_column("1"))
+        .with_for_update(skip_locked=True)
+        .scalar_subquery()
+        for priority in PRIORITIES
+    )
+    return (
+        update(QueuedJob.__table__)  # type: ignore[arg-type]
+        .where(jobs.id == func.coalesce(*due))
+        .values(
+            lease=bindparam("new_lease", type_=Uuid()),
+            attempts=jobs.attempts + 1,
+            run_at=clock() + jobs.milliseconds + GRACE_MS,
+        )
+        .returning(jobs.id, jobs.name, jobs.arguments, jobs.attempts)
+    )
+
+
+def _chosen(id: UUID | None, name: str | None, *, failed_only: bool) -> list[Any]:
+    chosen = [QueuedJob.id == id] if id else []
+    chosen += [QueuedJob.name == name] if name else []
+    return [*chosen, QueuedJob.failed_at.is_not(None)] if failed_only else chosen
 
 
 def _held(job: Claimed) -> tuple[Any, ...]:

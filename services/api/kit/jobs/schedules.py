@@ -16,6 +16,8 @@ class every(NamedTuple):  # noqa: N801
     period: timedelta
 
     def next_after(self, time: datetime) -> datetime:
+        if self.period < timedelta(seconds=1):
+            raise ValueError("A period lasts at least a second.")
         start = datetime(1970, 1, 1, tzinfo=UTC)
         return start + ((time - start) // self.period + 1) * self.period
 
@@ -26,7 +28,9 @@ class cron(NamedTuple):  # noqa: N801
     expression: str
 
     def next_after(self, time: datetime) -> datetime:
-        following: datetime = next(CronSim(self.expression, time.astimezone(UTC)))
+        following: datetime | None = next(CronSim(self.expression, time.astimezone(UTC)), None)
+        if following is None:
+            raise ValueError(f"The cron expression {self.expression!r} names no time.")
         return following
 
 

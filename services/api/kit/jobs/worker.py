@@ -5,7 +5,6 @@ import os
 import select
 import signal
 import threading
-import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -18,8 +17,10 @@ from flask import Flask
 from sqlalchemy.exc import SQLAlchemyError
 
 from kit.data.database import db, reason_of
-from kit.jobs.jobs import Job, all_jobs
+from kit.jobs.jobs import Job, Runner, all_jobs, run_here, runner_of
 from kit.jobs.queue import Calendar, Claimed, Queue
+from kit.jobs.schedules import Schedule
+from kit.jobs.tracebacks import traceback_of
 
 logger = logging.getLogger("app.jobs")
 POLL_SECONDS = 1.0
@@ -28,8 +29,8 @@ FIRST_RETRY_SECONDS, LONGEST_RETRY_SECONDS = 10, 3600
 ALIVE_SECONDS = 30  # a worker that has been silent for longer is unhealthy
 
 
-class JobTimedOut(Exception):
-    """The job took longer than its time limit."""
+class JobTimedOut(BaseException):
+    """The job took longer than its time limit. `except Exception` in a job doesn't catch it."""
 
 
 class WorkerStopped(BaseException):
@@ -69,6 +70,7 @@ class Worker:
         self.stopping = stopping
         self.heartbeat = heartbeat
         self.jobs = all_jobs(app)
+        self.runner = runner_of(app)
         self.looked_at_schedules = -SCHEDULE_SECONDS
 
     def run(self) -> None:
@@ -79,6 +81,8 @@ class Worker:
             except SQLAlchemyError as error:
                 logger.warning("no job can be read: %s", reason_of(error))
                 has_worked = False
+            except WorkerStopped:  # while the database didn't answer
+                break
             if not has_worked:
                 self.stopping.wait(POLL_SECONDS * uniform(0.8, 1.2))  # noqa: S311 # nosec B311
 
@@ -93,7 +97,7 @@ class Worker:
             if claimed is None:
                 return False
             self._beat(self.jobs[claimed.name].seconds)
-            perform(self.jobs[claimed.name], claimed)
+            perform(self.jobs[claimed.name], claimed, self.runner)
             return True
 
     def _beat(self, seconds: float = 0) -> None:
@@ -110,51 +114,65 @@ def queue_scheduled_jobs(jobs: dict[str, Job[Any]]) -> None:
         return
     entries, now_ms = calendar.entries(), calendar.now_ms()
     for name, schedule in scheduled.items():
-        next_ms = int(schedule.next_after(datetime.fromtimestamp(now_ms / 1000, UTC)).timestamp() * 1000)
-        definition, due_ms = entries.get(name, ("", 0))
-        if definition != repr(schedule):
-            calendar.set_due(name, repr(schedule), next_ms)
-        elif due_ms <= now_ms and calendar.take(name, due_ms, next_ms):
-            queue.put(name, "{}", priority=jobs[name].priority, milliseconds=jobs[name].seconds * 1000)
+        definition, due_ms = repr(schedule), _next_ms(schedule, now_ms)
+        known = entries.get(name)
+        if known is None:
+            calendar.enter(name, definition, due_ms)
+        elif known.due_at <= now_ms:
+            if calendar.move(known, definition, due_ms):
+                queue.put(name, "{}", priority=jobs[name].priority, milliseconds=jobs[name].seconds * 1000)
+        # The second condition: a clock that was wrong has been set back by more than a period.
+        elif known.schedule != definition or known.due_at > _next_ms(schedule, due_ms):
+            calendar.move(known, definition, due_ms)
         db.session.commit()
 
 
-def perform(job: Job[Any], claimed: Claimed) -> None:
+def _next_ms(schedule: Schedule, after_ms: int) -> int:
+    return int(schedule.next_after(datetime.fromtimestamp(after_ms / 1000, UTC)).timestamp() * 1000)
+
+
+def perform(job: Job[Any], claimed: Claimed, runner: Runner = run_here) -> None:
     """Run a claimed job, and end or release it in one transaction with its own changes."""
     queue, started = Queue(db.session), perf_counter()
     fields = {"job": job.name, "job_id": claimed.id, "attempt": claimed.attempts}
 
-    def log(level: int, what: str, **more: Any) -> None:
+    def log(level: int, what: str) -> None:
         fields["duration_ms"] = round((perf_counter() - started) * 1000, 1)
-        logger.log(level, "%s %s", job.name, what, extra={"fields": fields}, **more)
+        logger.log(level, "%s %s", job.name, what, extra={"fields": fields})
 
     try:
         if claimed.attempts > job.attempts:
-            raise RuntimeError("Each attempt was interrupted: the worker was killed, or ran out of memory.")
+            raise RuntimeError(
+                "The last attempt was interrupted: the worker was killed, or ran out of memory."
+            )
         with time_limit(job.seconds):
-            job.run(claimed.arguments)
+            runner(job, claimed)
         is_ours = queue.finish(claimed)
         if is_ours:
             db.session.commit()
             log(logging.INFO, "done")
     except WorkerStopped:
-        db.session.rollback()
+        db.session().invalidate()  # the signal may have interrupted a statement
         is_ours = queue.release(claimed)
         db.session.commit()
         log(logging.INFO, "interrupted by the shutdown")
-    except Exception as error:
-        db.session.rollback()
-        trace = "".join(traceback.format_exception(error))
+    except (Exception, JobTimedOut, SystemExit) as error:
+        end_transaction = db.session().invalidate if isinstance(error, JobTimedOut) else db.session.rollback
+        end_transaction()
+        trace, reason = traceback_of(error), type(error).__name__
         if claimed.attempts >= job.attempts:
             is_ours = queue.give_up(claimed, trace)
-            log(logging.ERROR, "failed, and will not be tried again", exc_info=error)
+            log(logging.ERROR, f"failed for good: {reason}. See `flask job show {claimed.id}`.")
         else:
             is_ours = queue.retry_later(claimed, int(retry_seconds(claimed.attempts) * 1000), trace)
-            log(logging.WARNING, f"failed, and will be tried again: {type(error).__name__}")
+            log(logging.WARNING, f"failed, and will be tried again: {reason}")
         db.session.commit()
     if not is_ours:
         db.session.rollback()
-        log(logging.WARNING, "took too long: another worker has it, and its changes were rolled back")
+        log(
+            logging.WARNING,
+            "lost its lease, so its changes were rolled back: it took too long or was deleted",
+        )
 
 
 def retry_seconds(attempts: int) -> float:

@@ -33,9 +33,11 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("kit_jobs", schema=None) as batch_op:
         batch_op.create_index(
-            batch_op.f("ix_kit_jobs_failed_at_priority_run_at"),
-            ["failed_at", "priority", "run_at"],
+            batch_op.f("ix_kit_jobs_priority_run_at"),
+            ["priority", "run_at"],
             unique=False,
+            postgresql_where=sa.text("failed_at IS NULL"),
+            sqlite_where=sa.text("failed_at IS NULL"),
         )
 
     op.create_table(
@@ -59,7 +61,7 @@ def downgrade() -> None:
 
     op.drop_table("kit_scheduled_jobs")
     with op.batch_alter_table("kit_jobs", schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f("ix_kit_jobs_failed_at_priority_run_at"))
+        batch_op.drop_index(batch_op.f("ix_kit_jobs_priority_run_at"))
 
     op.drop_table("kit_jobs")
     # ### end Alembic commands ###

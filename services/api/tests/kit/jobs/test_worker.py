@@ -168,7 +168,7 @@ def test_a_worker_whose_lease_has_expired_changes_nothing(jobs_app: Flask) -> No
 
 
 def test_urgent_jobs_run_first(jobs_app: Flask) -> None:
-    for name, priority in (("later", 5), ("first", -5)):
+    for name, priority in (("later", 1), ("first", -1)):
         queued = job(priority=priority, name="add_user")(add_user.function)
         enqueue(queued, uuid4(), name=name)
     db.session.commit()
