@@ -4,6 +4,7 @@ It runs in the API's image too, so it imports only the app. It deletes all jobs,
 """
 
 from collections.abc import Callable, Iterable
+from itertools import chain
 from multiprocessing import get_context
 from multiprocessing.synchronize import Barrier
 from statistics import median
@@ -63,7 +64,7 @@ def main() -> None:
             {"id": id, "username": str(id), "username_key": str(id), "password_hash": "-"} for id in ROWS
         ]
         db.session.execute(insert(User), users)
-        for what, measured in (*costs(), *rates()):
+        for what, measured in chain(costs(), rates()):
             print(f"| {name} | {what} | {measured} |", flush=True)
         db.session.execute(delete(QueuedJob))
         db.session.execute(delete(User).where(User.id.in_(ROWS)))

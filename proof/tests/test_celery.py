@@ -72,7 +72,9 @@ pytestmark = pytest.mark.skipif(
 @pytest.fixture
 def api(tmp_path: Path) -> Path:
     """Return a copy of the API with the changes of the documentation, and a job."""
-    shutil.copytree(REPOSITORY / "services/api", tmp_path / "services/api", ignore=shutil.ignore_patterns("tests"))
+    shutil.copytree(
+        REPOSITORY / "services/api", tmp_path / "services/api", ignore=shutil.ignore_patterns("tests")
+    )
     for block in blocks("docs/2-build/jobs.md", REPOSITORY):
         if block.heading == "Hand over to Celery" and block.language in {"python", "diff"}:
             block.apply(tmp_path)
@@ -117,7 +119,10 @@ def test_committed_jobs_run_in_celery(
     run(api, environment, RUN, "flask", "db", "upgrade")
     run(api, environment, f"import sys; sys.path += ['{PACKAGES}']{ENQUEUE}")
     started = []
-    for name, command in {"relay": ["flask", "work"], "celery": ["celery", "-A", "celery_worker", "worker"]}.items():
+    for name, command in {
+        "relay": ["flask", "work"],
+        "celery": ["celery", "-A", "celery_worker", "worker"],
+    }.items():
         with (tmp_path / name).open("w") as output:
             started.append(
                 subprocess.Popen(
