@@ -47,6 +47,10 @@ ELSEWHERE = {
     ("docs/3-run/many-servers.md", "Deploy", 2): "proof/scripts/swarm-drill",
     (ROLES, "With another database", 1): "proof/scripts/swarm-drill",
     (ROLES, "Restrict a table further", 1): "test_a_table_declares_what_the_api_may_do",
+    ("docs/2-build/jobs.md", "Write a job", 1): "proof/tests/test_celery.py",
+    ("docs/2-build/jobs.md", "Hand over to Celery", 1): "proof/tests/test_celery.py",
+    ("docs/2-build/jobs.md", "Hand over to Celery", 2): "proof/tests/test_celery.py",
+    ("docs/2-build/jobs.md", "Hand over to Celery", 3): "proof/tests/test_celery.py",
     (BUILD, "Migrate without stopping traffic", 1): "test_an_index_is_created_outside_of_a_transaction",
     (
         HEROKU,

@@ -32,12 +32,12 @@ def mark(id: UUID) -> None:
     db.session.execute(update(User).where(User.id == id).values(password_hash=User.password_hash + "!"))
 
 
-JOBS = (mark,)
+JOBS = (*JOBS, mark)
 """
 ENQUEUE = """
 from app import create_app
 from app.database import db
-from app.jobs import mark
+from app.jobs import mark, rename_all
 from app.model.models import User
 from kit.jobs.jobs import enqueue
 
@@ -48,6 +48,7 @@ with create_app().app_context():
         db.session.add(user)
         db.session.flush()
         enqueue(mark, user.id)
+    enqueue(rename_all, prefix="old-", limit=1)
     db.session.commit()
     enqueue(mark, user.id)
     db.session.rollback()
@@ -60,7 +61,8 @@ from app.model.models import User
 from kit.jobs.queue import Queue
 
 with create_app().app_context():
-    print(*sorted(db.session.scalars(select(User.password_hash))), Queue(db.session).depth().waiting)
+    renamed = len(db.session.scalars(select(User).where(User.username.startswith("old-"))).all())
+    print(*sorted(db.session.scalars(select(User.password_hash))), renamed, Queue(db.session).depth().waiting)
 """
 
 pytestmark = pytest.mark.skipif(
@@ -76,13 +78,11 @@ def api(tmp_path: Path) -> Path:
         REPOSITORY / "services/api", tmp_path / "services/api", ignore=shutil.ignore_patterns("tests")
     )
     for block in blocks("docs/2-build/jobs.md", REPOSITORY):
-        if block.heading == "Hand over to Celery" and block.language in {"python", "diff"}:
-            block.apply(tmp_path)
+        block.apply(tmp_path)
     api = tmp_path / "services/api"
     file = api / "app/jobs.py"
-    header = "from uuid import UUID\nfrom sqlalchemy import update\nfrom app.model.models import User\n"
     docstring, rest = file.read_text().split("\n\nfrom", 1)
-    file.write_text(f"{docstring}\n\n{header}from{rest}{JOB}")
+    file.write_text(f"{docstring}\n\nfrom uuid import UUID\nfrom sqlalchemy import update\nfrom{rest}{JOB}")
     return api
 
 
@@ -132,7 +132,7 @@ def test_committed_jobs_run_in_celery(
             )  # fmt: skip
 
     def is_done() -> bool:
-        return run(api, environment, f"import sys; sys.path += ['{PACKAGES}']{MARKS}") == "-! " * 20 + "0"
+        return run(api, environment, f"import sys; sys.path += ['{PACKAGES}']{MARKS}") == "-! " * 20 + "1 0"
 
     try:
         wait_until(is_done, 30)

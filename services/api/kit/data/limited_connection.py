@@ -1,7 +1,7 @@
 """Connections to PostgreSQL whose calls have a time limit."""
 
 import select
-from contextlib import closing
+from contextlib import closing, suppress
 from threading import Thread
 from time import monotonic
 from typing import Any, ClassVar
@@ -148,8 +148,11 @@ def wait(connection: extensions.connection) -> None:
         return
     try:
         wait_select(connection)  # of a command or a migration, which may take long
-    except BaseException:  # such as the time limit of a job: the server would go on
-        connection.cancel()
+    except psycopg2.Error:
+        raise
+    except BaseException:  # such as the time limit of a job: the server would go on with the statement
+        with suppress(psycopg2.Error):
+            connection.cancel()
         raise
 
 

@@ -7,6 +7,7 @@ from typing import Any
 from unittest.mock import patch
 from uuid import UUID, uuid4
 
+import psycopg2
 import pytest
 from flask import Flask
 from pydantic import BaseModel
@@ -14,6 +15,7 @@ from sqlalchemy import func, insert, select, text, update
 
 from app.database import db, release
 from app.model.models import User
+from kit.data.postgresql import UnlimitedConnection
 from kit.jobs.jobs import Job, enqueue, job
 from kit.jobs.queue import Queue, QueuedJob
 from kit.jobs.worker import perform
@@ -233,3 +235,8 @@ def test_operators_retry_and_delete_many(
     assert Queue(db.session).depth().failed == failed_left
     assert db.session.scalar(select(func.count()).select_from(QueuedJob)) == left
     release()
+
+
+def test_a_worker_logs_why_it_cant_connect() -> None:
+    with pytest.raises(psycopg2.OperationalError, match="refused"):
+        psycopg2.connect(host="127.0.0.1", port=1, connection_factory=UnlimitedConnection)
