@@ -136,7 +136,7 @@ def _arguments_of(function: Callable[..., object]) -> TypeAdapter[dict[str, Any]
 
 
 def reasons(error: ValidationError) -> str:
-    """Return what is wrong, without the values."""
+    """Return the reasons of the errors, without the rejected values."""
     found = error.errors(include_url=False, include_context=False, include_input=False)
     return "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in found)
 

@@ -186,7 +186,7 @@ def _claim() -> Any:
     all of them would read each delayed job of a higher priority first.
     """
     jobs = QueuedJob.__table__.c
-    now = select(clock()).scalar_subquery()  # read once, so that the index can find what is due
+    now = select(clock()).scalar_subquery()  # read once, so that the index finds the due jobs
     due = (
         select(jobs.id)
         .where(
