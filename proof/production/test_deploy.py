@@ -66,9 +66,36 @@ def image(name: str, *lines: str) -> str:
     return tag
 
 
-def api_containers() -> dict[str, str]:
-    """Return the API's containers: id -> image."""
-    listed = run("docker", "compose", "ps", "--all", "--format", "json", "api").stdout
+ENQUEUE = """
+from datetime import timedelta
+from app import create_app
+from app.database import db
+from app.jobs import delete_old_rows
+from kit.jobs.jobs import enqueue
+with create_app().app_context():
+    for seconds in range(0, 40, 2):
+        enqueue(delete_old_rows.later(timedelta(seconds=seconds)))
+    db.session.commit()
+"""
+
+
+def enqueue_jobs() -> None:
+    """Queue jobs that are due now and during the next 40 seconds."""
+    queued = run("docker", "compose", "exec", "-T", "worker", "python", "-c", ENQUEUE)
+    assert queued.returncode == 0, queued.stderr
+
+
+def wait_for_jobs() -> None:
+    """Wait until every job is done. A job that fails stays in the list."""
+    until = time.monotonic() + 120
+    while jobs := run("docker", "compose", "exec", "-T", "worker", "flask", "job", "list").stdout:
+        assert time.monotonic() < until, jobs
+        time.sleep(1)
+
+
+def containers(service: str = "api") -> dict[str, str]:
+    """Return the containers of a service: id -> image."""
+    listed = run("docker", "compose", "ps", "--all", "--format", "json", service).stdout
     return {item["ID"]: item["Image"] for item in map(json.loads, listed.splitlines())}
 
 
@@ -109,7 +136,8 @@ def test_a_deploy_loses_no_request(
     http: httpx.Client, authority: ssl.SSLContext, bearer: dict[str, str]
 ) -> None:
     changed = image("changed", "USER 0", NEW_VERSION, f"RUN {added_migration()}", "USER 10001:10001")
-    before = api_containers()
+    before = containers() | containers("worker")
+    enqueue_jobs()
 
     with load(authority, bearer) as answers:
         deployed = run("scripts/deploy", IMAGE=changed)
@@ -118,17 +146,20 @@ def test_a_deploy_loses_no_request(
     assert set(answers) == {200, 204}, answers
     assert answers.total() > 100
     assert {http.get("/").json()["version"] for _ in range(10)} == {"0.0.0-changed"}
-    assert len(api_containers()) == len(before)
-    assert not set(api_containers()) & set(before)
+    after = containers() | containers("worker")
+    assert len(after) == len(before)
+    assert not set(after) & set(before)
+    assert set(containers("worker").values()) == set(containers().values())
+    wait_for_jobs()
 
 
 def test_docker_compose_up_after_a_deploy_changes_nothing() -> None:
-    before = api_containers()
+    before = containers() | containers("worker")
 
     up = run("docker", "compose", "up", "--detach", "--wait", "--no-build")
 
     assert up.returncode == 0, up.stderr
-    assert api_containers() == before
+    assert containers() | containers("worker") == before
 
 
 @pytest.mark.parametrize(
@@ -139,7 +170,7 @@ def test_a_deploy_that_does_not_become_healthy_is_rolled_back(
     authority: ssl.SSLContext, bearer: dict[str, str], kind: str, line: str
 ) -> None:
     broken = image(kind, line)
-    before = api_containers()
+    before = containers() | containers("worker")
 
     with load(authority, bearer) as answers:
         deployed = run("scripts/deploy", IMAGE=broken, DEPLOY_SECONDS="10")
@@ -148,40 +179,53 @@ def test_a_deploy_that_does_not_become_healthy_is_rolled_back(
     assert "healthy" in deployed.stderr
     assert "is still serving" in deployed.stderr
     assert set(answers) == {200, 204}, answers
-    assert api_containers() == before
+    assert containers() | containers("worker") == before
     test_docker_compose_up_after_a_deploy_changes_nothing()
+
+
+def test_a_worker_that_does_not_become_healthy_is_rolled_back() -> None:
+    broken = image("unworkable", "USER 0", "RUN echo 1/0 > kit/jobs/commands.py", "USER 10001:10001")
+    before = containers() | containers("worker")
+
+    deployed = run("scripts/deploy", IMAGE=broken, DEPLOY_SECONDS="30")
+
+    assert deployed.returncode == 1
+    assert "ZeroDivisionError" in deployed.stderr
+    assert containers() | containers("worker") == before
+    enqueue_jobs()
+    wait_for_jobs()
 
 
 def test_a_failed_migration_changes_nothing() -> None:
     broken = image("unmigratable", "USER 0", "RUN echo '1 / 0' > migrations/env.py", "USER 10001:10001")
-    before = api_containers()
+    before = containers()
 
     deployed = run("scripts/deploy", IMAGE=broken)
 
     assert deployed.returncode == 1
     assert "the migration failed" in deployed.stderr
-    assert api_containers() == before
+    assert containers() == before
 
 
 def test_deploying_the_same_image_keeps_previous_and_the_database() -> None:
     database = run("docker", "compose", "ps", "--quiet", "db").stdout
     previous = run("docker", "image", "inspect", "--format", "{{.Id}}", PREVIOUS).stdout
-    before = api_containers()
+    before = containers()
 
     # The password is also a setting of the database, whose container must not be replaced.
     deployed = run("scripts/deploy", IMAGE=PROJECT, POSTGRES_PASSWORD="another one, for later")
 
     assert deployed.returncode == 0, deployed.stderr
-    assert not set(api_containers()) & set(before)
+    assert not set(containers()) & set(before)
     assert run("docker", "image", "inspect", "--format", "{{.Id}}", PREVIOUS).stdout == previous
     assert run("docker", "compose", "ps", "--quiet", "--status", "running", "db").stdout == database
 
 
 def test_a_second_deploy_is_refused_and_a_killed_one_can_be_repeated(http: httpx.Client) -> None:
-    before = len(api_containers())
+    before = len(containers())
     first = subprocess.Popen(["scripts/deploy"], cwd=REPOSITORY, env=os.environ | {"IMAGE": PREVIOUS})
     try:
-        while len(api_containers()) == before and first.poll() is None:
+        while len(containers()) == before and first.poll() is None:
             time.sleep(0.1)
         second = run("scripts/deploy", IMAGE=PREVIOUS)
     finally:
@@ -196,8 +240,10 @@ def test_a_second_deploy_is_refused_and_a_killed_one_can_be_repeated(http: httpx
         again = run("scripts/deploy", IMAGE=PREVIOUS)
 
     assert again.returncode == 0, again.stderr
+    enqueue_jobs()
+    wait_for_jobs()
     assert "a newer release has migrated" in again.stderr
-    assert len(api_containers()) == before
+    assert len(containers()) == before
     assert http.get("/").json()["version"] != "0.0.0-changed"
 
 
@@ -223,7 +269,7 @@ def test_metrics_are_available_inside_the_container() -> None:
     assert run("docker", "compose", "exec", "-T", "api", "python", "-c", ask).stdout == "200\n"
 
 
-@pytest.mark.parametrize("service", ["api", "db", "proxy"])
+@pytest.mark.parametrize("service", ["api", "worker", "db", "proxy"])
 def test_no_program_can_change_its_user(service: str) -> None:
     image = run("docker", "compose", "images", "--quiet", service).stdout.split()[0]
     find = ("find", image, "/", "-xdev", "-type", "f", "-perm", "/6000")
@@ -241,6 +287,6 @@ def test_no_container_has_more_rights_than_it_needs() -> None:
         assert host["HostConfig"]["CapDrop"] == ["ALL"], name
         assert "no-new-privileges:true" in host["HostConfig"]["SecurityOpt"], name
         assert host["HostConfig"]["Memory"], name
-        if name in ("api", "proxy"):
+        if name in ("api", "worker", "proxy"):
             assert host["Config"]["User"].split(":")[0].isdigit(), name
             assert host["Config"]["User"] != "0:0", name

@@ -13,7 +13,7 @@ from app.events import Event
 from app.jobs import JOBS
 from kit import settings as kit_settings
 from kit.data import database
-from kit.jobs import jobs
+from kit.jobs import jobs, thread
 from kit.security import events
 from kit.serving import lifecycle, logs
 from kit.web import headers, openapi, paths, proxies, rate_limits
@@ -41,5 +41,8 @@ def create_app(settings: config.Settings | None = None) -> Flask:
         app.register_blueprint(each)
     openapi.init_app(app, blueprint.DESCRIPTION, blueprint.RESPONSE_HEADERS)
     jobs.init_app(app, JOBS)
+    thread.init_app(app, settings)
+    if settings.metrics_enabled:
+        import_module("kit.jobs.metrics").init_app(app, settings)
     commands.init_app(app)
     return app

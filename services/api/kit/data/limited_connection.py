@@ -2,6 +2,7 @@
 
 import select
 from contextlib import closing, suppress
+from math import isinf
 from threading import Thread
 from time import monotonic
 from typing import Any, ClassVar
@@ -11,7 +12,9 @@ from psycopg2 import errors, extensions
 from psycopg2.extras import wait_select
 
 from kit.data.circuit_breaker import CircuitBreaker
+from kit.data.deadline import seconds_left
 
+GRACE_SECONDS = 0.5  # after which the client stops waiting for a statement that the server should have ended
 SILENT_SECONDS = 1  # a connection that is refused fails sooner
 PING_SECONDS = 0.5
 PING_AFTER_SECONDS = 60  # without an answer
@@ -147,13 +150,28 @@ def wait(connection: extensions.connection) -> None:
         connection.wait()
         return
     try:
-        wait_select(connection)  # of a command or a migration, which may take long
+        if isinf(seconds_left()):
+            wait_select(connection)  # of a command or a migration, which may take long
+        else:
+            _wait_until_deadline(connection)
     except psycopg2.Error:
         raise
     except BaseException:  # such as the time limit of a job: the server would go on with the statement
         with suppress(psycopg2.Error):
             connection.cancel()
         raise
+
+
+def _wait_until_deadline(connection: extensions.connection) -> None:
+    """Wait until a moment after the deadline of a job, at which the server ends a slow statement.
+
+    So only a silent server is noticed here.
+    """
+    while (state := connection.poll()) != extensions.POLL_OK:
+        poll = select.poll()
+        poll.register(connection.fileno(), POLL_EVENTS[state])
+        if not poll.poll(max(0, seconds_left() + GRACE_SECONDS) * 1000):
+            raise psycopg2.OperationalError("the database did not answer in time")
 
 
 extensions.set_wait_callback(wait)

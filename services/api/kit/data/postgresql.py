@@ -2,7 +2,7 @@
 
 import select
 from collections.abc import Mapping
-from math import ceil
+from math import ceil, isinf
 from typing import Any
 
 from psycopg2 import errors, extensions
@@ -10,7 +10,8 @@ from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import DisconnectionError, InvalidatePoolError
 
 from kit.data.circuit_breaker import CircuitBreaker
-from kit.data.limited_connection import LimitedConnection
+from kit.data.deadline import seconds_left
+from kit.data.limited_connection import GRACE_SECONDS, LimitedConnection
 from kit.settings import Settings
 
 # Azure's load balancer forgets a connection that is idle for four minutes, and AWS's after 350 seconds.
@@ -21,7 +22,7 @@ def engine_options(settings: Settings) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the options of the engine for transactions and of the engine for reading."""
     size = settings.database_pool_size
     # The server ends a slow statement after the timeout. Half a second later the client stops waiting.
-    breaker = CircuitBreaker(settings.database_timeout_ms / 1000 + 0.5)
+    breaker = CircuitBreaker(settings.database_timeout_ms / 1000 + GRACE_SECONDS)
     # Requests that write also hash passwords, so a third as many connections are enough.
     options = _options(settings, breaker, ceil(size / 3), reads_only=False)
     read_only = _options(settings, breaker, size, reads_only=True) | {
@@ -78,17 +79,30 @@ NO_LIMITS = {"statement_timeout": 0, "lock_timeout": 0, "idle_in_transaction_ses
 
 
 class UnlimitedConnection(extensions.connection):
-    """A connection for commands, which may take long."""
+    """A connection for commands, which may take long, and for jobs, which have a deadline."""
 
-    # The role may have time limits. The first statement of each transaction brings this along.
-    prefix = set_local({**NO_LIMITS, "timezone": "UTC"})
+    @property
+    def prefix(self) -> str:
+        """Return what the first statement of each transaction brings along.
+
+        The role may have time limits of its own. If a worker disappears, the server rolls its transaction
+        back at the deadline.
+        """
+        limits, left = NO_LIMITS, seconds_left()
+        if not isinf(left):
+            milliseconds = max(1, ceil(left * 1000))
+            limits = dict.fromkeys(("statement_timeout", "idle_in_transaction_session_timeout"), milliseconds)
+            limits = NO_LIMITS | limits
+        return set_local({**limits, "timezone": "UTC"})
 
 
 def command_options(settings: Settings) -> dict[str, Any]:
     """Return the options of the engine for commands."""
+    query = settings.database_url.query
+    keepalives = {name: value for name, value in KEEPALIVES.items() if name not in query}
     return {
         "url": settings.database_url,
-        "connect_args": {"connection_factory": UnlimitedConnection},
+        "connect_args": {"connection_factory": UnlimitedConnection, **keepalives},
         "hide_parameters": True,
         "use_native_hstore": False,
     }

@@ -1,9 +1,8 @@
 """`flask work` runs jobs, and `flask job` shows, repeats and deletes them."""
 
+import logging
 import signal
-import tempfile
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import NoReturn
 from uuid import UUID
 
@@ -12,12 +11,14 @@ from flask import Flask, current_app
 from flask.cli import AppGroup, with_appcontext
 
 from kit.data.database import db
+from kit.jobs.heartbeat import ALIVE_SECONDS, Heartbeat
 from kit.jobs.queue import Queue, QueuedJob
 from kit.jobs.worker import SignalledStop, Worker, WorkerStopped
 from kit.serving import logs
+from kit.settings import Settings, current
 
+logger = logging.getLogger("app.jobs")
 STOP_SECONDS = 8  # that a running job has after SIGTERM
-HEARTBEAT = Path(tempfile.gettempdir(), "worker-is-alive-until")  # read by kit/jobs/healthcheck.py
 
 jobs = AppGroup("job", help="Jobs: list, show, retry and delete them.")
 
@@ -31,21 +32,41 @@ def init_app(app: Flask) -> None:
 @with_appcontext
 def work() -> None:
     """Run jobs until SIGTERM or Ctrl-C. The running job has 8 s to end; otherwise it runs again later."""
+    app = current_app._get_current_object()  # type: ignore[attr-defined]
+    stopping = stop_by_signal()
+    logs.use_standard_output()
+    with Heartbeat() as heartbeat:
+        if current(Settings).worker == "thread":
+            wait_idly(stopping, heartbeat)
+        else:
+            Worker(app, stopping, heartbeat).run()
+
+
+def stop_by_signal() -> SignalledStop:
+    """Stop at SIGTERM and SIGINT, and interrupt the running job 8 s later."""
     stopping = SignalledStop()
 
     def interrupt(*_: object) -> NoReturn:
         raise WorkerStopped
 
     def stop(*_: object) -> None:
-        stopping.set()
-        signal.signal(signal.SIGALRM, interrupt)
-        signal.setitimer(signal.ITIMER_REAL, STOP_SECONDS)
+        if not stopping.is_set():  # some hosts repeat the signal
+            stopping.set()
+            signal.signal(signal.SIGALRM, interrupt)
+            signal.setitimer(signal.ITIMER_REAL, STOP_SECONDS)
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop)
-    logs.use_standard_output()
-    app = current_app._get_current_object()  # type: ignore[attr-defined]
-    Worker(app, stopping, HEARTBEAT).run()
+    return stopping
+
+
+def wait_idly(stopping: SignalledStop, heartbeat: Heartbeat) -> None:
+    """Do nothing, in a container that need not be there. If it ended, its host would start it again."""
+    logger.info("WORKER=thread: the server runs the jobs, so this process only waits")
+    while not stopping.is_set():
+        heartbeat.begin()
+        heartbeat.beat()
+        stopping.wait(ALIVE_SECONDS / 3)
 
 
 @jobs.command("list")

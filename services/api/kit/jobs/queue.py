@@ -2,12 +2,14 @@
 
 from collections.abc import Collection, Sequence
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 from uuid import UUID, uuid4
 
 from sqlalchemy import (
     BigInteger,
     Index,
+    Row,
+    Select,
     String,
     Text,
     Uuid,
@@ -73,9 +75,14 @@ class Claimed(NamedTuple):
 
 
 class Depth(NamedTuple):
-    waiting: int
-    failed: int
+    waiting: float  # due, delayed or running
+    failed: float
     oldest_seconds: float  # how long the job that is due for longest has been waiting
+
+    @classmethod
+    def of(cls, row: Row[int, int, int]) -> Self:
+        waiting, failed, oldest_ms = row
+        return cls(waiting, failed, (oldest_ms or 0) / 1000)
 
 
 class Queue(Repository[QueuedJob]):
@@ -141,15 +148,16 @@ class Queue(Repository[QueuedJob]):
         return self.session.scalars(query).all()
 
     def depth(self) -> Depth:
-        is_due = QueuedJob.failed_at.is_(None) & (QueuedJob.run_at <= clock())
-        waiting, failed, oldest = self.session.execute(
-            select(
-                func.count().filter(QueuedJob.failed_at.is_(None)),
-                func.count().filter(QueuedJob.failed_at.is_not(None)),
-                clock() - func.min(QueuedJob.run_at).filter(is_due),
-            ).select_from(QueuedJob)
-        ).one()
-        return Depth(waiting, failed, (oldest or 0) / 1000)
+        return Depth.of(self.session.execute(depth_query()).one())
+
+
+def depth_query() -> Select[int, int, int]:
+    is_due = QueuedJob.failed_at.is_(None) & (QueuedJob.run_at <= clock())
+    return select(
+        func.count().filter(QueuedJob.failed_at.is_(None)),
+        func.count().filter(QueuedJob.failed_at.is_not(None)),
+        clock() - func.min(QueuedJob.run_at).filter(is_due),
+    ).select_from(QueuedJob)
 
 
 class Calendar(Repository[ScheduledJob]):

@@ -46,6 +46,10 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         lifecycle.measure_queue(self.app.wsgi(), pool._work_queue.qsize)
         return pool
 
+    def run(self) -> None:
+        with lifecycle.serving(self.app.wsgi()):
+            super().run()
+
     def notify(self) -> None:
         """Report that this worker is alive, at least once a second, and sample its metrics."""
         super().notify()

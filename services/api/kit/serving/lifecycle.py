@@ -1,6 +1,7 @@
-"""The state of the server: whether it is shutting down, and how many requests are queued."""
+"""The state of the server: whether it is shutting down, the queued requests, and what runs beside it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from threading import Event
 from typing import cast
 
@@ -10,6 +11,7 @@ from flask import Flask, current_app
 def init_app(app: Flask) -> None:
     app.extensions["stopping"] = Event()
     app.extensions["queue_length"] = lambda: 0
+    app.extensions["beside_server"] = []
 
 
 def stopping(app: Flask) -> Event:
@@ -28,3 +30,17 @@ def measure_queue(app: Flask, length: Callable[[], int]) -> None:
 def queue_length(app: Flask) -> int:
     """Return how many requests are waiting for a thread."""
     return int(app.extensions["queue_length"]())
+
+
+def run_beside_server(app: Flask, make: Callable[[], AbstractContextManager[object]]) -> None:
+    """Enter a context in each serving process, after it was forked, and leave it when the server stops."""
+    app.extensions["beside_server"].append(make)
+
+
+@contextmanager
+def serving(app: Flask) -> Iterator[None]:
+    """Run what belongs beside the server. Servers serve in this block."""
+    with ExitStack() as stack:
+        for make in app.extensions["beside_server"]:
+            stack.enter_context(make())
+        yield

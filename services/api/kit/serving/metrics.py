@@ -1,6 +1,7 @@
 """Metrics for Prometheus. Imported only if METRICS_ENABLED, because prometheus_client is slow to import."""
 
 import os
+from collections.abc import Callable
 from time import perf_counter
 from typing import Any, ClassVar
 
@@ -32,6 +33,7 @@ class Metrics:
         with app.app_context():
             self.engines = [engine for name, engine in db.engines.items() if name != COMMAND]
         self.registry = registry = CollectorRegistry()
+        self.at_scrape: list[Callable[[], None]] = []  # measure what all processes share, once per scrape
         of_request = ["method", "route", "status"]
         self.requests = Counter("http_requests", "Number of responses.", of_request, registry=registry)
         self.seconds = Histogram(
@@ -70,6 +72,8 @@ class Metrics:
         self.queue.set(queue_length(self.app))
 
     def text(self) -> bytes:
+        for measure in self.at_scrape:
+            measure()
         if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
             self.sample()
             return generate_latest(self.registry)

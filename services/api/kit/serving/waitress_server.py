@@ -414,6 +414,7 @@ def serve(app: Flask, settings: Settings, listener: socket.socket) -> None:
     server = create_server(app, settings, listener)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, server.stop)
-    server.run()
+    with lifecycle.serving(app):
+        server.run()
     for number in (signal.SIGTERM, signal.SIGINT):  # a second signal would kill the process while it exits
         signal.signal(number, signal.SIG_IGN)

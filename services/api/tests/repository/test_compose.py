@@ -39,13 +39,26 @@ def test_no_service_has_a_default_secret() -> None:
     }
 
 
-def test_the_api_never_gets_the_secret_of_the_databases_owner() -> None:
+@pytest.mark.parametrize("service", ["api", "worker"])
+def test_the_api_and_the_worker_never_get_the_secret_of_the_databases_owner(service: str) -> None:
     who_mounts_it = [name for name, service in SERVICES.items() if "owner-secrets" in str(service["volumes"])]
 
     assert who_mounts_it == ["db", "migrate"]
-    assert "env_file" not in SERVICES["api"]
-    assert not [each for each in SERVICES["api"]["environment"] if re.search("MIGRATION|POSTGRES", each)]
+    assert "env_file" not in SERVICES[service]
+    assert not [each for each in SERVICES[service]["environment"] if re.search("MIGRATION|POSTGRES", each)]
     assert "/secrets/owner/url" in (REPOSITORY / SERVICES["migrate"]["env_file"]).read_text()
+
+
+def test_the_worker_is_like_the_api_but_for_its_command() -> None:
+    api, worker = SERVICES["api"], SERVICES["worker"]
+
+    assert worker["command"] == ["flask", "work"]
+    assert worker["volumes"] == ["database-secrets:/secrets/database:ro", "api-secrets:/secrets/api:ro"]
+    for name in ("image", "environment", "volumes", "networks", "depends_on", "stop_grace_period"):
+        assert worker[name] == api[name], name
+    assert "default" in worker["networks"]  # the way to a mail server
+    for path in [worker["healthcheck"]["test"][-1], api["healthcheck"]["test"][-1]]:
+        assert (REPOSITORY / "services/api" / path.removeprefix("/app/")).exists()
 
 
 def test_only_the_api_can_be_reached() -> None:

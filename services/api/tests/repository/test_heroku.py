@@ -49,13 +49,20 @@ def test_the_app_accepts_the_settings_of_the_manifest(monkeypatch: pytest.Monkey
 
 def test_the_manifest_is_complete_and_has_only_keys_that_heroku_knows() -> None:
     assert set(MANIFEST) == {"setup", "build", "release", "run"}
-    assert set(MANIFEST["build"]["docker"]) == set(MANIFEST["run"]) == {"web"}
+    assert set(MANIFEST["build"]["docker"]) == {"web"}
+    assert set(MANIFEST["run"]) == {"web", "worker"}
+    assert MANIFEST["run"]["worker"] == {"image": "web", "command": ["exec flask work"]}
     assert "/" not in MANIFEST["build"]["docker"]["web"]  # its folder is the build context
     assert MANIFEST["release"]["image"] in MANIFEST["build"]["docker"]
     assert "flask db upgrade" in MANIFEST["release"]["command"]
     known = {"name", "description", "success_url", "stack", "addons", "env", "formation"}
     assert set(APP) <= known
     assert set(APP["formation"]) == set(MANIFEST["run"])
+
+
+def test_jobs_run_although_there_is_no_worker_dyno() -> None:
+    assert APP["formation"]["worker"]["quantity"] == 0
+    assert MANIFEST["setup"]["config"]["WORKER"] == "thread"
 
 
 def test_the_release_image_differs_only_in_curl_and_its_command() -> None:

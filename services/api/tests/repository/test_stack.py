@@ -12,9 +12,9 @@ TEXT = (REPOSITORY / "stack.yaml").read_text()
 STACK: dict[str, Any] = yaml.safe_load(TEXT)
 SERVICES = STACK["services"]
 # Only for Compose: secrets in the environment. Swarm has them in files.
-NOT_HERE = {"DATABASE_URL", "SECRET_KEY", "SECRET_KEY_FALLBACKS"}
-WORKED_OUT = {"API_TRUSTED_PROXIES", "PROXY_CONFIG"}  # by scripts/stack-deploy
-IN_FILES = {"DATABASE_URL_FILE", "SECRET_KEY_FILE", "SECRET_KEY_FALLBACKS_FILE"}
+NOT_HERE = {"DATABASE_URL", "SECRET_KEY", "SECRET_KEY_FALLBACKS", "SMTP_URL"}
+WORKED_OUT = {"API_TRUSTED_PROXIES", "PROXY_CONFIG", "SMTP_URL_FILE"}  # by scripts/stack-deploy
+IN_FILES = {f"{name}_FILE" for name in NOT_HERE}
 
 
 def names(environment: list[str]) -> set[str]:
@@ -27,7 +27,7 @@ def test_every_container_is_confined(name: str) -> None:
 
     assert service["read_only"] is True
     assert service["cap_drop"] == ["ALL"]
-    assert service.get("cap_add", []) == ([] if name == "api" else ["NET_BIND_SERVICE"])
+    assert service.get("cap_add", []) == (["NET_BIND_SERVICE"] if name == "proxy" else [])
     assert not service["user"].startswith(("0", "root"))
     assert set(service["deploy"]["resources"]["limits"]) == {"cpus", "memory", "pids"}
 
@@ -59,13 +59,32 @@ def settings(example: str) -> set[str]:
     return set(re.findall("^#([A-Z_]+)=", example, re.MULTILINE))
 
 
-def test_a_new_version_is_healthy_before_the_old_one_stops() -> None:
-    deploy = SERVICES["api"]["deploy"]
+@pytest.mark.parametrize("service", ["api", "worker"])
+def test_a_new_version_is_healthy_before_the_old_one_stops(service: str) -> None:
+    deploy = SERVICES[service]["deploy"]
 
     assert deploy["update_config"]["order"] == "start-first"
     assert deploy["update_config"]["failure_action"] == "rollback"
     assert deploy["rollback_config"]["order"] == "start-first"
+    path = SERVICES[service]["healthcheck"]["test"][3].removeprefix("/app/")
+    assert (REPOSITORY / "services/api" / path).exists()
+
+
+def test_a_database_outage_does_not_kill_the_api() -> None:
     assert SERVICES["api"]["healthcheck"]["test"][-1] == "--then-live"
+
+
+def test_the_worker_is_like_the_api_but_not_in_the_network_that_the_api_trusts() -> None:
+    api, worker = SERVICES["api"], SERVICES["worker"]
+
+    assert worker["command"] == ["flask", "work"]
+    assert {name for name in api.keys() | worker.keys() if api.get(name) != worker.get(name)} == {
+        "command",
+        "deploy",
+        "healthcheck",
+        "networks",
+    }
+    assert (api["networks"], "networks" in worker) == (["proxy"], False)
 
 
 def test_the_proxy_is_the_same_as_on_one_server() -> None:
@@ -77,6 +96,7 @@ def test_the_proxy_is_the_same_as_on_one_server() -> None:
 
 
 def test_no_service_needs_the_kernels_load_balancer() -> None:
-    assert SERVICES["api"]["deploy"]["endpoint_mode"] == "dnsrr"
-    assert "ports" not in SERVICES["api"]
+    for service in (SERVICES["api"], SERVICES["worker"]):
+        assert service["deploy"]["endpoint_mode"] == "dnsrr"
+        assert "ports" not in service
     assert {port["mode"] for port in SERVICES["proxy"]["ports"]} == {"host"}

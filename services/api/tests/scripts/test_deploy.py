@@ -12,13 +12,15 @@ TOOLS = ("awk", "bash", "cat", "cmp", "cut", "dirname", "env", "grep", "sh", "sl
 COMPOSE = "compose --progress quiet"
 SERVER: dict[str, str] = {
     f"{COMPOSE} config api": "echo 'name: flask-api'; echo '  replicas: 1'",
+    f"{COMPOSE} config worker": "echo 'name: flask-api'; echo '  replicas: 1'",
     f"{COMPOSE} config --hash proxy": "echo proxy 1234",
     f"{COMPOSE} ps --quiet proxy": "echo the-proxy",
     f"{COMPOSE} ps*": "echo healthy",
     f"{COMPOSE} exec -T db test*": "exit 1",
-    f"{COMPOSE} up*--scale*": "echo new >>containers",
+    f"{COMPOSE} up*--scale*": "echo new >>containers; echo new-worker >>workers",
     "start --attach*": "cat; echo released >>calls",
     "container ls*status=exited*": "true",
+    "container ls*service=worker*": "cat workers",
     "container ls*": "cat containers",
     "container inspect*Health*": "echo healthy",
     "container inspect*config-hash*": "echo 1234",
@@ -33,6 +35,7 @@ def copy(tmp_path: Path) -> Copy:
     for file in PROXY:
         copy.write(file, (REPOSITORY / file).read_text())
     copy.write("containers", "old\n")
+    copy.write("workers", "old-worker\n")
     return copy
 
 
@@ -42,9 +45,9 @@ def test_new_containers_replace_the_old_ones(copy: Copy) -> None:
     assert (done.returncode, done.stderr.count("\n")) == (0, 1)
     assert "1 containers of the new version are serving" in done.stderr
     assert [call for call in copy.calls() if call.startswith(("start new", "stop", "rm"))] == [
-        "start new",
-        "stop old",
-        "rm old",
+        "start new new-worker",
+        "stop old old-worker",
+        "rm old old-worker",
     ]
 
 
@@ -64,8 +67,27 @@ def test_a_failed_deploy_is_rolled_back(
     assert message in done.stderr
     assert done.stderr.endswith("deploy: the previous version is still serving.\n")
     assert "tag sha256:old flask-api" in copy.calls()
-    assert ("rm --force new" in copy.calls()) is removed
-    assert "stop old" not in copy.calls()
+    for new in ("new", "new-worker"):
+        assert (f"rm --force {new}" in copy.calls()) is removed
+    assert not any(call.startswith("stop") for call in copy.calls())
+
+
+def test_the_first_worker_joins_a_stack_of_an_earlier_version(copy: Copy) -> None:
+    copy.write("workers")
+
+    done = copy.run("deploy")
+
+    assert done.returncode == 0, done.stderr
+    assert "start new new-worker" in copy.calls()
+    assert "stop old" in copy.calls()
+
+
+def test_only_the_api_joins_the_proxys_network(copy: Copy) -> None:
+    copy.run("deploy")
+
+    joined = [call for call in copy.calls() if call.startswith("network connect")]
+    assert joined == ["network connect --alias api flask-api_proxy new"]
+    assert "network disconnect flask-api_proxy new-worker" not in copy.calls()
 
 
 @pytest.mark.parametrize(
@@ -99,7 +121,7 @@ def test_only_one_deploy_at_a_time(copy: Copy) -> None:
 def test_the_lock_is_held_until_the_end(copy: Copy) -> None:
     copy.run("deploy")
 
-    assert copy.calls().index("released") > copy.calls().index("rm old")
+    assert copy.calls().index("released") > copy.calls().index("rm old old-worker")
 
 
 def test_it_needs_no_tools_that_macos_lacks(copy: Copy, tmp_path: Path) -> None:

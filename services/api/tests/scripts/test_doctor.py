@@ -26,7 +26,8 @@ STACK = {
     "image inspect *": "exit 1",
     "run *--entrypoint sh*": "date +%s; echo / 9999999 1 9999999 1% /",
     "compose ps --quiet *": "echo 0123456789ab",
-    "compose ps --all *": "echo api running healthy 0; echo migrate exited none 0",
+    "compose ps --all *": "echo api running healthy 0; echo worker running healthy 0; "
+    "echo migrate exited none 0",
     "ps *": 'echo "api 1234 $PWD/compose.yaml"',
     "compose exec *psql*": "echo 0001",
 }
@@ -80,7 +81,11 @@ def diagnose(
     ]
     settings = dict(compose_reads or {})
     of_the_database = {"POSTGRES_PASSWORD": settings.pop("POSTGRES_PASSWORD", None)}
-    services = {"api": {"environment": settings, "ports": ports}, "db": {"environment": of_the_database}}
+    services = {
+        "api": {"environment": settings, "ports": ports},
+        "worker": {},
+        "db": {"environment": of_the_database},
+    }
     config = {"name": "flask-api", "services": services}
     copy.write("config.json", json.dumps(config, indent=2).replace("$", "$$"))
     done = copy.run("doctor", docker=docker, **{"PYTHON": sys.executable, **environment})
@@ -234,7 +239,8 @@ def test_the_length_of_a_password_is_that_of_its_value(copy: Copy) -> None:
         (
             {
                 "compose ps --all *": "echo db restarting none 1; echo migrate exited none 1;"
-                "echo api running unhealthy 0; echo proxy restarting none 1; echo other exited none 143",
+                "echo api running unhealthy 0; echo proxy restarting none 1;"
+                "echo worker restarting none 1; echo other exited none 143",
                 "compose logs *db": "echo FATAL: database files are incompatible with server",
                 "compose exec *psql*": "true",
                 "compose config --hash *": "echo api 5678",
@@ -244,6 +250,7 @@ def test_the_length_of_a_password_is_that_of_its_value(copy: Copy) -> None:
                 "migrate exited with status 1",
                 "api runs, but isn't healthy",
                 "docker compose logs proxy",
+                "docker compose logs worker",
                 "have changed since these services were started: api",
                 "the database is at nothing, the code at 0001",
             ],
@@ -263,6 +270,17 @@ def test_the_length_of_a_password_is_that_of_its_value(copy: Copy) -> None:
 )
 def test_problems_with_docker_and_the_stack(copy: Copy, docker: dict[str, str], words: list[str]) -> None:
     assert_problems(diagnose(copy, docker), *words)
+
+
+@pytest.mark.parametrize(
+    "states", ["echo api running healthy 0; echo worker exited none 0", "echo api running x 0"]
+)
+def test_a_missing_worker_is_reported_unless_the_server_runs_jobs(copy: Copy, states: str) -> None:
+    docker = {"compose ps --all *": states}
+
+    assert_problems(diagnose(copy, docker), "The API runs without a worker")
+    assert diagnose(copy, docker, compose_reads={"WORKER": "thread"}).returncode == 0
+    assert diagnose(copy, {"compose ps --all *": "echo db running healthy 0"}).returncode == 0
 
 
 def test_without_an_engine_the_stack_is_not_examined(copy: Copy) -> None:
@@ -412,7 +430,7 @@ def test_without_python_the_checks_run_in_a_container_and_examine_this_machine(c
         IN_CONTAINER: f"cd services/api && exec {python} -EsB -m tools.doctor --ask-shell",
         IN_IMAGE: f'shift 8; PYTHONPATH={shlex.quote(str(API))} exec {python} "$@"',
         "image inspect flask-api": "true",
-        "compose ps --all *": "echo api running unhealthy 0",
+        "compose ps --all *": "echo api running unhealthy 0; echo worker running healthy 0",
     }
     settings = {"PASSWORD_MIN_LENGTH": "8", "JWT_ISSUER": "a'b $c"}
     copy.write("docker/db-start.sh", "#!/bin/sh\r\ntrue\r\n")

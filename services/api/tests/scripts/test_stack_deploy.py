@@ -173,6 +173,25 @@ def test_a_dollar_sign_is_read_as_in_compose(copy: Copy, written: str, value: st
     assert environment(copy)["JWT_ISSUER"] == value
 
 
+def test_the_url_of_the_mail_server_is_an_optional_secret(copy: Copy) -> None:
+    copy.run("stack-deploy", **ASKED)
+    without = environment(copy)
+    copy.run("stack-deploy", SMTP_URL_SECRET="mail", **ASKED)
+    deployed = environment(copy)
+
+    assert (without["SMTP_URL_FILE"], without["SMTP_URL_SECRET"]) == ("", without["SECRET_KEY_SECRET"])
+    assert (deployed["SMTP_URL_FILE"], deployed["SMTP_URL_SECRET"]) == ("/run/secrets/smtp_url", "mail")
+
+
+def test_a_worker_that_was_rolled_back_is_reported(copy: Copy) -> None:
+    failed = {"service inspect*_worker": "echo rollback_completed"}
+
+    done = copy.run("stack-deploy", docker=failed, **ASKED)
+
+    assert done.returncode == 1
+    assert "flask-api_worker was rolled back by Swarm" in done.stderr
+
+
 def test_without_a_fallback_no_other_key_is_accepted(copy: Copy) -> None:
     copy.run("stack-deploy", SECRET_KEY_SECRET="key-2", **ASKED)
 

@@ -1,4 +1,4 @@
-"""The app with a job for tests: `flask --app tests.support.jobs_app work`."""
+"""The app with jobs for tests: `flask --app tests.support.jobs_app work`."""
 
 import time
 from uuid import UUID
@@ -20,7 +20,16 @@ def count(id: UUID) -> None:
     time.sleep(0.02)
 
 
+@job(seconds=600)
+def nap() -> None:
+    """Take longer than a stop may."""
+    time.sleep(600)
+
+
+JOBS = (count, nap)
+
+
 def create_app() -> Flask:
     with_job = app.create_app()
-    jobs.init_app(with_job, [count])
+    jobs.init_app(with_job, JOBS)
     return with_job

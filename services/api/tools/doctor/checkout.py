@@ -141,6 +141,12 @@ class Checkout:
     def api(self) -> Service:
         return self.compose["services"].get("api", {}) if self.compose else {}
 
+    @property
+    def has_worker(self) -> bool:
+        """Whether jobs run in containers of their own."""
+        services = self.compose["services"] if self.compose else {}
+        return "worker" in services and self.settings.get("WORKER") != "thread"
+
     @cached_property
     def settings(self) -> dict[str, str]:
         """The settings as Compose reads them, or else those of .env and the shell."""

@@ -11,6 +11,7 @@ LABELS = ("service", "config-hash", "project.config_files")
 STARTED = " ".join(f'{{{{.Label "{LABEL}.{name}"}}}}' for name in LABELS)
 APPLIED = 'psql -qAtX -U "$POSTGRES_USER" "$POSTGRES_DB" -c "SELECT version_num FROM alembic_version"'
 UP = "docker compose up --wait"
+STOPPED = ("0", "143")  # by itself, and by SIGTERM
 
 
 def folder(checkout: Checkout) -> Iterator[Finding]:
@@ -42,13 +43,23 @@ def containers(checkout: Checkout) -> Iterator[Finding]:
 
 def failed_services(checkout: Checkout) -> Iterator[Finding]:
     states = checkout.host.output("docker", "compose", "ps", "--all", "--format", STATES)
-    for service, state, health, status in map(str.split, states.splitlines()):
+    rows = [line.split() for line in states.splitlines()]
+    if is_without_worker(checkout, rows):
+        yield problem("The API runs without a worker, so jobs wait.", UP)
+    for service, state, health, status in rows:
         if (state, health) == ("running", "unhealthy"):
             yield problem(f"{service} runs, but isn't healthy.", f"look at docker compose logs {service}")
         elif state == "restarting":
             yield problem(f"{service} exits and restarts again and again.", advice(checkout, service))
-        elif state == "exited" and status not in ("0", "143"):  # 143: stopped by SIGTERM
+        elif state == "exited" and status not in STOPPED:
             yield problem(f"{service} exited with status {status}.", advice(checkout, service))
+
+
+def is_without_worker(checkout: Checkout, rows: list[list[str]]) -> bool:
+    """Return whether the worker was stopped or never started. Failed ones are reported like any service."""
+    if not checkout.has_worker or ["api", "running"] not in [row[:2] for row in rows]:
+        return False
+    return not [row for row in rows if row[0] == "worker" and (row[1] != "exited" or row[3] not in STOPPED)]
 
 
 def advice(checkout: Checkout, service: str) -> str:

@@ -9,12 +9,14 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import text
+from sqlalchemy.exc import OperationalError
 from werkzeug.test import TestResponse
 
 from app import create_app
 from app.database import db
 from kit.data import circuit_breaker, limited_connection
 from kit.data.database import READ
+from kit.data.deadline import database_deadline
 from kit.web.endpoint import endpoint
 from tests.support.credentials import PASSWORD
 from tests.support.people import People, Person
@@ -291,3 +293,16 @@ def test_connections_send_keepalives_unless_the_url_says_otherwise(relayed: Flas
 
     assert [parameters["keepalives_idle"] for parameters in seen] == ["60", "5"]
     assert [parameters["keepalives_count"] for parameters in seen] == ["3", "3"]
+
+
+def test_the_database_work_of_a_job_ends_at_its_deadline(relay: Relay, relayed: Flask) -> None:
+    with relayed.app_context():
+        db.session.execute(text("SELECT 1"))
+        db.session.commit()
+        relay.silence_connections()
+
+        begun = time.monotonic()
+        with database_deadline(1), pytest.raises(OperationalError, match="did not answer in time"):
+            db.session.execute(text("SELECT 1"))
+
+        assert time.monotonic() - begun < 30

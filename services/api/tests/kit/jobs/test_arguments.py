@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from enum import Enum
+from threading import Event
 from typing import Any
 from unittest.mock import patch
 from uuid import UUID, uuid4
@@ -61,7 +62,7 @@ def run_next() -> None:
     claimed = Queue(db.session).claim(ALL)
     assert claimed
     db.session.commit()
-    perform(ALL[claimed.name], claimed)
+    perform(ALL[claimed.name], claimed, Event())
 
 
 def test_arguments_keep_their_types(jobs_app: Flask) -> None:

@@ -3,9 +3,10 @@
 import sys
 import time
 from collections.abc import Iterator
+from threading import Event
 from typing import Any
 from unittest.mock import patch
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import psycopg2
 import pytest
@@ -21,6 +22,7 @@ from kit.jobs.queue import Queue, QueuedJob
 from kit.jobs.worker import perform
 
 SECRET = "correct horse battery staple"
+UNKNOWN = "6f5c5a0e-2f0f-4a0e-9d0b-0d1f3f2f9a11"
 
 
 class Message(BaseModel):
@@ -89,7 +91,7 @@ def run_next() -> None:
     claimed = Queue(db.session).claim(ALL)
     assert claimed
     db.session.commit()
-    perform(ALL[claimed.name], claimed)
+    perform(ALL[claimed.name], claimed, Event())
 
 
 def stored() -> QueuedJob:
@@ -223,8 +225,8 @@ def three_failed(jobs_app: Flask) -> list[UUID]:
         ("delete --all-failed --name leave", 1, 2),
         ("delete", 3, 4),
         ("retry --name leave", 3, 4),
-        (f"retry {uuid4()}", 3, 4),
-        (f"delete --all-failed {uuid4()}", 3, 4),
+        (f"retry {UNKNOWN}", 3, 4),
+        (f"delete --all-failed {UNKNOWN}", 3, 4),
     ],
 )
 def test_operators_retry_and_delete_many(

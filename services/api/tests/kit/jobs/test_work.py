@@ -1,59 +1,22 @@
 """`flask work` in processes of its own: killed, and stopped."""
 
-import os
 import signal
-from collections.abc import Iterator
+import time
 from functools import partial
-from multiprocessing.context import ForkServerProcess
-from pathlib import Path
-from unittest.mock import patch
 from uuid import UUID, uuid4
 
 import pytest
-from flask import Flask
-from sqlalchemy import URL, func, select
+from sqlalchemy import func, select
 
 from app.database import db, release
 from app.model.models import User
 from kit.jobs.jobs import enqueue
-from kit.jobs.queue import Queue
-from tests.support.jobs_app import count
-from tests.support.processes import begin
-from tests.support.settings import SECRET_KEY
+from kit.jobs.queue import Queue, QueuedJob
+from tests.kit.jobs.conftest import Workers
+from tests.support.jobs_app import count, nap
 from tests.support.waiting import wait_until
 
 USERS = 5
-WORK = ("flask", "--app", "tests.support.jobs_app", "work")
-
-
-class Workers:
-    def __init__(self, database: URL, folder: Path) -> None:
-        url = database.render_as_string(hide_password=False)
-        self.environment = {"DATABASE_URL": url, "SECRET_KEY": SECRET_KEY, "TMPDIR": str(folder)}
-        self.output = folder / "output"
-        self.running: list[ForkServerProcess] = []
-
-    def start(self) -> ForkServerProcess:
-        process = begin(WORK, self.output, self.environment)
-        self.running.append(process)
-        return process
-
-    def stop(self, process: ForkServerProcess, number: int) -> int:
-        assert process.pid
-        os.kill(process.pid, number)
-        process.join(timeout=60)
-        self.running.remove(process)
-        assert process.exitcode is not None
-        return process.exitcode
-
-
-@pytest.fixture
-def workers(committed_app: Flask, database_url: URL, tmp_path: Path) -> Iterator[Workers]:
-    started = Workers(database_url, tmp_path)
-    with patch.dict(committed_app.extensions, jobs={"count": count}), committed_app.app_context():
-        yield started
-    for process in list(started.running):
-        started.stop(process, signal.SIGKILL)
 
 
 def add_users() -> list[UUID]:
@@ -74,7 +37,7 @@ def has_marks(more_than: int) -> bool:
     return marks() > more_than
 
 
-def depth() -> int:
+def depth() -> float:
     found = Queue(db.session).depth().waiting
     release()
     return found
@@ -107,3 +70,36 @@ def test_a_stopped_worker_finishes_its_job_and_exits_with_0(workers: Workers) ->
     assert workers.stop(process, signal.SIGTERM) == 0
     assert 0 < marks() == USERS * 20 - depth()
     assert "Traceback" not in workers.output.read_text()
+
+
+def running() -> QueuedJob | None:
+    found = db.session.scalars(select(QueuedJob).where(QueuedJob.lease.is_not(None))).first()
+    release()
+    return found
+
+
+@pytest.mark.long
+def test_a_job_that_does_not_end_is_released_for_another_worker(workers: Workers) -> None:
+    enqueue(nap)
+    db.session.commit()
+    process = workers.start()
+    wait_until(running, 60)
+
+    begun = time.monotonic()
+    assert workers.stop(process, signal.SIGTERM, signal.SIGTERM) == 0
+
+    assert time.monotonic() - begun < 30
+    [left] = db.session.scalars(select(QueuedJob)).all()
+    assert (left.lease, left.attempts) == (None, 0)
+    assert "interrupted by the shutdown" in workers.output.read_text()
+
+
+def test_with_jobs_in_the_server_the_worker_only_waits(workers: Workers) -> None:
+    enqueue(nap)
+    db.session.commit()
+    process = workers.start(WORKER="thread")
+    wait_until(lambda: workers.output.exists() and "only waits" in workers.output.read_text(), 60)
+    time.sleep(1.5)  # longer than between two looks at the queue
+
+    assert running() is None
+    assert workers.stop(process, signal.SIGTERM) == 0

@@ -161,6 +161,21 @@ def test_a_job_that_takes_too_long_is_interrupted(jobs_app: Flask) -> None:
     assert users() == []
 
 
+def test_a_job_that_was_claimed_during_a_stop_is_left_to_another_worker(jobs_app: Flask) -> None:
+    enqueue(add_user, uuid4(), name="ann")
+    db.session.commit()
+    stopping = Event()
+    worker = Worker(jobs_app, stopping)
+    worker.looked_at_schedules = time.monotonic()
+    stopping.set()
+
+    worker.run_next()
+
+    assert (waiting().lease, waiting().attempts) == (None, 0)
+    assert run_all(jobs_app) == 1
+    assert users() == ["ann"]
+
+
 def test_a_worker_whose_lease_has_expired_changes_nothing(jobs_app: Flask) -> None:
     enqueue(add_user, uuid4(), name="ann")
     db.session.commit()
@@ -251,7 +266,7 @@ def entry() -> ScheduledJob:
 
 def queued_after_tick() -> int:
     queue_scheduled_jobs(JOBS)
-    found = Queue(db.session).depth().waiting
+    found = int(Queue(db.session).depth().waiting)
     release()
     return found
 
