@@ -5,12 +5,12 @@ const FINAL = ["done", "no_token", "link_invalid", "email_taken"]; // the form i
 const TIMEOUT = 30_000; // milliseconds
 
 const form = document.querySelector("form");
-const button = form.querySelector("button");
 const password = document.getElementById("password"); // this and the next two: only on the page with a password
 const repeated = document.getElementById("repeated");
 const show = document.getElementById("show");
 const result = document.getElementById("result");
 const details = document.getElementById("details");
+let isSending = false; // a disabled button would lose the focus
 
 const token = takeToken();
 addEventListener("hashchange", () => location.reload()); // another link was opened in this tab
@@ -31,13 +31,17 @@ function takeToken() {
 
 async function submit(event) {
   event.preventDefault();
+  if (isSending) {
+    return;
+  }
   clear();
   if (password && password.value !== repeated.value) {
-    return showError(repeated);
+    showError(repeated);
+    return;
   }
-  button.disabled = true;
+  isSending = true;
   showResult(...(await send(password ? {token, password: password.value} : {token})));
-  button.disabled = false;
+  isSending = false;
 }
 
 // Return the name of the result, the problem, if the server answered with one, and the seconds to wait.
@@ -59,7 +63,7 @@ async function send(body) {
   if (response.ok) {
     return ["done"];
   }
-  const problem = await response.json().catch(() => ({})); // a proxy may answer with another body
+  const problem = (await response.json().catch(() => null)) ?? {}; // a proxy may answer with another body
   return [nameOf(response.status, problem), problem, Number(response.headers.get("Retry-After"))];
 }
 
