@@ -16,6 +16,7 @@ from tests.e2e.conftest import (
     docker_setup,
     http,
     username,
+    wait_until_ready,
 )
 
 __all__ = [
@@ -27,6 +28,14 @@ __all__ = [
     "http",
     "username",
 ]
+
+
+@pytest.fixture(scope="session")
+def mail_url() -> str:
+    """Return the URL of the API that sends mail."""
+    url = os.environ["API_MAIL_URL"]
+    wait_until_ready(url)
+    return url
 
 
 @pytest.fixture

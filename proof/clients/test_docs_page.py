@@ -123,3 +123,14 @@ def test_an_open_login_fits_on_a_screen_and_a_half(page: Page) -> None:
     page.find("#operations-auth-auth_login .responses-table")
     assert page.find("#operations-auth-auth_login").size["height"] <= 1.5 * 1080
     assert "`" not in page.find("body").text
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light")])
+def test_operations_with_mail_are_there_only_if_the_api_sends_mail(page: Page, mail_url: str) -> None:
+    page.find("#operations-auth-auth_login")
+    assert page.browser.find_elements(By.CSS_SELECTOR, "[id^=operations-email]") == []
+
+    page.browser.get(f"{mail_url}/docs")
+
+    assert page.try_out("email", "request_password_reset", {"email": "unknown@example.com"}) == "202"
+    assert_clean(page, mail_url, 1280)
