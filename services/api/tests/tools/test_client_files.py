@@ -10,9 +10,11 @@ import pytest
 from flask import Blueprint, Flask
 
 from app.authentication import ACCESS_TOKEN, Caller
+from app.blueprint import schemas
 from kit.web import openapi
 from kit.web.endpoint import endpoint
-from kit.web.schemas import RequestBody, ResponseBody, example
+from kit.web.features import extend_schemas
+from kit.web.schemas import RequestBody, ResponseBody, Text, example
 from tests.support.paths import REPOSITORY
 from tests.support.settings import NEVER_OPENED, settings_for
 from tools.client_files import http_file, postman
@@ -56,6 +58,25 @@ def app_with_notes() -> Flask:
 
     app = make_app()
     app.register_blueprint(blueprint)
+    return app
+
+
+class Account(schemas.Account):
+    """Your own account."""
+
+    pet: Text
+
+
+class Login(schemas.Login):
+    model_config = example(username="ann", password="correct horse battery staple", pet="rex")
+
+    pet: Text
+
+
+def app_with_an_optional_feature() -> Flask:
+    """An app that has a tag and fields that the others don't have."""
+    app = app_with_notes()
+    extend_schemas(app, {schemas.Account: Account, schemas.Login: Login})
     return app
 
 
@@ -207,6 +228,75 @@ def test_a_view_added_by_hand_appears_everywhere() -> None:
     assert notes["item"][0]["request"]["auth"]["bearer"][0]["value"] == "{{access_token}}"
     for jetbrains in (False, True):
         assert "### POST /slips\n" in http_file.write(document, jetbrains=jetbrains)
+
+
+@pytest.fixture(scope="module")
+def full() -> dict[str, Any]:
+    return openapi.build(app_with_an_optional_feature())
+
+
+@pytest.fixture(scope="module")
+def optional(document: dict[str, Any], full: dict[str, Any]) -> dict[str, Any]:
+    return postman.collection(document, full)
+
+
+def test_only_the_folder_of_an_optional_feature_can_be_skipped(optional: dict[str, Any]) -> None:
+    skipping = {
+        folder["name"]: "\n".join(folder["event"][0]["script"]["exec"])
+        for folder in optional["item"]
+        if "event" in folder
+    }
+
+    assert list(skipping) == ["slips"]
+    assert 'tags.includes("slips")' in skipping["slips"]
+    assert [folder["name"] for folder in optional["item"]][-2:] == ["slips", "the end"]
+    assert 'pm.environment.set("tags"' in "\n".join(optional["event"][1]["script"]["exec"])
+
+
+def test_without_optional_features_nothing_is_skipped(
+    document: dict[str, Any], collection: dict[str, Any]
+) -> None:
+    assert postman.collection(document, document) == collection
+    assert "skipRequest" not in json.dumps(collection)
+
+
+def test_requests_for_every_api_have_no_optional_fields(
+    document: dict[str, Any], optional: dict[str, Any]
+) -> None:
+    everywhere = [folder for folder in optional["item"] if folder["name"] != "slips"]
+
+    assert everywhere == postman.collection(document)["item"]
+    assert "pet" not in json.dumps([item["request"] for folder in everywhere for item in requests(folder)])
+
+
+def test_responses_may_have_the_fields_of_an_optional_feature(
+    full: dict[str, Any], optional: dict[str, Any]
+) -> None:
+    components = next(each["value"] for each in optional["variable"] if each["key"] == "components")
+    account = json.loads(components)["schemas"]["Account"]
+
+    assert "pet" in full["components"]["schemas"]["Account"]["required"]
+    assert "pet" in account["properties"]
+    assert "pet" not in account["required"]
+    assert "username" in account["required"]
+
+
+def test_an_optional_feature_has_http_files_of_its_own(
+    document: dict[str, Any], full: dict[str, Any]
+) -> None:
+    files = http_file.files(document, full)
+
+    assert list(files) == [
+        "flask-api.http",
+        "flask-api.jetbrains.http",
+        "flask-api.slips.http",
+        "flask-api.slips.jetbrains.http",
+    ]
+    assert files["flask-api.http"] == http_file.write(document)
+    titles = re.findall("^### (.*)$", files["flask-api.slips.http"], re.MULTILINE)
+    assert (titles[:2], titles[-1]) == (["Register", "Log in"], "Delete the remaining account")
+    assert "POST /slips" in titles
+    assert '"pet": "rex"' in files["flask-api.slips.http"]
 
 
 def test_a_step_without_its_operation_is_reported() -> None:

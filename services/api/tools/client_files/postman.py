@@ -6,7 +6,7 @@ from uuid import NAMESPACE_OID, uuid5
 
 from werkzeug.http import HTTP_STATUS_CODES
 
-from tools.client_files.requests import Document, Folder, Operation, Request, folders
+from tools.client_files.requests import Document, Folder, Operation, Request, folders, variables
 from tools.client_files.steps import VARIABLES
 
 SCHEMA = "https://schema.getpostman.com/json/collection/v2.1.0/collection.json"
@@ -25,6 +25,13 @@ STOP_AT_A_LIMIT = """if (pm.response.code === 429) {
     "switch the limit off for the API (see .env.example) and restart it."
   ));
 }"""
+# Runs after each request of a collection with optional folders.
+REMEMBER_TAGS = """if (pm.response.code === 200 && pm.request.url.getPath().endsWith("/openapi.json")) {
+  pm.environment.set("tags", pm.response.json().tags.map((tag) => tag.name).join(" "));
+}"""
+# Runs before each request of an optional folder. Until the document was requested, nothing is skipped.
+SKIP_UNKNOWN_TAG = """const tags = (pm.environment.get("tags") || "TAG").split(" ");
+if (!tags.includes("TAG")) pm.execution.skipRequest();"""
 # Follows `documented`: the expected statuses, each with its required headers and schema.
 CHECKS = """const answer = documented[pm.response.code] || {headers: []};
 pm.test("The status is one of " + Object.keys(documented), () => {
@@ -39,11 +46,17 @@ pm.test("The body matches the schema", () => {
 });"""
 
 
-def collection(document: Document) -> dict[str, Any]:
-    """Return the collection: a folder for each tag, with a folder for requests that its operations refuse."""
-    tour = folders(document)
+def collection(document: Document, full: Document | None = None) -> dict[str, Any]:
+    """Return the collection: a folder for each tag, with a folder for requests that its operations refuse.
+
+    `full` is the document of the same API with its optional features. Their folders are skipped if the API's
+    document doesn't have their tag, so the collection fits the API with and without them.
+    """
+    full = full or document
+    tour = folders(document, full)
     name = document["info"]["title"]
-    schemas = {"schemas": document["components"]["schemas"]}  # the tests resolve their $refs in it
+    has_options = any(folder.is_optional for folder in tour)
+    after = f"{REMEMBER_TAGS}\n{STOP_AT_A_LIMIT}" if has_options else STOP_AT_A_LIMIT
     return {
         "info": {
             "_postman_id": _id(name),
@@ -51,21 +64,32 @@ def collection(document: Document) -> dict[str, Any]:
             "description": document["info"]["description"],
             "schema": SCHEMA,
         },
-        "event": [_script("prerequest", TRIM_BASE_URL, name), _script("test", STOP_AT_A_LIMIT, name)],
-        "item": [_folder(folder, document) for folder in tour],
+        "event": [_script("prerequest", TRIM_BASE_URL, name), _script("test", after, name)],
+        "item": [_folder(folder, full if folder.is_optional else document) for folder in tour],
         "protocolProfileBehavior": {"followRedirects": False},
         "variable": [
             {"key": "baseUrl", "value": VARIABLES["baseUrl"]},
-            {"key": "components", "value": json.dumps(schemas, ensure_ascii=False)},
+            # The tests resolve their $refs in it.
+            {"key": "components", "value": json.dumps(_components(document, full), ensure_ascii=False)},
         ],
     }
 
 
-def environment(document: Document) -> dict[str, Any]:
+def _components(document: Document, full: Document) -> dict[str, Any]:
+    """Return the schemas of both documents. Fields that only an optional feature adds aren't required."""
+    schemas = dict(document["components"]["schemas"])
+    for name, schema in full["components"]["schemas"].items():
+        required = schemas.get(name, schema).get("required", [])
+        schemas[name] = schema | ({"required": required} if "required" in schema else {})
+    return {"schemas": schemas}
+
+
+def environment(document: Document, full: Document | None = None) -> dict[str, Any]:
     """Return the environment: the initial variables, and empty ones for values that requests store."""
     name = f"{document['info']['title']} (local)"
-    stored = {name for folder in folders(document) for request in folder.requests for name in request.store}
-    values = VARIABLES | dict.fromkeys(sorted(stored), "")
+    tour = folders(document, full)
+    stored = {name for folder in tour for request in folder.requests for name in request.store}
+    values = variables(tour) | dict.fromkeys(sorted(stored), "")
     return {
         "id": _id(name),
         "name": name,
@@ -89,7 +113,11 @@ def _folder(folder: Folder, document: Document) -> dict[str, Any]:
         shown |= {request.operation["operationId"] for request in folder.refusals}
         refusals = [_item(request, folder.name, document, shown) for request in folder.refusals]
         items.append({"id": _id(name), "name": name, "item": refusals})
-    return {"id": _id(folder.name), "name": folder.name, "description": folder.description, "item": items}
+    item = {"id": _id(folder.name), "name": folder.name, "description": folder.description, "item": items}
+    if folder.is_optional:
+        skip = SKIP_UNKNOWN_TAG.replace("TAG", folder.name)
+        item["event"] = [_script("prerequest", skip, folder.name, "folder")]
+    return item
 
 
 def _item(request: Request, folder: str, document: Document, shown: set[str]) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from tools.client_files.steps import CLEANUP, SCENARIO, UNKNOWN_ID, USER_FIELDS, Step
+from tools.client_files.steps import CLEANUP, SCENARIO, START, UNKNOWN_ID, USER_FIELDS, VARIABLES, Step
 
 Document = dict[str, Any]
 Operation = dict[str, Any]
@@ -37,22 +37,56 @@ class Folder:
     name: str
     description: str
     requests: list[Request]
-    refusals: list[Request]
+    refusals: list[Request] = field(default_factory=list)
+    is_optional: bool = False  # for a feature that this API may not have
 
 
-def folders(document: Document) -> list[Folder]:
-    """Return the scenario. Operations without a step are called once, at the end of their tag."""
-    operations = {operation["operationId"]: operation for operation in _operations(document)}
+def folders(document: Document, full: Document | None = None) -> list[Folder]:
+    """Return the scenario. Operations without a step are called once, at the end of their tag.
+
+    `full` is the document of the same API with its optional features. Each tag that only `full` has becomes
+    an optional folder.
+    """
+    own = [tag["name"] for tag in document["tags"]]
+    tour = [
+        _folder(tag, document) if tag["name"] in own else _folder(tag, full or document, is_optional=True)
+        for tag in (full or document)["tags"]
+    ]
+    return [*tour, _end(document)]
+
+
+def optional_folders(document: Document, full: Document) -> dict[str, list[Folder]]:
+    """Return each optional folder by its name, with what must come before and after it to use it alone."""
+    start = Folder("start", "", [_request(step, _by_id(full)) for step in START])
+    optional = [folder for folder in folders(document, full) if folder.is_optional]
+    return {folder.name: [start, folder, _end(full)] for folder in optional}
+
+
+def variables(tour: list[Folder]) -> dict[str, str]:
+    """Return the variables that these requests use before they store any, with their values."""
+    sent = repr(tour)
+    return {
+        name: value for name, value in VARIABLES.items() if name == "baseUrl" or f"{{{{{name}}}}}" in sent
+    }
+
+
+def _folder(tag: dict[str, str], document: Document, *, is_optional: bool = False) -> Folder:
+    operations = _by_id(document)
+    own = [operation for operation in operations.values() if tag["name"] in operation["tags"]]
     named = {step.operation for steps in SCENARIO.values() for step in steps}
-    tour = []
-    for tag in document["tags"]:
-        own = [operation for operation in operations.values() if tag["name"] in operation["tags"]]
-        requests = [_request(step, operations) for step in SCENARIO.get(tag["name"], ())]
-        requests += [_call(operation) for operation in own if operation["operationId"] not in named]
-        refusals = [request for operation in own for request in _refusals(operation)]
-        tour.append(Folder(tag["name"], tag["description"], requests, refusals))
-    end = [_request(step, operations) for step in CLEANUP]
-    return [*tour, Folder("the end", "Nothing stays in the database.", end, [])]
+    requests = [_request(step, operations) for step in SCENARIO.get(tag["name"], ())]
+    requests += [_call(operation) for operation in own if operation["operationId"] not in named]
+    refusals = [request for operation in own for request in _refusals(operation)]
+    return Folder(tag["name"], tag["description"], requests, refusals, is_optional)
+
+
+def _end(document: Document) -> Folder:
+    requests = [_request(step, _by_id(document)) for step in CLEANUP]
+    return Folder("the end", "Nothing stays in the database.", requests)
+
+
+def _by_id(document: Document) -> dict[str, Operation]:
+    return {operation["operationId"]: operation for operation in _operations(document)}
 
 
 def _operations(document: Document) -> Iterator[Operation]:

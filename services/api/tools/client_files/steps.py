@@ -35,6 +35,14 @@ class Step:
     store: dict[str, str] = field(default_factory=dict)  # variable: place in the response
 
 
+REGISTER = Step(
+    "Register",
+    "auth_register",
+    201,
+    body={"username": "ann-{{$guid}}"},  # a new name, so that it runs on a used database too
+    store={"username": "body.username"},
+)
+LOG_IN = Step("Log in", "auth_login", 200, store=PAIR | {"spent_token": "body.refresh_token"})
 SCENARIO = {
     "index": (
         Step("Get the index", "index_show", 200),
@@ -54,13 +62,7 @@ SCENARIO = {
         Step("Check readiness", "health_ready", 200),
     ),
     "auth": (
-        Step(
-            "Register",
-            "auth_register",
-            201,
-            body={"username": "ann-{{$guid}}"},  # a new name, so that it runs on a used database too
-            store={"username": "body.username"},
-        ),
+        REGISTER,
         Step("Register a taken name", "auth_register", 409, "username_taken"),
         Step(
             "Register with a short password",
@@ -76,7 +78,7 @@ SCENARIO = {
             "invalid_credentials",
             body={"password": "{{new_password}}"},
         ),
-        Step("Log in", "auth_login", 200, store=PAIR | {"spent_token": "body.refresh_token"}),
+        LOG_IN,
         Step("Log in on a second device", "auth_login", 200),
         Step(
             "List the newest token",  # one of the second device's
@@ -202,6 +204,8 @@ SCENARIO = {
         Step("Get an unknown problem", "problems_show", 404, "not_found", path={"name": "unknown"}),
     ),
 }
+# What an optional feature's own .http file begins with.
+START = (REGISTER, LOG_IN)
 # A folder at the very end, so that nothing stays in the database.
 CLEANUP = (
     Step("Log in for the cleanup", "auth_login", 200, store=PAIR),
