@@ -17,6 +17,8 @@ STOP_AT_A_LIMIT = """if (pm.response.code === 429) {
   const path = pm.request.url.getPath();
   const login = "LOGIN_LIMIT_PAIR, LOGIN_LIMIT_CLIENT, LOGIN_LIMIT_ACCOUNT or LOGIN_LIMIT_SUCCESS";
   const limits = {"/auth/register": "REGISTER_LIMIT", "/auth/login": login, "/account": login};
+  const mails = ["/account/email", "/account/email/verification", "/auth/password-reset"];
+  mails.forEach((mailed) => limits[mailed] = "MAIL_LIMIT_CLIENT");
   const reached = path in limits ? `${limits[path]} (or RATE_LIMIT)` : "RATE_LIMIT";
   const seconds = pm.response.headers.get("Retry-After");
   pm.execution.setNextRequest(null);

@@ -9,11 +9,17 @@ from dataclasses import dataclass, field
 # The variables before the first request. Variables that steps store are empty until then.
 VARIABLES = {
     "baseUrl": "http://localhost:5000",
+    "email": "ann@example.com",  # an API with mail sends messages to this address
     "password": "correct horse battery staple",
     "new_password": "another horse, another staple",
 }
 # Fields of the document's examples that are replaced by variables.
-USER_FIELDS = {"username": "{{username}}", "password": "{{password}}", "current_password": "{{password}}"}
+USER_FIELDS = {
+    "username": "{{username}}",
+    "password": "{{password}}",
+    "current_password": "{{password}}",
+    "email": "{{email}}",
+}
 UNKNOWN_ID = "00000000-0000-4000-8000-000000000000"
 PAIR = {"access_token": "body.access_token", "refresh_token": "body.refresh_token"}
 NEW_PAIR = {name: place.replace("body.", "body.tokens.") for name, place in PAIR.items()}
@@ -202,6 +208,45 @@ SCENARIO = {
         Step("List the problems", "problems_list_problems", 200),
         Step("Get a problem", "problems_show", 200, path={"name": "token-reused"}),
         Step("Get an unknown problem", "problems_show", 404, "not_found", path={"name": "unknown"}),
+    ),
+    # Only an API with mail has this tag.
+    "email": (
+        Step(
+            "Register with an e-mail address",
+            "auth_register",
+            201,
+            body={"username": "bob-{{$guid}}"},
+            store={"second_username": "body.username"},
+        ),
+        Step(
+            "Log in to the account with an address",
+            "auth_login",
+            200,
+            body={"username": "{{second_username}}"},
+            store={"second_token": "body.access_token"},
+        ),
+        Step("Send the verification again", "email_resend_verification", 202, token="second_token"),
+        Step("Delete the account with an address", "account_delete", 204, token="second_token"),
+        Step(
+            "Register with an invalid address",
+            "auth_register",
+            422,
+            "validation_failed",
+            body={"email": "ann"},
+        ),
+        Step(
+            "Change the e-mail address with a wrong password",
+            "email_change_email",
+            403,
+            "wrong_current_password",
+            body={"current_password": "{{new_password}}"},
+        ),
+        Step("Change the e-mail address", "email_change_email", 202),
+        Step("Get the account with its address", "account_read", 200),
+        Step("Verify an address with an unknown link", "email_verify_email", 400, "link_invalid"),
+        Step("Remove the e-mail address", "email_remove_email", 204),
+        Step("Request a password reset", "email_request_password_reset", 202),
+        Step("Reset a password with an unknown link", "email_reset_password", 400, "link_invalid"),
     ),
 }
 # What an optional feature's own .http file begins with.
