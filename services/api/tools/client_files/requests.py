@@ -57,9 +57,9 @@ def folders(document: Document, full: Document | None = None) -> list[Folder]:
 
 def optional_folders(document: Document, full: Document) -> dict[str, list[Folder]]:
     """Return each optional folder by its name, with what must come before and after it to use it alone."""
-    start = Folder("start", "", [_request(step, _by_id(full)) for step in START])
+    start = Folder("start", "", [_request(step, _by_id(document)) for step in START])
     optional = [folder for folder in folders(document, full) if folder.is_optional]
-    return {folder.name: [start, folder, _end(full)] for folder in optional}
+    return {folder.name: [start, folder, _end(document)] for folder in optional}
 
 
 def variables(tour: list[Folder]) -> dict[str, str]:
