@@ -3,9 +3,19 @@
 import subprocess
 from pathlib import Path
 
+import httpx
 import pytest
 
 DOCUMENT = Path(__file__).parents[2] / "postman" / "openapi.json"
+
+
+@pytest.fixture(params=["committed", "with mail"])
+def document(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    if request.param == "committed":
+        return DOCUMENT
+    file = tmp_path / "openapi.json"
+    file.write_bytes(httpx.get(f"{request.getfixturevalue('mail_url')}/openapi.json", timeout=60).content)
+    return file
 
 
 @pytest.mark.parametrize(
@@ -16,11 +26,11 @@ DOCUMENT = Path(__file__).parents[2] / "postman" / "openapi.json"
     ],
     ids=lambda command: str(command[0]),
 )
-def test_the_document_has_no_warning(command: list[str], tmp_path: Path) -> None:
+def test_the_document_has_no_warning(command: list[str], document: Path, tmp_path: Path) -> None:
     (tmp_path / "spectral.yaml").write_text('extends: ["spectral:oas"]\n')
 
     result = subprocess.run(
-        [*command, str(DOCUMENT)], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=100
+        [*command, str(document)], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=100
     )
 
     output = result.stdout + result.stderr

@@ -32,14 +32,19 @@ def failures(run: dict[str, Any]) -> list[str]:
     ]
 
 
-def test_the_collection_runs_from_top_to_bottom_and_again(base_url: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("api", "has_mail"), [("base_url", False), ("mail_url", True)])
+def test_the_collection_runs_from_top_to_bottom_and_again(
+    request: pytest.FixtureRequest, api: str, has_mail: bool, tmp_path: Path
+) -> None:
     for _ in range(2):
-        status, run = newman(COLLECTION, base_url, tmp_path / "report.json")
+        status, run = newman(COLLECTION, request.getfixturevalue(api), tmp_path / "report.json")
 
         assert failures(run) == []
         assert status == 0
         assert run["stats"]["requests"]["total"] > 80
         assert run["stats"]["assertions"]["total"] > 3 * run["stats"]["requests"]["total"]
+        sent = [each["item"]["name"] for each in run["executions"] if "response" in each]
+        assert ("Request a password reset" in sent) == has_mail
 
 
 def test_a_base_url_may_end_with_a_slash(base_url: str, tmp_path: Path) -> None:
