@@ -28,6 +28,10 @@ AUTH = "app/blueprint/auth.py"
 ADMIN = "app/blueprint/users.py"
 WHO = "app/authentication.py"
 COMMANDS = "app/commands.py"
+CONFIRMATION = "app/confirmation.py"
+LINKS = "app/model/links.py"
+MAIL = "app/mail/views.py"
+MAIL_JOBS = "app/mail/jobs.py"
 VIEWS = "tools/scaffold/templates/blueprint.py.jinja"
 
 MUTATIONS = [
@@ -79,7 +83,7 @@ MUTATIONS = [
         (TOKENS, "Token.revoked_at.is_(None), Token.session", "Token.session", "integration/test_token", "the_list_omits_a_revoked_access_token"),
         # Changes of an account
         (ACCOUNT, "        check_if_match(Account, user)\n", "", "integration/test_meanwhile", "the_version_of_an_account_is_checked_again"),
-        (ACCOUNT, "if not passwords().verify(body.current_password,", "if not body.current_password and (", "integration/test_account", "errors_of_a_change_have_a_fixed_order"),
+        (CONFIRMATION, "if not passwords().verify(current_password,", "if not current_password and (", "integration/test_account", "errors_of_a_change_have_a_fixed_order"),
         (ACCOUNT, "sessions.end_all(user.id, Reason.PASSWORD_CHANGED", "dict(a=(user.id, Reason.PASSWORD_CHANGED)", "integration/test_account", "a_new_password_ends_every_session_of_the_user"),
         (AUTH, "if found and is_right else None", "if found else None", "integration/test_login", "login_has_the_same_response_for_a_wrong_name_and_a_wrong_password"),
         (USERS, "user.password_changed_at == seen.password_changed_at and ", "", "integration/test_account", "a_password_that_changes_meanwhile_counts_as_wrong"),
@@ -90,13 +94,27 @@ MUTATIONS = [
         (USERS, "            self._refuse_last_admin(user.id)\n", "            pass\n", "integration/test_users", "the_last_admin_cannot_be_removed"),
         (USERS, "role not in (None, Role.ADMIN) or disabled", "role == Role.USER or disabled", "integration/test_users", "the_last_admin_cannot_get_another_role"),
         (USERS, "Role.ADMIN, User.disabled.is_(False)", "Role.ADMIN", "integration/test_users", "a_disabled_admin_does_not_count_as_one"),
-        (USERS, '            if error.field != "username_key":\n                raise\n', "", "integration/test_users", "another_unique_column_is_not_reported_as_a_taken_username"),
+        (USERS, "raise TAKEN[error.field] from error", "raise UsernameTaken from error", "integration/test_email", "only_the_holder_of_the_link_learns_that_an_address_is_taken"),
         (USERS, "if admin.role != Role.ADMIN:", "if not admin.role:", "integration/test_users", "an_admin_who_loses_the_right_while_a_request_waits_changes_nothing"),
-        (ADMIN, "    check_if_match(UserAccount, user)\n    users.set", "    users.set", "integration/test_users", "an_outdated_version_of_an_account_cannot_be_changed"),
+        (ADMIN, "    check_if_match(UserAccount, user)\n    was", "    was", "integration/test_users", "an_outdated_version_of_an_account_cannot_be_changed"),
         (ADMIN, "    check_if_match(UserAccount, user)\n    users.remove", "    users.remove", "integration/test_users", "an_outdated_version_of_an_account_cannot_be_changed"),
         (ADMIN, "SessionRepository(db.session).end_all(user.id, Reason.REVOKED)", "pass", "integration/test_users", "enabling_revives_no_session"),
         (ADMIN, "record(Event.ACCOUNT_CHANGED_BY_ADMIN, user.id, **details)", "pass", "integration/test_other_users", "changes_by_an_admin_are_logged_with_both_ids"),
         (ADMIN, "record(Event.ACCOUNT_DELETED, user.id, by=str(caller.user.id))", "pass", "integration/test_other_users", "changes_by_an_admin_are_logged_with_both_ids"),
+        # Links that are mailed, and what they may do
+        (LINKS, "Link.purpose == purpose, Link.expires_at > now()\n            )\n        )\n        if link", "Link.expires_at > now()\n            )\n        )\n        if link", "integration/test_password_reset", "a_link_for_one_purpose_does_not_serve_another"),
+        (LINKS, "Link.token_hash == _hash(token), Link.purpose == purpose, Link.expires_at > now()", "Link.token_hash == _hash(token), Link.purpose == purpose", "integration/test_password_reset", "a_link_works_once_and_for_half_an_hour"),
+        (LINKS, "token_hash=_hash(token)", "token_hash=token", "integration/test_password_reset", "a_forgotten_password_is_replaced"),
+        (LINKS, "< MAX_LIVE", "< 100", "integration/test_email", "at_most_three_links_are_sent"),
+        (MAIL, "    links.use(link)\n    users.set_password", "    users.set_password", "integration/test_mail_races", "an_account_is_consistent_whatever_happens_at_once"),
+        (MAIL, "SessionRepository(db.session).end_all(user.id, Reason.PASSWORD_CHANGED)", "pass", "integration/test_password_reset", "a_forgotten_password_is_replaced"),
+        (MAIL, "if user is None or user.disabled:", "if user is None:", "integration/test_password_reset", "a_disabled_account_gets_no_link_and_cannot_use_one"),
+        (MAIL, " or user.pending_email != link.email", "", "integration/test_email", "a_link_verifies_no_other_address"),
+        (MAIL_JOBS, "user.verified_email and not user.disabled", "user.verified_email", "integration/test_password_reset", "a_disabled_account_gets_no_link_and_cannot_use_one"),
+        (MAIL_JOBS, "_send_link(user, user.verified_email, Purpose.RESET_PASSWORD", "_send_link(user, email, Purpose.RESET_PASSWORD", "integration/test_password_reset", "the_message_goes_to_the_stored_spelling"),
+        (USERS, "        LinkRepository(self.session).void(user.id)\n\n    def request_email", "\n    def request_email", "integration/test_password_reset", "a_change_of_the_account_voids_the_link"),
+        (USERS, "        user.updated_at = now()\n        LinkRepository(self.session).void(user.id)\n\n    def verify_email", "        user.updated_at = now()\n\n    def verify_email", "integration/test_password_reset", "a_change_of_the_account_voids_the_link"),
+        (USERS, "        if user.verified_email:\n            user.pending_email = None\n", "", "integration/test_email", "a_new_password_cancels_a_change_of_the_address"),
         (COMMANDS, "SessionRepository(db.session).end_all(account.id, Reason.PASSWORD_CHANGED)", "pass", "integration/test_commands", "set_password_ends_the_sessions"),
         (COMMANDS, "            sessions.end_all(account.id, Reason.REVOKED)\n", "            pass\n", "integration/test_commands", "token_revoke_all_ends_every_session_and_keeps_accounts"),
     ]

@@ -7,7 +7,8 @@ from importlib import import_module
 
 from flask import Flask
 
-from app import authentication, blueprint, commands, config
+from app import account_mail, authentication, blueprint, commands, config
+from app.account_mail import AccountMail
 from app.blueprint import handlers
 from app.events import Event
 from app.jobs import JOBS
@@ -44,5 +45,8 @@ def create_app(settings: config.Settings | None = None) -> Flask:
     thread.init_app(app, settings)
     if settings.metrics_enabled:
         import_module("kit.jobs.metrics").init_app(app, settings)
+    account_mail.init_app(app, AccountMail())
+    if settings.has_mail:
+        import_module("app.mail").init_app(app, settings)
     commands.init_app(app)
     return app

@@ -6,6 +6,7 @@ import click
 from flask import Flask
 from flask.cli import AppGroup
 
+from app.account_mail import Notice, account_mail
 from app.authentication import lifetimes, passwords
 from app.database import db, release
 from app.exceptions import UserNotFound
@@ -17,7 +18,7 @@ from kit import commands
 from kit.commands import reports_failures
 from kit.data.export import export
 
-user = AppGroup("user", help="Accounts: create, list, set a password, export, delete.")
+user = AppGroup("user", help="Accounts: create, list, change, export, delete.")
 token = AppGroup("token", help="Tokens: delete expired ones, revoke all.")
 
 
@@ -45,13 +46,17 @@ password_option = click.option(
 @user.command("create")
 @click.argument("name")
 @click.option("--role", type=click.Choice([role.value for role in Role]), default=Role.USER.value)
+@click.option("--email", help="The e-mail address. It counts as verified.")
 @password_option
 @reports_failures
-def create_user(name: str, role: str, password_stdin: bool) -> None:
+def create_user(name: str, role: str, email: str | None, password_stdin: bool) -> None:
     """Create the account NAME."""
     password = _password(password_stdin)
     passwords().check(password, name)
-    UserRepository(db.session).register(name, passwords().hash(password), Role(role))
+    users = UserRepository(db.session)
+    account = users.register(name, passwords().hash(password), Role(role))
+    if email:
+        users.verify_email(account, email)
     db.session.commit()
     click.echo(f"Created the account {name} with the role {role}.")
 
@@ -81,6 +86,7 @@ def set_password(name: str, password_stdin: bool) -> None:
         raise UserNotFound
     users.set_password(account, hashed)
     SessionRepository(db.session).end_all(account.id, Reason.PASSWORD_CHANGED)
+    account_mail().notify(account, Notice.PASSWORD_CHANGED)
     db.session.commit()
     click.echo(f"The account {account.username} has a new password, and its sessions have ended.")
 
@@ -94,6 +100,39 @@ def export_user(name: str) -> None:
     release()
     for part in export(User, account.id):
         click.echo(part, nl=False)
+
+
+@user.command("set-email")
+@click.argument("name")
+@click.argument("address")
+@reports_failures
+def set_email(name: str, address: str) -> None:
+    """Set the e-mail address of the account NAME. It counts as verified."""
+    users = UserRepository(db.session)
+    account = _locked_account(users, name)
+    account_mail().notify(account, Notice.EMAIL_CHANGED)
+    users.verify_email(account, address)
+    db.session.commit()
+    click.echo(f"The account {account.username} has the e-mail address {address}.")
+
+
+@user.command("reset-password")
+@click.argument("name")
+@click.option("--print", "prints", is_flag=True, help="Print the link instead of sending it.")
+@reports_failures
+def reset_password(name: str, prints: bool) -> None:
+    """Send the owner of the account NAME a link to choose a new password.
+
+    Prints the link if the account has no verified e-mail address.
+    """
+    account = _locked_account(UserRepository(db.session), name)
+    if prints or not account.verified_email:
+        message = account_mail().password_reset_link(account)
+    else:
+        account_mail().send_password_reset(account)
+        message = f"A link is on its way to the e-mail address of {account.username}."
+    db.session.commit()
+    click.echo(message)
 
 
 @user.command("delete")
@@ -132,6 +171,13 @@ def revoke_all() -> None:
             sessions.end_all(account.id, Reason.REVOKED)
         db.session.commit()
     click.echo("Every session has ended.")
+
+
+def _locked_account(users: UserRepository, name: str) -> User:
+    account = users.lock(_account(users, name).id)
+    if account is None:
+        raise UserNotFound
+    return account
 
 
 def _account(users: UserRepository, name: str) -> User:

@@ -74,3 +74,34 @@ class TokenReused(DomainError):
 class FreshTokenRequired(DomainError):
     message = "This action requires a recent login."
     advice = "Log in again and use the new access token."
+
+
+class LinkInvalid(DomainError):
+    message = "This link can't be used: it was used already, has expired, or isn't complete."
+    advice = "Request a new link, and open the newest message."
+
+
+class EmailTaken(DomainError):
+    message = "Another account has verified this e-mail address."
+    advice = "Log in to that account, or use another address."
+
+
+class EmailRefused(FieldRefused):
+    message = "This isn't an e-mail address, such as ann@example.com."
+
+    def __init__(self) -> None:
+        super().__init__("email")
+
+
+class MailNotConfigured(DomainError):
+    message = "This API doesn't send mail. Set SMTP_URL, MAIL_FROM and APP_URL."
+
+
+class EmailRequired(DomainError):
+    message = "An account needs an e-mail address, so it can't be removed."
+    advice = "Change the address with PUT /account/email instead."
+
+
+class EmailUnverified(DomainError):
+    message = "The account's e-mail address isn't verified. If it has one, another link is on its way to it."
+    advice = "Open the newest link, and log in again. If the account has no address, ask an admin to add one."

@@ -5,9 +5,13 @@ from contextlib import contextmanager
 from uuid import UUID
 
 from app.config import current
+from app.database import db
 from app.events import Event
 from app.exceptions import InvalidCredentials, UsernameTaken, WrongCurrentPassword
 from app.model.user_repository import key_of
+from kit.data.attempts import CONFIRMED, AttemptRepository, Count
+from kit.email_address import email_key
+from kit.errors import TooManyAttempts
 from kit.security.events import record
 from kit.setting_types import RateLimit
 from kit.web.rate_limits import Attempt, attempt, client_network, limit_keys
@@ -48,6 +52,33 @@ def registration() -> Iterator[None]:
     limits = {limit_keys("register", client_network()): current().register_limit}
     with attempt(limits, (UsernameTaken,), counts_success=True):
         yield
+
+
+@contextmanager
+def message_request() -> Iterator[None]:
+    """Count a request for a message that succeeds. Raises TooManyAttempts."""
+    limits = {limit_keys("message request", client_network()): current().mail_limit_client}
+    with attempt(limits, (), counts_success=True):
+        yield
+
+
+def count_message(address: str) -> bool:
+    """Count a message to an address. False means that it has had enough of them."""
+    limit = current().mail_limit
+    if limit is None:
+        return True
+    try:
+        keys = limit_keys("message", email_key(address))
+        AttemptRepository(db.session).reserve([Count(keys, *limit)], CONFIRMED)
+    except TooManyAttempts:
+        return False
+    return True
+
+
+def forget_failed_logins(user_id: UUID) -> None:
+    """Forget the failed logins of this client to an account."""
+    pair = limit_keys("login pair", "user", str(user_id), client_network())
+    AttemptRepository(db.session).settle(cleared=pair)
 
 
 def _fifth_of(limit: RateLimit) -> RateLimit:

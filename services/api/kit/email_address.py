@@ -1,10 +1,24 @@
 """The form in which e-mail addresses are compared. They are stored, shown and used as they were written."""
 
+from importlib import import_module
 from unicodedata import normalize
 
 import idna
 
+MAX_LENGTH = 254
+LOCAL_PART_BYTES = 64  # RFC 5321 4.5.3.1.1
 MAX_KEY_LENGTH = 640  # for a column; a local part of 64 bytes can become 384 characters
+
+
+def is_email_address(text: str) -> bool:
+    """Return whether this is an e-mail address (RFC 5321 and 6531), without asking the DNS."""
+    validator = import_module("email_validator")  # at the first address, because it's slow to import
+    try:
+        # A test environment allows the domain `test`.
+        validator.validate_email(text, check_deliverability=False, test_environment=True)
+    except validator.EmailNotValidError:
+        return False
+    return len(text) <= MAX_LENGTH and len(text.rpartition("@")[0].encode()) <= LOCAL_PART_BYTES
 
 
 def email_key(address: str) -> str:

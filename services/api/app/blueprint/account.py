@@ -2,15 +2,8 @@
 
 from flask import Blueprint, Response, stream_with_context
 
-from app import limits
-from app.authentication import (
-    ACCESS_TOKEN,
-    FRESH_TOKEN,
-    Caller,
-    client_info,
-    lifetimes,
-    passwords,
-)
+from app.account_mail import Notice, account_mail
+from app.authentication import ACCESS_TOKEN, FRESH_TOKEN, Caller, client_info, lifetimes
 from app.blueprint.auth import token_pair
 from app.blueprint.schemas import (
     Account,
@@ -19,31 +12,26 @@ from app.blueprint.schemas import (
     AccountReplacement,
     ChangedAccount,
 )
+from app.confirmation import CONFIRMATION_ERRORS, confirmed
 from app.database import db
 from app.events import Event
-from app.exceptions import LastAdmin, UsernameTaken, WrongCurrentPassword
+from app.exceptions import LastAdmin, UsernameTaken
 from app.model.models import Reason, User
 from app.model.retention import shorten_history
 from app.model.session_repository import SessionRepository
 from app.model.user_repository import UserRepository
 from kit.data.export import export
-from kit.errors import Overloaded, TokenRevoked, TooManyAttempts
+from kit.errors import Overloaded, TokenRevoked
 from kit.security.events import record
 from kit.web.conditional import check_if_match, etag_of
 from kit.web.endpoint import endpoint
-from kit.web.rate_limits import client_network
 
 blueprint = Blueprint("account", __name__, url_prefix="/account")
 
 Changed = tuple[ChangedAccount, dict[str, str]]
-CHANGE_ERRORS = [
-    WrongCurrentPassword,
-    UsernameTaken,
-    TooManyAttempts,
-    Overloaded,
-]
 EXPORT_SECONDS = 300
 EXPORT_HEADERS = {"Content-Disposition": 'attachment; filename="account.json"'}
+CHANGE_ERRORS = [*CONFIRMATION_ERRORS, UsernameTaken]
 
 
 @blueprint.get("")
@@ -90,14 +78,7 @@ def export_account(caller: Caller) -> Response:
 def _change(caller: Caller, body: AccountChange | AccountReplacement) -> Changed:
     users, sessions = UserRepository(db.session), SessionRepository(db.session)
     check_if_match(Account, caller.user)
-    is_known = sessions.is_known_client(caller.user.id, client_network())
-    with limits.login(caller.user.username, caller.user.id, is_known_client=is_known) as attempt:
-        if not passwords().verify(body.current_password, caller.user.password_hash):
-            raise WrongCurrentPassword
-        password_hash = passwords().hash(body.password) if body.password is not None else None
-        user = users.lock_unchanged(caller.user)
-        if user is None:  # the password was changed, or the account deleted, since it was verified
-            raise WrongCurrentPassword if users.get(caller.user.id) else TokenRevoked
+    with confirmed(caller, body.current_password, body.password) as (user, password_hash, attempt):
         check_if_match(Account, user)
         if body.username is not None:
             users.rename(user, body.username)
@@ -106,6 +87,7 @@ def _change(caller: Caller, body: AccountChange | AccountReplacement) -> Changed
             users.set_password(user, password_hash)
             sessions.end_all(user.id, Reason.PASSWORD_CHANGED)
             tokens = token_pair(sessions.open(user.id, client_info(), lifetimes()))
+            account_mail().notify(user, Notice.PASSWORD_CHANGED)
         attempt.succeed()
         db.session.commit()
     if body.username not in (None, caller.user.username):

@@ -3,6 +3,7 @@
 from flask import Blueprint
 
 from app import limits
+from app.account_mail import Notice, account_mail
 from app.authentication import (
     ACCESS_TOKEN,
     REFRESH_TOKEN,
@@ -26,6 +27,7 @@ from app.blueprint.schemas import (
 from app.database import db
 from app.events import Event
 from app.exceptions import (
+    EmailUnverified,
     InvalidCredentials,
     RevocationIsFinal,
     TokenNotFound,
@@ -58,8 +60,13 @@ blueprint = Blueprint("auth", __name__, url_prefix="/auth")
 def register(body: NewAccount) -> tuple[User, dict[str, str]]:
     """Register an account. The username keeps its case, and is unique regardless of case."""
     with limits.registration():
-        user = UserRepository(db.session).register(body.username, passwords().hash(body.password))
+        user = UserRepository(db.session).register(
+            body.username,
+            passwords().hash(body.password),
+            pending_email=getattr(body, "email", None),  # app/mail/schemas.py adds the field
+        )
         NetworkRepository(db.session).remember(user.id, client_network())
+        account_mail().send_verification(user)
         db.session.commit()
     record(Event.REGISTERED, user.id)
     return user, {"Location": "/account"}
@@ -79,9 +86,17 @@ def login(body: Login) -> TokenPair:
         if not user:
             raise InvalidCredentials
         user.password_hash = new_hash or user.password_hash
-        tokens = sessions.open(user.id, client_info(), lifetimes())
+        tokens = None
+        if account_mail().must_verify(user):
+            account_mail().send_verification(user)
+        else:
+            tokens = sessions.open(user.id, client_info(), lifetimes())
+            if not is_known_client:
+                account_mail().notify(user, Notice.NEW_NETWORK)
         attempt.succeed()
         db.session.commit()
+    if tokens is None:
+        raise EmailUnverified
     record(Event.LOGGED_IN, user.id)
     return token_pair(tokens)
 

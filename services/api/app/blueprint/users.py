@@ -4,6 +4,7 @@ from uuid import UUID
 
 from flask import Blueprint
 
+from app.account_mail import Notice, account_mail
 from app.authentication import ADMIN, FRESH_ADMIN, Caller, lifetimes
 from app.blueprint.schemas import UserAccount, UserAccountChange, UserAccountList, UserQuery
 from app.database import db
@@ -47,9 +48,12 @@ def change(caller: Caller, body: UserAccountChange, user_id: UUID) -> User:
     users = UserRepository(db.session)
     user = _lock(users, user_id, caller)
     check_if_match(UserAccount, user)
+    was_disabled = user.disabled
     users.set_role_and_status(user, role=Role(body.role) if body.role else None, disabled=body.disabled)
     if user.disabled:
         SessionRepository(db.session).end_all(user.id, Reason.REVOKED)
+    if user.disabled and not was_disabled:
+        account_mail().notify(user, Notice.ACCOUNT_DISABLED)
     db.session.commit()
     details = {"by": str(caller.user.id), "role": user.role, "disabled": str(user.disabled)}
     record(Event.ACCOUNT_CHANGED_BY_ADMIN, user.id, **details)

@@ -3,6 +3,7 @@
 Import every model here, so that migrations see it.
 """
 
+from app.model.links import Link
 from app.model.models import KnownNetwork, Session, Token, User
 from kit.data.attempts import Attempts
 from kit.data.stored_responses import StoredResponse
@@ -13,6 +14,7 @@ MODELS = (
     Session,
     Token,
     KnownNetwork,
+    Link,
     StoredResponse,
     Attempts,
     QueuedJob,

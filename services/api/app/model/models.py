@@ -10,6 +10,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 from kit.clock import now
 from kit.data.base import Base, belongs_to, one_of
 from kit.data.stored_responses import StoredResponse
+from kit.email_address import MAX_KEY_LENGTH
 
 
 class Role(StrEnum):
@@ -38,6 +39,7 @@ class User(Base):
     __table_args__ = (
         UniqueConstraint("username_key"),
         one_of("role", Role),
+        Index(None, "email_key", unique=True),
         Index(None, "username", "id"),
         Index(None, "created_at", "id"),
     )
@@ -46,10 +48,23 @@ class User(Base):
     username_key: Mapped[str] = mapped_column(String(64))
     password_hash: Mapped[str] = mapped_column(String(255), info={"secret": True})
     password_changed_at: Mapped[datetime] = mapped_column(default=now)
+    # Only a verified address has a unique key, so that an unverified one blocks no other account.
+    verified_email: Mapped[str | None] = mapped_column(String(254))
+    email_key: Mapped[str | None] = mapped_column(String(MAX_KEY_LENGTH))
+    pending_email: Mapped[str | None] = mapped_column(String(254))
     role: Mapped[str] = mapped_column(String(16), default=Role.USER)
     disabled: Mapped[bool] = mapped_column(default=False, server_default=false())
     created_at: Mapped[datetime] = mapped_column(default=now)
     updated_at: Mapped[datetime] = mapped_column(default=now)
+
+    @property
+    def email(self) -> str | None:
+        """The verified e-mail address, or else the one that isn't verified yet."""
+        return self.verified_email or self.pending_email
+
+    @property
+    def email_verified(self) -> bool:
+        return self.verified_email is not None
 
 
 class Session(Base):

@@ -9,6 +9,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, ScalarSelect, func, or_, select
 from sqlalchemy.orm import InstrumentedAttribute
 
+from app.model.links import LinkRepository
 from app.model.models import KnownNetwork, Session, Token
 from kit.clock import now
 from kit.data.attempts import AttemptRepository
@@ -42,8 +43,8 @@ def prune(session: AnySession, retention: timedelta, limit: int = 100) -> int:
 
 def prune_all(session: AnySession, retention: timedelta, limit: int = 1000) -> Iterator[int]:
     """Delete all rows that are older than they are kept. Each step yields how many: commit it."""
-    attempts = AttemptRepository(session)
-    while deleted := prune(session, retention, limit) + attempts.prune(limit):
+    attempts, links = AttemptRepository(session), LinkRepository(session)
+    while deleted := prune(session, retention, limit) + attempts.prune(limit) + links.prune(limit):
         yield deleted
 
 

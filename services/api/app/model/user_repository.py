@@ -7,16 +7,19 @@ from uuid import UUID
 
 from sqlalchemy import delete, select
 
-from app.exceptions import Forbidden, LastAdmin, UsernameRefused, UsernameTaken
+from app.exceptions import EmailRefused, EmailTaken, Forbidden, LastAdmin, UsernameRefused, UsernameTaken
+from app.model.links import LinkRepository
 from app.model.models import Role, User
 from app.model.network_repository import known_client_exists
 from app.model.repository import ResourceRepository
 from app.model.token_repository import find_user_by_token
 from kit.clock import now
+from kit.email_address import email_key, is_email_address
 from kit.errors import AlreadyExists
 from kit.security.hashers import PasswordHash
 
 USERNAME = r"[A-Za-z0-9][A-Za-z0-9._-]{2,63}"
+TAKEN = {"username_key": UsernameTaken, "email_key": EmailTaken}
 
 
 class UserRepository(ResourceRepository[User]):
@@ -25,15 +28,27 @@ class UserRepository(ResourceRepository[User]):
     def find_by_username(self, username: str) -> User | None:
         return self.session.scalar(select(User).where(User.username_key == key_of(username)))
 
-    def find_for_login(self, username: str, network: str) -> tuple[User | None, bool]:
-        """Return the account, and whether a client of this network has recently logged in to it."""
-        query = select(User, known_client_exists(User.id.expression, network)).where(
-            User.username_key == key_of(username)
-        )
+    def find_by_email(self, address: str) -> User | None:
+        """Return the account that has verified this address."""
+        return self.session.scalar(select(User).where(User.email_key == email_key(address)))
+
+    def find_for_login(self, name: str, network: str) -> tuple[User | None, bool]:
+        """Return the account, and whether a client of this network has recently logged in to it.
+
+        The name is a username or a verified e-mail address: only addresses contain an @.
+        """
+        has_name = User.email_key == email_key(name) if "@" in name else User.username_key == key_of(name)
+        query = select(User, known_client_exists(User.id.expression, network)).where(has_name)
         row = self.session.execute(query).first()
         return (row[0], row[1]) if row else (None, False)
 
-    def register(self, username: str, password_hash: PasswordHash, role: Role = Role.USER) -> User:
+    def register(
+        self,
+        username: str,
+        password_hash: PasswordHash,
+        role: Role = Role.USER,
+        pending_email: str | None = None,
+    ) -> User:
         """Add an account. Usernames are unique in any case. Raises UsernameRefused and UsernameTaken."""
         _check(username)
         time = now()
@@ -42,6 +57,7 @@ class UserRepository(ResourceRepository[User]):
             username_key=key_of(username),
             password_hash=password_hash,
             password_changed_at=time,
+            pending_email=pending_email,
             role=role,
             created_at=time,
             updated_at=time,
@@ -58,8 +74,32 @@ class UserRepository(ResourceRepository[User]):
             self._flush()
 
     def set_password(self, user: User, password_hash: PasswordHash) -> None:
+        """Set a password. Void links and a new address, for which another person may have asked."""
         user.password_hash = password_hash
         user.password_changed_at = user.updated_at = now()
+        if user.verified_email:
+            user.pending_email = None
+        LinkRepository(self.session).void(user.id)
+
+    def request_email(self, user: User, address: str) -> None:
+        """Remember a new address. It replaces the current one when its owner has verified it."""
+        user.pending_email = address if address != user.verified_email else None
+        user.updated_at = now()
+        LinkRepository(self.session).void(user.id)
+
+    def verify_email(self, user: User, address: str) -> None:
+        """Make an address the account's own. Raises EmailRefused and EmailTaken."""
+        if not is_email_address(address):
+            raise EmailRefused
+        user.verified_email, user.email_key, user.pending_email = address, email_key(address), None
+        user.updated_at = now()
+        self._flush()
+        LinkRepository(self.session).void(user.id)
+
+    def remove_email(self, user: User) -> None:
+        user.verified_email = user.email_key = user.pending_email = None
+        user.updated_at = now()
+        LinkRepository(self.session).void(user.id)
 
     def lock_unchanged(self, seen: User) -> User | None:
         """Lock an account whose password was verified.
@@ -119,9 +159,9 @@ class UserRepository(ResourceRepository[User]):
         try:
             super()._flush()
         except AlreadyExists as error:
-            if error.field != "username_key":
+            if error.field not in TAKEN:
                 raise
-            raise UsernameTaken from error
+            raise TAKEN[error.field] from error
 
 
 def _check(username: str) -> None:

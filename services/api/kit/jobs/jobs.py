@@ -39,6 +39,7 @@ class Job(Generic[P]):
     seconds: int  # how long one attempt may take
     priority: int
     arguments: TypeAdapter[dict[str, Any]]
+    final_errors: tuple[type[Exception], ...] = ()
     delay: timedelta = timedelta()
 
     def later(self, delay: timedelta) -> "Job[P]":
@@ -90,6 +91,7 @@ def job(
     seconds: int = 60,
     priority: Literal[-1, 0, 1] = 0,
     name: str = "",
+    final_errors: tuple[type[Exception], ...] = (),
 ) -> Callable[[Callable[P, object]], Job[P]]:
     """Declare a function as a job. List it in the JOBS of the app.
 
@@ -102,6 +104,7 @@ def job(
         attempts: give up after so many. Between two, it waits: 10 s, 20 s, 40 s, ... to an hour at most.
         seconds: how long one attempt may take. Then it is interrupted.
         priority: -1 runs before 0, and 0 before 1.
+        final_errors: after one of these, no further attempt is made.
     """
     if attempts < 1 or seconds < 1 or priority not in {-1, 0, 1}:
         raise ValueError("A job needs at least one attempt, at least a second, and a priority of -1, 0 or 1.")
@@ -113,7 +116,8 @@ def job(
         if schedule:
             signature(function).bind()  # raises TypeError if it needs arguments
             schedule.next_after(datetime.now(UTC))  # raises ValueError if it never comes
-        return Job(function, own_name, schedule, attempts, seconds, priority, _arguments_of(function))
+        arguments = _arguments_of(function)
+        return Job(function, own_name, schedule, attempts, seconds, priority, arguments, final_errors)
 
     return decorate
 
@@ -148,12 +152,16 @@ def run_here(job: Job[Any], claimed: Claimed) -> None:
 
 def init_app(app: Flask, jobs: Iterable[Job[Any]], runner: Runner = run_here) -> None:
     """Register the jobs of an app. `runner` may hand them over to another engine (docs/2-build/jobs.md)."""
-    by_name: dict[str, Job[Any]] = {}
-    for each in jobs:
-        if by_name.setdefault(each.name, each) is not each:
-            raise ValueError(f"Two jobs have the name {each.name}.")
-    app.extensions["jobs"] = by_name
+    app.extensions["jobs"] = {}
     app.extensions["job_runner"] = runner
+    add(app, jobs)
+
+
+def add(app: Flask, jobs: Iterable[Job[Any]]) -> None:
+    """Register more jobs, those of an optional feature."""
+    for each in jobs:
+        if all_jobs(app).setdefault(each.name, each) is not each:
+            raise ValueError(f"Two jobs have the name {each.name}.")
 
 
 def all_jobs(app: Flask) -> dict[str, Job[Any]]:

@@ -1,6 +1,7 @@
 """The queue: a table of jobs that wait, run or have failed. A finished job has no row."""
 
 from collections.abc import Collection, Sequence
+from datetime import timedelta
 from functools import cache
 from typing import Any, NamedTuple, Self
 from uuid import UUID, uuid4
@@ -136,6 +137,11 @@ class Queue(Repository[QueuedJob]):
     def discard(self, id: UUID | None, name: str | None = None, *, failed_only: bool = False) -> int:
         """Delete a job, or all that match. Return how many."""
         return self.change(delete(QueuedJob).where(*_chosen(id, name, failed_only=failed_only)))
+
+    def prune_failed(self, kept: timedelta) -> int:
+        """Delete failed jobs that are older than they are kept. Their arguments may have personal data."""
+        oldest = clock() - int(kept.total_seconds() * 1000)
+        return self.change(delete(QueuedJob).where(QueuedJob.failed_at < oldest))
 
     def newest(self, limit: int, *, failed_only: bool = False) -> Sequence[QueuedJob]:
         """Return the newest jobs, or only those that have failed for good."""

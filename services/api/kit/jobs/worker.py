@@ -190,7 +190,7 @@ def perform(job: Job[Any], claimed: Claimed, stopping: Stop, runner: Runner = ru
         trace, reason = traceback_of(error), type(error).__name__
         with database_deadline(DATABASE_SECONDS):
             end_transaction()
-            if claimed.attempts >= job.attempts:
+            if claimed.attempts >= job.attempts or isinstance(error, job.final_errors):
                 is_ours = queue.give_up(claimed, trace)
                 log(logging.ERROR, "failed", f"failed for good: {reason}. See `flask job show {claimed.id}`.")
             else:

@@ -16,6 +16,7 @@ from kit.data.base import Base
 from kit.data.keyset import Page, check_condition, column_of
 from kit.errors import InvalidCursor
 from kit.settings import Settings, current
+from kit.web.features import in_this_app
 from kit.web.schemas import UNSET, Query, ResponseBody, matching
 
 Row = TypeVar("Row")
@@ -116,7 +117,7 @@ def page_response(
 
 
 def _list(schema: type[ListBody], items: list[ResponseBody], next_cursor: str | None) -> ListBody:
-    return schema.model_validate({"items": items, "next_cursor": next_cursor})
+    return in_this_app(schema).model_validate({"items": items, "next_cursor": next_cursor})
 
 
 def _sort_keys(sort: FieldInfo | None) -> list[str]:

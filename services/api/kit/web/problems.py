@@ -171,15 +171,21 @@ BY_STATUS = {
 
 def init_app(app: Flask, own: Iterable[ProblemType] = ()) -> None:
     """Register the handlers of the kit's problem types and the app's own."""
-    problems = tuple(sorted((*KIT_PROBLEMS, *own), key=lambda problem: problem.status))
-    app.extensions["problems"] = problems
-    app.extensions["problem_by_error"] = {error: problem for problem in problems for error in problem.errors}
+    app.extensions["problems"] = ()
+    add(app, (*KIT_PROBLEMS, *own))
+    app.register_error_handler(http.HTTPException, _respond_by_status)
+    app.register_error_handler(exc.DBAPIError, _respond_to_database_error)
+
+
+def add(app: Flask, problems: Iterable[ProblemType]) -> None:
+    """Register more problem types."""
+    every = sorted((*all_problems(app), *problems), key=lambda problem: problem.status)
+    app.extensions["problems"] = tuple(every)
+    app.extensions["problem_by_error"] = {error: problem for problem in every for error in problem.errors}
     for problem in problems:
         for error in problem.errors:
             if not issubclass(error, exc.DBAPIError):
                 app.register_error_handler(error, partial(_respond, problem))
-    app.register_error_handler(http.HTTPException, _respond_by_status)
-    app.register_error_handler(exc.DBAPIError, _respond_to_database_error)
 
 
 def all_problems(app: Flask) -> tuple[ProblemType, ...]:

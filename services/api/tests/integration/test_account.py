@@ -11,8 +11,9 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import delete, func, select
 
-from app.blueprint.schemas import Account, TokenPair
+from app.blueprint.schemas import TokenPair
 from app.database import db
+from app.mail.schemas import Account
 from app.model.models import Role, Session, Token, User
 from kit.clock import now
 from kit.security.hashers import Argon2id

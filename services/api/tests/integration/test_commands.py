@@ -11,10 +11,12 @@ from flask import Flask
 from flask.testing import FlaskClient, FlaskCliRunner
 from sqlalchemy import select
 
+from app.account_mail import AccountMail
 from app.database import db
 from app.model.models import Role, Session, Token, User
 from kit.clock import now
 from tests.support.credentials import PASSWORD
+from tests.support.mail import Mailbox
 from tests.support.paths import API
 from tests.support.people import People
 from tests.support.problems import problem
@@ -266,3 +268,71 @@ def test_a_sqlite_file_in_a_missing_folder_stops_every_command_with_one_line(
     assert result.returncode == 1
     assert f"DATABASE_URL: the folder {tmp_path}/no doesn't exist" in result.stderr
     assert result.stderr.count("\n") == 1
+
+
+def test_an_operator_can_give_an_account_a_verified_address(
+    runner: FlaskCliRunner, client: FlaskClient
+) -> None:
+    create(runner, "ann", "--email", "ann@example.com")
+    create(runner, "bob")
+
+    result = runner.invoke(args=["user", "set-email", "bob", "bob@example.com"])
+
+    assert result.exit_code == 0
+    for address in ("ann@example.com", "bob@example.com"):
+        assert client.post("/auth/login", json={"username": address, "password": PASSWORD}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("address", "reason"),
+    [("ANN@example.com", "Another account has verified"), ("bob", "isn't an e-mail address")],
+)
+def test_an_address_is_refused_in_one_line(runner: FlaskCliRunner, address: str, reason: str) -> None:
+    create(runner, "ann", "--email", "ann@example.com")
+    create(runner, "bob")
+
+    for result in (
+        create(runner, "carol", "--email", address),
+        runner.invoke(args=["user", "set-email", "bob", address]),
+    ):
+        assert result.exit_code == 1
+        assert reason in result.output
+        assert len(result.output.splitlines()) == 1
+    assert "carol" not in runner.invoke(args=["user", "list"]).output
+
+
+def test_reset_password_sends_a_link_to_the_verified_address(
+    app: Flask, runner: FlaskCliRunner, client: FlaskClient
+) -> None:
+    create(runner, "ann", "--email", "ann@example.com")
+
+    result = runner.invoke(args=["user", "reset-password", "ann"])
+
+    [sent] = Mailbox(app).receive()
+    assert "on its way" in result.output
+    assert sent.token not in result.output
+    assert (sent.to, sent.template) == ("ann@example.com", "reset-password")
+
+
+def test_reset_password_prints_a_link_if_there_is_no_address(
+    app: Flask, runner: FlaskCliRunner, client: FlaskClient
+) -> None:
+    create(runner, "ann")
+
+    printed = runner.invoke(args=["user", "reset-password", "ann"]).output.strip()
+
+    assert printed.startswith("https://app.example.com/reset-password#token=")
+    assert Mailbox(app).receive() == []
+    body = {"token": printed.partition("=")[2], "password": "another horse, another staple"}
+    assert client.post("/auth/password-reset/confirm", json=body).status_code == 204
+    assert problem(client.post("/auth/password-reset/confirm", json=body)) == (400, "link_invalid")
+
+
+def test_reset_password_says_what_is_missing_without_mail(app: Flask, runner: FlaskCliRunner) -> None:
+    create(runner, "ann")
+
+    with patch.dict(app.extensions, account_mail=AccountMail()):
+        result = runner.invoke(args=["user", "reset-password", "ann"])
+
+    assert result.exit_code == 1
+    assert "Set SMTP_URL, MAIL_FROM and APP_URL" in result.output

@@ -9,10 +9,9 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from app import create_app
-from app.mail import pages
 from kit.web import openapi
 from tests.support.problems import problem
-from tests.support.settings import NEVER_OPENED, settings_for
+from tests.support.settings import NEVER_OPENED, WITHOUT_MAIL, settings_for
 
 pytestmark = pytest.mark.any_database
 
@@ -44,15 +43,13 @@ class Elements(HTMLParser):
         return {value for _, given in self.found for name, value in given.items() if name in names and value}
 
 
-def app_with_mail(**others: object) -> Flask:
-    app = create_app(settings_for(NEVER_OPENED, **others))
-    app.register_blueprint(pages.blueprint)
-    return app
+def app_with(**others: object) -> Flask:
+    return create_app(settings_for(NEVER_OPENED, **others))
 
 
 @pytest.fixture(scope="module")
 def mail_app() -> Flask:
-    return app_with_mail()
+    return app_with()
 
 
 @pytest.fixture
@@ -167,7 +164,7 @@ def test_other_files_are_not_found(mail_client: FlaskClient, path: str) -> None:
 
 @pytest.mark.parametrize("path", PAGES)
 def test_a_page_is_the_same_behind_a_proxy_that_removes_a_prefix(mail_client: FlaskClient, path: str) -> None:
-    behind = app_with_mail(trusted_proxies="10.0.0.0/8", forwarded_prefix="on").test_client()
+    behind = app_with(trusted_proxies="10.0.0.0/8", forwarded_prefix="on").test_client()
 
     response = behind.get(
         path, headers={"X-Forwarded-Prefix": "/api"}, environ_base={"REMOTE_ADDR": "10.0.0.1"}
@@ -177,7 +174,7 @@ def test_a_page_is_the_same_behind_a_proxy_that_removes_a_prefix(mail_client: Fl
 
 
 def test_the_pages_do_not_depend_on_the_documentation() -> None:
-    client = app_with_mail(docs_enabled=False).test_client()
+    client = app_with(docs_enabled=False).test_client()
 
     assert [client.get(path).status_code for path in FILES] == [200] * len(FILES)
 
@@ -188,5 +185,7 @@ def test_the_pages_are_not_in_the_openapi_document(mail_app: Flask) -> None:
 
 @pytest.mark.parametrize("path", FILES)
 @pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS", "POST"])
-def test_without_mail_there_is_no_page(client: FlaskClient, method: str, path: str) -> None:
+def test_without_mail_there_is_no_page(method: str, path: str) -> None:
+    client = app_with(**WITHOUT_MAIL).test_client()
+
     assert client.open(path, method=method).status_code == 404

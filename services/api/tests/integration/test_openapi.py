@@ -5,6 +5,8 @@ import re
 from collections.abc import Callable, Iterator
 from functools import cached_property
 from typing import Any
+from unittest.mock import patch
+from uuid import UUID
 
 import pytest
 from flask import Flask
@@ -15,12 +17,16 @@ from referencing import Registry, Resource
 from werkzeug.test import TestResponse
 
 from app import create_app
+from app.database import db
+from app.mail import pages
 from app.model.models import Role
+from app.model.user_repository import UserRepository
 from kit.web import openapi
 from tests.support.credentials import PASSWORD, bearer
 from tests.support.people import People, Person
 from tests.support.servers import Live, exchange
 from tests.support.settings import NEVER_OPENED, settings_for
+from tests.support.world import World
 from tools.client_files.steps import SCENARIO, UNKNOWN_ID
 
 pytestmark = pytest.mark.any_database
@@ -36,7 +42,7 @@ ANSWERS = [
     (name, status)
     for name, (_, _, each) in OPERATIONS.items()
     for status in each["responses"]
-    if each["tags"][0] in SCENARIO
+    if each["tags"][0] in {*SCENARIO, "email"}
 ]
 # Only the server gives these responses. The last test covers them.
 BY_SERVER = {"431", "501"}
@@ -62,7 +68,7 @@ def test_the_served_and_the_printed_document_are_equal(client: FlaskClient, runn
 
 
 def test_every_route_is_documented(app: Flask) -> None:
-    undocumented = {"/docs", "/docs/<name>"}  # HTML pages
+    undocumented = {"/docs", "/docs/<name>", *pages.FILES}  # HTML pages
     for rule in app.url_map.iter_rules():
         path = re.sub(r"<(?:uuid:)?(\w+)>", r"{\1}", rule.rule)
         for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}:
@@ -114,6 +120,7 @@ def test_every_example_fits_its_schema() -> None:
 
 # How to get a response that is specific to one operation. A key is (operationId, status).
 Scenario = Callable[["Stage"], TestResponse]
+WRONG = {"current_password": "wrong"}
 SCENARIOS: dict[tuple[str, str], Scenario] = {
     ("index_show", "302"): lambda s: s.send("index_show", headers={"Accept": "text/html"}),
     ("documentation_show_openapi", "304"): lambda s: s.unchanged("documentation_show_openapi"),
@@ -141,6 +148,25 @@ SCENARIOS: dict[tuple[str, str], Scenario] = {
     ("account_replace", "409"): lambda s: s.replace(PASSWORD, username=s.bob.name),
     ("account_replace", "412"): lambda s: s.replace(PASSWORD, headers={"If-Match": "0"}),
     ("account_delete", "409"): lambda s: s.root.delete("/account"),
+    ("auth_login", "403"): lambda s: s.with_required_addresses("auth_login"),
+    ("email_change_email", "403"): lambda s: s.send(
+        "email_change_email", json=WRONG | {"email": "a@b.example"}
+    ),
+    ("email_change_email", "429"): lambda s: s.until_refused(("email_change_email", "403")),
+    ("email_remove_email", "403"): lambda s: s.send("email_remove_email", json=WRONG),
+    ("email_remove_email", "409"): lambda s: s.with_required_addresses("email_remove_email"),
+    ("email_remove_email", "429"): lambda s: s.until_refused(("email_remove_email", "403")),
+    ("email_resend_verification", "429"): lambda s: s.until_refused(("email_resend_verification", "202")),
+    ("email_resend_verification", "202"): lambda s: s.send("email_resend_verification"),
+    ("email_verify_email", "204"): lambda s: s.open_link("email_verify_email"),
+    ("email_verify_email", "400"): lambda s: s.send("email_verify_email"),
+    ("email_verify_email", "409"): lambda s: s.open_link("email_verify_email", taken=True),
+    ("email_request_password_reset", "202"): lambda s: s.send("email_request_password_reset"),
+    ("email_request_password_reset", "429"): lambda s: s.until_refused(
+        ("email_request_password_reset", "202")
+    ),
+    ("email_reset_password", "204"): lambda s: s.open_link("email_reset_password"),
+    ("email_reset_password", "400"): lambda s: s.send("email_reset_password"),
     ("users_read", "304"): lambda s: s.unchanged("users_read"),
     ("users_read", "404"): lambda s: s.root.get(f"/users/{UNKNOWN_ID}"),
     ("users_change", "404"): lambda s: s.root.patch(f"/users/{UNKNOWN_ID}", json={"role": "user"}),
@@ -211,6 +237,22 @@ class Stage:
             if (response := SCENARIOS[scenario](self)).status_code == 429:
                 break
         return response
+
+    def with_required_addresses(self, name: str) -> TestResponse:
+        settings = self.app.extensions["settings"].model_copy(update={"register_email": "required"})
+        with patch.dict(self.app.extensions, settings=settings):
+            return self.send(name)
+
+    def open_link(self, name: str, *, taken: bool = False) -> TestResponse:
+        """Send the example with the token of a link."""
+        world = World(self.people)
+        if taken:
+            with self.app.app_context():
+                users = UserRepository(db.session)
+                users.verify_email(users.find(UUID(self.bob.id)), "owner@example.com")
+                db.session.commit()
+        path, method, _ = OPERATIONS[name]
+        return self.send(name, json=world.body(f"{method.upper()} {path}"))
 
     def revive(self) -> TestResponse:
         id_ = self.ann.get("/auth/token").json["items"][0]["id"]

@@ -9,8 +9,8 @@ from flask.testing import FlaskClient
 from sqlalchemy import URL
 from werkzeug.test import TestResponse
 
-from app.blueprint.schemas import Account
 from app.config import APP_NAME
+from app.mail.schemas import Account
 from tests.support.credentials import PASSWORD
 from tests.support.problems import errors, problem
 from tests.support.settings import settings_for

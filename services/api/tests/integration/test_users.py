@@ -16,9 +16,10 @@ from flask.testing import FlaskClient
 from sqlalchemy import text
 from werkzeug.test import TestResponse
 
-from app.blueprint.schemas import UserAccount, UserAccountList
+from app.blueprint.schemas import UserAccountList
 from app.database import db
 from app.exceptions import LastAdmin
+from app.mail.schemas import UserAccount
 from app.model.models import Reason, Role, User
 from app.model.session_repository import SessionRepository
 from app.model.user_repository import UserRepository

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kit.email_address import MAX_KEY_LENGTH, email_key
-from kit.web.fields import LOCAL_PART_BYTES, email
+from kit.email_address import LOCAL_PART_BYTES, MAX_KEY_LENGTH, email_key
+from kit.web.fields import email
 
 
 @pytest.mark.parametrize(

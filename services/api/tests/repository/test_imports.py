@@ -16,9 +16,11 @@ from tests.support.settings import NEVER_OPENED, SECRET_KEY
 LAYERS = [
     ["app"],
     ["app.commands"],
+    ["app.mail"],
     ["app.blueprint"],
-    ["app.jobs"],
+    ["app.jobs", "app.confirmation"],
     ["app.limits", "app.authentication"],
+    ["app.account_mail"],
     ["app.database"],
     ["app.model"],
     ["app.exceptions", "app.events", "app.config"],

@@ -14,8 +14,8 @@ NOT_COUNTED = (
 
 
 @contextmanager
-def assert_statements(most: int) -> Iterator[None]:
-    """Fail if the block sends more statements. BEGIN and COMMIT aren't counted."""
+def statements() -> Iterator[list[str]]:
+    """Return the statements that the block sends."""
     sent: list[str] = []
 
     def note(_: object, __: object, statement: str, *___: object) -> None:
@@ -24,9 +24,16 @@ def assert_statements(most: int) -> Iterator[None]:
 
     event.listen(Engine, "before_cursor_execute", note)
     try:
-        yield
+        yield sent
     finally:
         event.remove(Engine, "before_cursor_execute", note)
+
+
+@contextmanager
+def assert_statements(most: int) -> Iterator[None]:
+    """Fail if the block sends more statements. BEGIN and COMMIT aren't counted."""
+    with statements() as sent:
+        yield
     advice = (
         f"{len(sent)} statements, but at most {most} are allowed. If your route needs them, add it "
         "to BUDGET in tests/integration/test_statements.py. These were sent:"

@@ -9,15 +9,22 @@ from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
+from uuid import UUID, uuid4
 
 from flask import Flask
 
-from app.model.models import Role
+from app.database import db
+from app.model.links import LinkRepository, Purpose
+from app.model.models import Role, User
 from tests.support.documented import documented
 from tests.support.paths import API
 from tests.support.people import People, Person
 
 VARIABLE = re.compile(r"<(?:\w+:)?(\w+)>")
+LINKS = {
+    "POST /auth/email/verify": Purpose.VERIFY_EMAIL,
+    "POST /auth/password-reset/confirm": Purpose.RESET_PASSWORD,
+}
 NAMES = {"/docs/": "swagger-ui.css", "/problems/": "not-found"}
 
 
@@ -91,7 +98,18 @@ class World:
             body = body | {name: valid[name] for name in references if name in valid}
         if route == "POST /auth/login":
             self.people.register(body["username"])
+        if route in LINKS:
+            body = body | {"token": self._link(LINKS[route])}
         return body
+
+    def _link(self, purpose: Purpose) -> str:
+        """Return the token of a link that was mailed to the owner."""
+        with self.people.app.app_context():
+            user = db.session.get_one(User, UUID(self.owner.id))
+            user.pending_email = "owner@example.com"
+            token = LinkRepository(db.session).create(uuid4(), user.id, purpose, user.pending_email)
+            db.session.commit()
+        return token
 
     def caller(self, route: str) -> Person:
         """Return a user who may use the route."""

@@ -2,14 +2,14 @@
 
 import pytest
 
-from app import exceptions
+from app import exceptions, mail
 from app.blueprint import handlers
 from kit import errors
 from kit.errors import DomainError
 from kit.web import errors as web_errors
 from kit.web.problems import KIT_PROBLEMS, ProblemType
 
-PROBLEMS = (*KIT_PROBLEMS, *handlers.PROBLEMS)
+PROBLEMS = (*KIT_PROBLEMS, *handlers.PROBLEMS, *mail.PROBLEMS)
 
 
 @pytest.mark.parametrize("problem", PROBLEMS, ids=lambda problem: str(problem.code))
@@ -33,7 +33,7 @@ ALL_ERRORS = [
     for each in vars(module).values()
     if isinstance(each, type) and issubclass(each, DomainError)
 ]
-ONLY_COMMANDS = {DomainError, exceptions.UserNotFound}
+ONLY_COMMANDS = {DomainError, exceptions.UserNotFound, exceptions.MailNotConfigured}
 
 
 @pytest.mark.parametrize(

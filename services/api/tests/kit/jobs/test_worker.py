@@ -53,7 +53,14 @@ def look_around() -> None:
     seen_transactions.append(db.session().in_transaction())
 
 
-JOBS = {each.name: each for each in (add_user, fail_after_a_change, hang, clean_up, look_around)}
+@job(final_errors=(LookupError,))
+def fail_for_good() -> None:
+    raise KeyError("nothing will change this")
+
+
+JOBS = {
+    each.name: each for each in (add_user, fail_after_a_change, hang, clean_up, look_around, fail_for_good)
+}
 
 
 @pytest.fixture
@@ -334,3 +341,14 @@ def test_a_claim_reads_only_jobs_that_are_due(jobs_app: Flask) -> None:
     steps = [row[3] for row in plan]
     assert sum("ix_kit_jobs_priority_run_at (priority=? AND run_at<?)" in step for step in steps) == 3, steps
     release()
+
+
+def test_a_final_error_is_not_tried_again(jobs_app: Flask) -> None:
+    enqueue(fail_for_good)
+    db.session.commit()
+
+    Worker(jobs_app, Event()).run_next()
+
+    failed = waiting()
+    assert failed.failed_at
+    assert failed.attempts == 1

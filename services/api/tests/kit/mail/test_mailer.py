@@ -10,6 +10,7 @@ from email.message import EmailMessage
 from email.policy import default
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from flask import Flask
@@ -17,6 +18,7 @@ from jinja2 import UndefinedError
 
 from kit import settings as kit_settings
 from kit.data import database
+from kit.jobs.jobs import CurrentJob
 from kit.mail import mailer
 from kit.mail.mailer import send_mail
 from kit.mail.templates import InvalidTemplates
@@ -170,7 +172,8 @@ def test_the_documented_message_is_sent(templates: Path, tmp_path: Path) -> None
     database.init_app(app, app.extensions["settings"])
 
     with app.app_context():
-        names["send_receipt"].run('{"to": "bob@example.com", "number": "7"}')
+        running = CurrentJob(uuid4(), 1)
+        names["send_receipt"].run('{"to": "bob@example.com", "number": "7"}', running)
 
     [file] = (tmp_path / "outbox").iterdir()
     message = message_from_bytes(file.read_bytes(), policy=default)

@@ -22,7 +22,7 @@ from kit.mail.templates import Rendered
 from kit.mail.transports import MailFailed, MailRefused, Transport, make_transport
 from kit.setting_types import Sender
 from tests.support.mail_server import PASSWORD, USERNAME, MailServer, mail_server, make_certificate
-from tests.support.settings import NEVER_OPENED, settings_for
+from tests.support.settings import NEVER_OPENED, WITHOUT_MAIL, settings_for
 
 pytestmark = pytest.mark.any_database
 
@@ -126,7 +126,7 @@ def test_every_transport_delivers_to_international_addresses(transport: tuple[Tr
 
 
 def test_without_smtp_url_nothing_is_sent(caplog: pytest.LogCaptureFixture) -> None:
-    make_transport(settings_for(NEVER_OPENED)).send(a_message())
+    make_transport(settings_for(NEVER_OPENED, **WITHOUT_MAIL)).send(a_message())
 
     assert caplog.messages == ["a message wasn't sent, because SMTP_URL isn't set"]
     assert TOKEN not in caplog.text

@@ -2,6 +2,7 @@
 
 from flask.testing import FlaskClient
 
+from app import mail
 from app.blueprint.handlers import PROBLEMS
 from kit.web.problems import KIT_PROBLEMS
 from tests.support.problems import problem
@@ -11,7 +12,8 @@ def test_every_problem_has_its_page(client: FlaskClient) -> None:
     listed = client.get("/problems").json
 
     assert listed["next_cursor"] is None
-    assert {item["code"] for item in listed["items"]} == {each.code for each in (*KIT_PROBLEMS, *PROBLEMS)}
+    every = (*KIT_PROBLEMS, *PROBLEMS, *mail.PROBLEMS)
+    assert {item["code"] for item in listed["items"]} == {each.code for each in every}
     for item in listed["items"]:
         page = client.get(item["type"])
         assert (page.status_code, page.json) == (200, item)

@@ -1,0 +1,40 @@
+"""The messages to owners of accounts, queued as jobs."""
+
+from uuid import uuid4
+
+from flask import has_request_context, request
+
+from app.account_mail import AccountMail, Notice
+from app.config import current
+from app.mail.jobs import create_password_reset_link, send_notice, send_password_reset, send_verification
+from app.model.models import User
+from kit.clock import now
+from kit.jobs.jobs import enqueue
+
+
+class MailedAccounts(AccountMail):
+    def notify(self, user: User, notice: Notice) -> None:
+        if user.verified_email:
+            client = request.remote_addr if has_request_context() else None
+            enqueue(
+                send_notice,
+                template=str(notice),
+                to=user.verified_email,
+                username=user.username,
+                time=f"{now():%Y-%m-%d %H:%M} UTC",
+                client=client or "the command line",
+            )
+
+    def send_verification(self, user: User) -> None:
+        if user.pending_email:
+            enqueue(send_verification, user_id=user.id, link_id=uuid4())
+
+    def must_verify(self, user: User) -> bool:
+        return current().register_email == "required" and not user.email_verified
+
+    def send_password_reset(self, user: User) -> None:
+        if user.verified_email:
+            enqueue(send_password_reset, email=user.verified_email, link_id=uuid4())
+
+    def password_reset_link(self, user: User) -> str:
+        return create_password_reset_link(user, uuid4())
