@@ -19,6 +19,7 @@ def settings_for(url: URL | str, **others: object) -> Settings:
     # Logs and responses must not depend on the load of the machine.
     given.setdefault("slow_request_ms", 0)
     given.setdefault("database_timeout_ms", 60_000)
-    for name, value in MAIL.items():
+    mail = MAIL if given["flask_env"] == "testing" else WITHOUT_MAIL
+    for name, value in mail.items():
         given.setdefault(name, value)
     return Settings(**{name.upper(): value for name, value in given.items()})

@@ -16,7 +16,7 @@ from kit.web.endpoint import endpoint
 from kit.web.features import extend_schemas
 from kit.web.schemas import RequestBody, ResponseBody, Text, example
 from tests.support.paths import REPOSITORY
-from tests.support.settings import NEVER_OPENED, settings_for
+from tests.support.settings import NEVER_OPENED, WITHOUT_MAIL, settings_for
 from tools.client_files import http_file, postman
 from tools.client_files.steps import SCENARIO
 from tools.flask_app import create_app
@@ -37,7 +37,8 @@ class Note(ResponseBody):
 
 
 def make_app() -> Flask:
-    return create_app(settings_for(NEVER_OPENED))
+    """An app with the default settings, which has no mail."""
+    return create_app(settings_for(NEVER_OPENED, **WITHOUT_MAIL))
 
 
 def app_with_notes() -> Flask:
