@@ -10,7 +10,7 @@ from psycopg2 import extensions
 
 from kit.data.database import db
 from kit.data.limited_connection import wait
-from kit.data.postgresql import UnlimitedConnection
+from kit.data.postgresql import command_prefix
 
 
 @contextmanager
@@ -28,7 +28,7 @@ def bulk_copy() -> Iterator[extensions.cursor]:
     extensions.set_wait_callback(None)
     try:
         with closing(psycopg2.connect(**arguments)) as connection, connection, connection.cursor() as cursor:
-            cursor.execute(UnlimitedConnection.prefix)
+            cursor.execute(command_prefix())
             yield cursor
     finally:
         extensions.set_wait_callback(wait)

@@ -83,17 +83,22 @@ class UnlimitedConnection(extensions.connection):
 
     @property
     def prefix(self) -> str:
-        """Return what the first statement of each transaction brings along.
+        """Return what the first statement of each transaction brings along."""
+        return command_prefix()
 
-        The role may have time limits of its own. If a worker disappears, the server rolls its transaction
-        back at the deadline.
-        """
-        limits, left = NO_LIMITS, seconds_left()
-        if not isinf(left):
-            milliseconds = max(1, ceil(left * 1000))
-            limits = dict.fromkeys(("statement_timeout", "idle_in_transaction_session_timeout"), milliseconds)
-            limits = NO_LIMITS | limits
-        return set_local({**limits, "timezone": "UTC"})
+
+def command_prefix() -> str:
+    """Return the statements with the time limits of a command, which has none, or of a job.
+
+    The role may have limits of its own. If a worker disappears, the server rolls its transaction back at the
+    deadline.
+    """
+    limits, left = NO_LIMITS, seconds_left()
+    if not isinf(left):
+        milliseconds = max(1, ceil(left * 1000))
+        limits = dict.fromkeys(("statement_timeout", "idle_in_transaction_session_timeout"), milliseconds)
+        limits = NO_LIMITS | limits
+    return set_local({**limits, "timezone": "UTC"})
 
 
 def command_options(settings: Settings) -> dict[str, Any]:
