@@ -6,7 +6,7 @@ from uuid import UUID, uuid4
 
 import pytest
 from flask import Flask, g
-from sqlalchemy import create_engine, delete, insert, text
+from sqlalchemy import NullPool, create_engine, delete, insert, text
 
 from app.database import db
 from app.model.models import KnownNetwork, User
@@ -42,7 +42,7 @@ def add_networks(person: Person, number: int) -> None:
         | {"first_seen_at": time, "last_seen_at": time}
         for _ in range(number)
     ]
-    with create_engine(db.engine.url).begin() as connection:
+    with create_engine(db.engine.url, poolclass=NullPool).begin() as connection:
         connection.execute(insert(KnownNetwork), rows)
 
 
@@ -60,7 +60,7 @@ def test_an_export_shows_all_rows_as_they_were_at_one_moment(ann: Person) -> Non
     with closing(export(User, UUID(ann.id))) as parts:
         first = next(parts)
         add_networks(ann, ROWS)
-        with create_engine(db.engine.url).begin() as connection:
+        with create_engine(db.engine.url, poolclass=NullPool).begin() as connection:
             connection.execute(delete(User).where(User.id == UUID(ann.id)))
 
         exported = b"".join([first, *parts]).decode()
@@ -119,9 +119,9 @@ def test_an_export_that_the_database_ended_returns_its_connection(ann: Person) -
         pytest.skip("SQLite ends no connections")
     interrupted = export(User, UUID(ann.id))
     next(interrupted)
-    with create_engine(db.engine.url).begin() as connection:
-        others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE state LIKE 'idle in trans%'"
-        connection.execute(text(others))
+    with create_engine(db.engine.url, poolclass=NullPool).begin() as connection:
+        others = "datname = current_database() AND state LIKE 'idle in trans%'"
+        connection.execute(text(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {others}"))
 
     interrupted.close()
 

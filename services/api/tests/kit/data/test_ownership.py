@@ -61,7 +61,9 @@ def rows_of_user(
             connection.execute(insert(user.metadata.tables[name]), of_table)
         connection.execute(insert(table), list(rows))
         condition = find_ownership(user).owned[table](USER)
-        return list(connection.scalars(select(table.c.id).where(condition)))
+        found = list(connection.scalars(select(table.c.id).where(condition)))
+    engine.dispose()
+    return found
 
 
 @pytest.mark.parametrize(

@@ -241,4 +241,4 @@ def test_operators_retry_and_delete_many(
 
 def test_a_worker_logs_why_it_cant_connect() -> None:
     with pytest.raises(psycopg2.OperationalError, match="refused"):
-        psycopg2.connect(host="127.0.0.1", port=1, connection_factory=UnlimitedConnection)
+        psycopg2.connect(host="127.0.0.1", port=1, user="ann", connection_factory=UnlimitedConnection)
