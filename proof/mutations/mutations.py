@@ -29,7 +29,11 @@ ADMIN = "app/blueprint/users.py"
 WHO = "app/authentication.py"
 COMMANDS = "app/commands.py"
 CONFIRMATION = "app/confirmation.py"
+EXPORT = "kit/data/export.py"
 LINKS = "app/model/links.py"
+QUEUE = "kit/jobs/queue.py"
+MAILER = "kit/mail/mailer.py"
+SMTP = "kit/mail/smtp.py"
 MAIL = "app/mail/views.py"
 MAIL_JOBS = "app/mail/jobs.py"
 VIEWS = "tools/scaffold/templates/blueprint.py.jinja"
@@ -115,6 +119,13 @@ MUTATIONS = [
         (USERS, "        LinkRepository(self.session).void(user.id)\n\n    def request_email", "\n    def request_email", "integration/test_password_reset", "a_change_of_the_account_voids_the_link"),
         (USERS, "        user.updated_at = now()\n        LinkRepository(self.session).void(user.id)\n\n    def verify_email", "        user.updated_at = now()\n\n    def verify_email", "integration/test_password_reset", "a_change_of_the_account_voids_the_link"),
         (USERS, "        if user.verified_email:\n            user.pending_email = None\n", "", "integration/test_email", "a_new_password_cancels_a_change_of_the_address"),
+        # Exports, jobs and mail
+        (EXPORT, ".where(belongs_to(user_id))", "", "integration/test_export", "an_export_contains_the_rows_of_the_caller_only"),
+        (ACCOUNT, "auth=FRESH_TOKEN, returns=AccountExport", "auth=ACCESS_TOKEN, returns=AccountExport", "integration/test_export", "an_export_requires_a_recent_login"),
+        (RESPONSES, 'body: Mapped[str | None] = mapped_column(Text, info={"secret": True})', "body: Mapped[str | None] = mapped_column(Text)", "integration/test_export", "an_export_contains_no_secret"),
+        (QUEUE, "delete(QueuedJob).where(*_held(job))", "delete(QueuedJob).where(QueuedJob.id == job.id)", "kit/jobs/test_worker", "a_worker_whose_lease_has_expired_changes_nothing"),
+        (SMTP, "smtp.starttls(context=tls)", "smtp.starttls()", "kit/mail/test_transports", "a_wrong_certificate_is_refused_before_the_password_is_sent"),
+        (MAILER, 'message["To"] = _address(to)', 'message["To"] = to', "kit/mail/test_mailer", "another_recipient_than_one_address_is_refused"),
         (COMMANDS, "SessionRepository(db.session).end_all(account.id, Reason.PASSWORD_CHANGED)", "pass", "integration/test_commands", "set_password_ends_the_sessions"),
         (COMMANDS, "            sessions.end_all(account.id, Reason.REVOKED)\n", "            pass\n", "integration/test_commands", "token_revoke_all_ends_every_session_and_keeps_accounts"),
     ]
