@@ -10,6 +10,7 @@ import click
 from flask import Flask, current_app
 from flask.cli import AppGroup, with_appcontext
 
+from kit.commands import reports_failures
 from kit.data.database import db
 from kit.jobs.heartbeat import ALIVE_SECONDS, Heartbeat
 from kit.jobs.queue import Queue, QueuedJob
@@ -72,6 +73,7 @@ def wait_idly(stopping: SignalledStop, heartbeat: Heartbeat) -> None:
 @jobs.command("list")
 @click.option("--failed", is_flag=True, help="List only jobs that have failed for good.")
 @click.option("--limit", default=50, show_default=True)
+@reports_failures
 def list_jobs(failed: bool, limit: int) -> None:
     """List the newest jobs: id, name, state, attempts, time of creation."""
     for each in Queue(db.session).newest(limit, failed_only=failed):
@@ -80,6 +82,7 @@ def list_jobs(failed: bool, limit: int) -> None:
 
 @jobs.command("show")
 @click.argument("id", type=click.UUID)
+@reports_failures
 def show(id: UUID) -> None:
     """Show a job with its arguments and the traceback of its latest attempt."""
     found = Queue(db.session).get(id)
@@ -93,6 +96,7 @@ def show(id: UUID) -> None:
 @click.argument("id", type=click.UUID, required=False)
 @click.option("--all-failed", is_flag=True, help="Retry all failed jobs.")
 @click.option("--name", help="Only jobs of this name.")
+@reports_failures
 def retry(id: UUID | None, all_failed: bool, name: str | None) -> None:
     """Run a failed job again, or all of them."""
     _require_one(id, all_failed)
@@ -103,6 +107,7 @@ def retry(id: UUID | None, all_failed: bool, name: str | None) -> None:
 @click.argument("id", type=click.UUID, required=False)
 @click.option("--all-failed", is_flag=True, help="Delete all failed jobs.")
 @click.option("--name", help="Delete all jobs of this name, or with --all-failed the failed ones.")
+@reports_failures
 def delete(id: UUID | None, all_failed: bool, name: str | None) -> None:
     """Delete a job, or many. If one is running, its changes are rolled back."""
     _require_one(id, all_failed or name)

@@ -5,6 +5,7 @@ import sys
 from datetime import timedelta
 from pathlib import Path
 from unittest.mock import patch
+from uuid import UUID
 
 import pytest
 from flask import Flask
@@ -235,10 +236,14 @@ def test_a_command_writes_its_log_to_standard_error(command: str, expected: str,
 
 
 @pytest.mark.any_database
-def test_an_unmigrated_database_is_reported_in_one_line(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "command",
+    ["user list", "job list", f"job show {UUID(int=1)}", "job retry --all-failed", "job delete --all-failed"],
+)
+def test_an_unmigrated_database_is_reported_in_one_line(command: str, tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/app_test.db"
 
-    result = flask("user", "list", DATABASE_URL=url, SECRET_KEY=SECRET_KEY)
+    result = flask(*command.split(), DATABASE_URL=url, SECRET_KEY=SECRET_KEY)
 
     assert result.returncode == 1
     assert "flask db upgrade" in result.stderr

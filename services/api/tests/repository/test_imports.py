@@ -24,7 +24,7 @@ LAYERS = [
     ["app.database"],
     ["app.model"],
     ["app.exceptions", "app.events", "app.config"],
-    ["kit.commands"],
+    ["kit.commands", "kit.jobs.commands"],
     ["kit.jobs"],
     ["kit.mail"],
     ["kit.serving"],
