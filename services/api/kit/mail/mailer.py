@@ -18,7 +18,7 @@ from flask import Flask, current_app
 from kit.mail.templates import Rendered, Templates
 from kit.mail.transports import MailRefused, Transport, make_transport
 from kit.setting_types import Sender
-from kit.settings import Settings
+from kit.settings import Settings, current
 
 LONGEST_LINE = 998  # RFC 5322, 2.1.1
 POLICY = SMTP.clone(cte_type="7bit")  # a server needn't accept other bytes than ASCII
@@ -52,9 +52,13 @@ def send_mail(to: str, template: str, /, **values: str) -> None:
     """Render a message and send it.
 
     Call it in a job and outside of a transaction, because a mail server may need a minute to respond.
-    Raises MailFailed: another attempt may succeed. Raises MailRefused, a kind of it: no attempt will.
+    Raises MailFailed: another attempt may succeed. Raises its subclass MailRefused: no attempt will.
+    Without SMTP_URL, it drops the message and logs a warning.
     """
-    mailer: Mailer = current_app.extensions["mail"]
+    mailer: Mailer | None = current_app.extensions.get("mail")
+    if mailer is None:  # without SMTP_URL, no templates were prepared
+        make_transport(current(Settings)).send(EmailMessage())
+        return
     message = compose(to, mailer.settings.mail_from or NO_SENDER, mailer.templates.render(template, values))
     mailer.transport.send(message)
 

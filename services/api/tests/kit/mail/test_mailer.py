@@ -24,7 +24,7 @@ from kit.mail.mailer import send_mail
 from kit.mail.templates import InvalidTemplates
 from kit.mail.transports import MailRefused
 from tests.support.paths import API, REPOSITORY
-from tests.support.settings import NEVER_OPENED, settings_for
+from tests.support.settings import NEVER_OPENED, WITHOUT_MAIL, settings_for
 
 pytestmark = pytest.mark.any_database
 
@@ -179,6 +179,16 @@ def test_the_documented_message_is_sent(templates: Path, tmp_path: Path) -> None
     message = message_from_bytes(file.read_bytes(), policy=default)
     assert message["Subject"] == "Your order 7"
     assert "https://app.example.com/shop/orders/7" in content(message, "plain")
+
+
+def test_an_app_without_mail_drops_a_message(caplog: pytest.LogCaptureFixture) -> None:
+    app = Flask(__name__)
+    kit_settings.init_app(app, settings_for(NEVER_OPENED, **WITHOUT_MAIL))
+
+    with app.app_context():
+        send_mail("bob@example.com", "receipt", number="7")
+
+    assert caplog.messages == ["a message wasn't sent, because SMTP_URL isn't set"]
 
 
 def test_correct_templates_are_accepted_at_the_start(templates: Path) -> None:
