@@ -25,7 +25,7 @@ class Ownership(NamedTuple):
     undecided: list[Table]  # personal data of an unknown owner: a test refuses these
 
 
-class Link(NamedTuple):
+class Reference(NamedTuple):
     """A way in which a row refers to a user."""
 
     column: Column[UUID]
@@ -50,24 +50,26 @@ def find_ownership(user: type[Base]) -> Ownership:
     for table in users.metadata.sorted_tables:
         if table is users:
             continue
-        links = [link for link in _links(table, users, owned) if link.column.info.get("owner", True)]
-        if owners := _owners(links):
+        references = [
+            each for each in _references(table, users, owned) if each.column.info.get("owner", True)
+        ]
+        if owners := _owners(references):
             owned[table] = _any(owners)
-        elif any(link.is_personal for link in links):
+        elif any(each.is_personal for each in references):
             undecided.append(table)
     return Ownership(owned, undecided)
 
 
-def _links(table: Table, users: Table, owned: dict[Table, Condition]) -> Iterator[Link]:
+def _references(table: Table, users: Table, owned: dict[Table, Condition]) -> Iterator[Reference]:
     for key in table.foreign_key_constraints:
         parent = key.referred_table
         if parent in owned and parent is not table:
             cascades = key.ondelete == "CASCADE"
-            yield Link(key.columns[0], _belongs_to_parent(key, owned[parent]), parent is users, cascades)
+            yield Reference(key.columns[0], _belongs_to_parent(key, owned[parent]), parent is users, cascades)
     for column in table.columns:
         is_named = column.name in OWNER_NAMES or column.info.get("owner")
         if is_named and not column.foreign_keys:
-            yield Link(column, _is_user(column), True, False)
+            yield Reference(column, _is_user(column), True, False)
 
 
 def _is_user(column: Column[UUID]) -> Condition:
@@ -91,18 +93,18 @@ def _belongs_to_parent(key: ForeignKeyConstraint, parent: Condition) -> Conditio
     return condition
 
 
-def _owners(links: Sequence[Link]) -> list[Link]:
-    """Return the links that name a row's owner, or none if that isn't clear."""
-    if marked := [link for link in links if link.column.info.get("owner")]:
+def _owners(references: Sequence[Reference]) -> list[Reference]:
+    """Return the references that name a row's owner, or none if that isn't clear."""
+    if marked := [each for each in references if each.column.info.get("owner")]:
         return marked
-    of_users = [link for link in links if link.to_user]
-    named = [link for link in of_users if link.has_owner_name and link.column.foreign_keys]
-    cascading = [link for link in of_users or links if link.cascades]
+    of_users = [each for each in references if each.to_user]
+    named = [each for each in of_users if each.has_owner_name and each.column.foreign_keys]
+    cascading = [each for each in of_users or references if each.cascades]
     for candidates in (named, cascading):
         if candidates:
             return candidates if len(candidates) == 1 else []
     return []
 
 
-def _any(links: Sequence[Link]) -> Condition:
-    return lambda id: or_(*(link.condition(id) for link in links))
+def _any(references: Sequence[Reference]) -> Condition:
+    return lambda id: or_(*(each.condition(id) for each in references))
