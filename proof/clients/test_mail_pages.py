@@ -109,7 +109,7 @@ def test_a_new_password_is_sent(page: LinkPage, front: Front) -> None:
 
     page.choose(PASSWORD, PASSWORD)
 
-    page.wait_for("Your password is changed, and you are logged out everywhere.")
+    page.wait_for("Your password was changed, and you are logged out everywhere.")
     assert front.posted == [("/auth/password-reset/confirm", {"token": TOKEN, "password": PASSWORD})]
     assert not page.has_form
     assert page.focused == "result"
@@ -135,7 +135,7 @@ def test_opening_a_link_sends_nothing_and_hides_the_token(page: LinkPage, front:
 def test_a_page_without_a_token_explains_what_to_do(page: LinkPage, path: str, fragment: str) -> None:
     page.open(path, fragment)
 
-    assert "This page needs the whole link from the mail." in page.result
+    assert "This page needs the complete link from the message." in page.result
     assert not page.has_form
 
 
@@ -154,9 +154,9 @@ def test_another_link_can_be_opened_in_the_same_tab(page: LinkPage, front: Front
 
 
 FAILURES = [
-    (VERIFY, Answer.problem(400, "link_invalid", "x"), "log in and ask for another mail", False),
-    (RESET, Answer.problem(400, "link_invalid", "x"), "ask for another mail to reset your password", False),
-    (VERIFY, Answer.problem(409, "email_taken", "x"), "Another account has confirmed this address", False),
+    (VERIFY, Answer.problem(400, "link_invalid", "x"), "log in and request another message", False),
+    (RESET, Answer.problem(400, "link_invalid", "x"), "To change it, request another message", False),
+    (VERIFY, Answer.problem(409, "email_taken", "x"), "Another account has already confirmed", False),
     (RESET, Answer.problem(429, "too_many_attempts", "x"), "Too many attempts. Try again in a moment.", True),
     (
         VERIFY,
@@ -210,7 +210,7 @@ def test_after_a_failure_the_same_link_can_be_sent_again(page: LinkPage, front: 
 
     page.confirm()
 
-    page.wait_for("Your password is changed")
+    page.wait_for("Your password was changed")
     assert "The server is busy." not in page.text
     assert front.posted[0] == front.posted[1]
 
@@ -250,7 +250,7 @@ def test_a_refused_password_is_explained_at_its_field(page: LinkPage, front: Fro
     assert page.focused == "password"
     assert page.find("#password").get_attribute("aria-invalid") == "true"
     page.choose(PASSWORD, PASSWORD)
-    page.wait_for("Your password is changed")
+    page.wait_for("Your password was changed")
 
 
 def test_a_double_click_sends_one_request(page: LinkPage, front: Front) -> None:
@@ -294,7 +294,7 @@ def test_the_page_works_with_the_keyboard_and_a_screen_reader(page: LinkPage, fr
     assert page.find("#result").aria_role == "status"
     page.find("#password").send_keys(PASSWORD)
     page.find("#repeated").send_keys(PASSWORD, Keys.ENTER)
-    page.wait_for("Your password is changed")
+    page.wait_for("Your password was changed")
 
 
 @pytest.mark.parametrize("path", [VERIFY, RESET])
@@ -364,7 +364,7 @@ def test_the_links_in_mails_verify_an_address_and_reset_a_password(
         page.open(RESET, fragment).choose("short", "short")
         page.wait_for("Your password wasn't changed.")
         page.choose(NEW_PASSWORD, NEW_PASSWORD)
-        page.wait_for("Your password is changed")
+        page.wait_for("Your password was changed")
 
         assert http.get("/account", headers=bearer).status_code == 401
         assert http.post("/auth/login", json=account).status_code == 401

@@ -1,4 +1,4 @@
-"""Messages to the owners of accounts. An app without mail has a partner that does nothing."""
+"""Messages to the owners of accounts. Without mail, none is sent."""
 
 from enum import StrEnum
 from typing import cast
@@ -21,7 +21,7 @@ class Notice(StrEnum):
 
 
 class AccountMail:
-    """No mail. With mail, app/mail/account_mail.py takes its place.
+    """Sends nothing. With mail, MailedAccounts (app/mail/mailed_accounts.py) replaces it.
 
     Messages are queued in the current transaction, and sent after its commit.
     """

@@ -87,7 +87,7 @@ class EmailTaken(DomainError):
 
 
 class EmailRefused(FieldRefused):
-    message = "This isn't an e-mail address, such as ann@example.com."
+    message = "This isn't an e-mail address. Give one such as ann@example.com."
 
     def __init__(self) -> None:
         super().__init__("email")
@@ -103,5 +103,5 @@ class EmailRequired(DomainError):
 
 
 class EmailUnverified(DomainError):
-    message = "The account's e-mail address isn't verified. If it has one, another link is on its way to it."
+    message = "Your e-mail address isn't verified. If your account has one, a new link is on its way to it."
     advice = "Open the newest link, and log in again. If the account has no address, ask an admin to add one."

@@ -65,7 +65,9 @@ def _server(scheme: str, rest: str) -> SmtpServer:
     host, port = _host_and_port(network)
     port = port or PORTS[security]
     if security != "tls" and port == TLS_PORT:
-        raise ValueError(f"has the port {port}, where TLS begins at once. Write smtps:// instead of smtp://")
+        raise ValueError(
+            f"has the port {port}, where TLS starts immediately. Write smtps:// instead of smtp://"
+        )
     if security == "tls" and port in STARTTLS_PORTS:
         raise ValueError(f"has the port {port}, where STARTTLS is used. Write smtp:// instead of smtps://")
     if not at:
@@ -99,7 +101,7 @@ def _host_and_port(network: str) -> tuple[str, int | None]:
     match = NETWORK.fullmatch(network)
     if not match:
         raise ValueError(
-            "has something else than HOST or HOST:PORT at its end (IPv6 addresses are in brackets)"
+            "has something other than HOST or HOST:PORT at its end (IPv6 addresses are in brackets)"
         )
     port = match["port"]
     if port is not None and not (re.fullmatch("[0-9]{1,5}", port, re.ASCII) and 1 <= int(port) <= 65_535):

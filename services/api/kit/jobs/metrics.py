@@ -29,7 +29,7 @@ class JobMetrics:
         return Gauge(name, meaning, registry=self.metrics.registry, multiprocess_mode="livemostrecent")
 
     def measure(self) -> None:
-        """Ask the database. Without an answer, there is no number."""
+        """Query the depth of the queue. If the database is unavailable, the metrics are NaN."""
         try:
             with read_connection() as connection:
                 depth = Depth.of(connection.execute(depth_query()).one())

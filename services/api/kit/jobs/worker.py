@@ -88,7 +88,7 @@ class Worker:
             except WorkerStopped:  # while the database didn't answer
                 break
             except Exception:
-                logger.exception("the worker failed, and goes on")
+                logger.exception("the worker failed, and continues")
                 pause = PAUSE_SECONDS
             self._beat()
             if pause:
@@ -202,7 +202,7 @@ def perform(job: Job[Any], claimed: Claimed, stopping: Stop, runner: Runner = ru
         log(
             logging.WARNING,
             "lost",
-            "lost its lease, so its changes were rolled back: it took too long or was deleted",
+            "lost its lease, because it took too long or was deleted. Its changes were rolled back.",
         )
 
 

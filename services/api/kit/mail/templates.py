@@ -67,7 +67,7 @@ class Templates:
         return (self.folder / f"{name}.html").exists()
 
     def _subject_and_text(self, name: str) -> tuple[str, str]:
-        """Return two templates."""
+        """Return the template of the subject and that of the text. Raises InvalidTemplates."""
         first, _, rest = self._source(f"{name}.txt").partition("\n")
         empty, _, text = rest.partition("\n")
         if not first.startswith(SUBJECT) or not first.removeprefix(SUBJECT).strip() or empty.strip():
