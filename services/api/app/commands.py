@@ -130,7 +130,7 @@ def reset_password(name: str, prints: bool) -> None:
         message = account_mail().password_reset_link(account)
     else:
         account_mail().send_password_reset(account)
-        message = f"A link is on its way to the e-mail address of {account.username}."
+        message = f"A link is on its way to the address of {account.username}. If none arrives, use --print."
     db.session.commit()
     click.echo(message)
 
