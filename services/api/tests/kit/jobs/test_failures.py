@@ -128,7 +128,7 @@ def stored_error(job: Job[[]]) -> str | None:
     return failed(job).error
 
 
-def test_a_job_that_exits_fails_and_the_worker_goes_on(jobs_app: Flask) -> None:
+def test_a_job_that_exits_fails_like_any_other(jobs_app: Flask) -> None:
     assert "SystemExit: no more" in str(failed(leave).error)
 
 
@@ -239,6 +239,6 @@ def test_operators_retry_and_delete_many(
     release()
 
 
-def test_a_worker_logs_why_it_cant_connect() -> None:
+def test_a_refused_connection_keeps_its_reason() -> None:
     with pytest.raises(psycopg2.OperationalError, match="refused"):
         psycopg2.connect(host="127.0.0.1", port=1, user="ann", connection_factory=UnlimitedConnection)
