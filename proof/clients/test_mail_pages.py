@@ -174,6 +174,7 @@ FAILURES = [
     (RESET, Answer(502, b"<h1>down</h1>"), "The server couldn't do this. Try again later.", True),
     (VERIFY, Answer(500, b"null"), "The server couldn't do this. Try again later.", True),
     (VERIFY, Answer(500, b""), "The server couldn't do this. Try again later.", True),
+    (VERIFY, Answer(500, b'{"errors": {}}'), "The server couldn't do this. Try again later.", True),
     (VERIFY, Answer(307, b"", {"Location": "/elsewhere"}), "The server can't be reached.", True),
     (VERIFY, Answer.problem(418, "new_problem", HOSTILE), HOSTILE, True),
     (

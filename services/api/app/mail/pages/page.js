@@ -80,8 +80,9 @@ function paragraphs(name) {
 
 // The server's texts are shown as text, never as HTML.
 function showResult(name, problem = {}, seconds = 0) {
-  const ours = (problem.errors ?? []).filter((error) => password && error.pointer === "/password");
-  const others = (problem.errors ?? []).filter((error) => !ours.includes(error));
+  const errors = Array.isArray(problem.errors) ? problem.errors : [];
+  const ours = errors.filter((error) => password && error.pointer === "/password");
+  const others = errors.filter((error) => !ours.includes(error));
   if (ours.length) {
     showError(password, ours.map((error) => error.detail).join(" "));
   }
