@@ -55,7 +55,7 @@ def create_user(name: str, role: str, email: str | None, password_stdin: bool) -
     passwords().check(password, name)
     users = UserRepository(db.session)
     account = users.register(name, passwords().hash(password), Role(role))
-    if email:
+    if email is not None:
         users.verify_email(account, email)
     db.session.commit()
     click.echo(f"Created the account {name} with the role {role}.")

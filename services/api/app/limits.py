@@ -8,7 +8,7 @@ from app.config import current
 from app.database import db
 from app.events import Event
 from app.exceptions import InvalidCredentials, UsernameTaken, WrongCurrentPassword
-from app.model.user_repository import key_of
+from app.model.user_repository import login_key
 from kit.data.attempts import CONFIRMED, AttemptRepository, Count
 from kit.email_address import email_key
 from kit.errors import TooManyAttempts
@@ -28,7 +28,9 @@ def login(username: str, user_id: UUID | None, *, is_known_client: bool) -> Iter
     of it, so it takes at least five to lock the owner out of a new address.
     """
     settings, client = current(), client_network()
-    account = ("user", str(user_id)) if user_id else ("name", key_of(username))
+    # All spellings of an unknown name share a limit, as those of an account do. Otherwise, the limit would
+    # show which names exist.
+    account = ("user", str(user_id)) if user_id else ("name", login_key(username))
     per_account = None if is_known_client else settings.login_limit_account
     pair = limit_keys("login pair", *account, client)
     limits = {

@@ -37,7 +37,8 @@ class UserRepository(ResourceRepository[User]):
 
         The name is a username or a verified e-mail address: only addresses contain an @.
         """
-        has_name = User.email_key == email_key(name) if "@" in name else User.username_key == key_of(name)
+        column = User.email_key if "@" in name else User.username_key
+        has_name = column == login_key(name)
         query = select(User, known_client_exists(User.id.expression, network)).where(has_name)
         row = self.session.execute(query).first()
         return (row[0], row[1]) if row else (None, False)
@@ -167,6 +168,11 @@ class UserRepository(ResourceRepository[User]):
 def _check(username: str) -> None:
     if not re.fullmatch(USERNAME, username):
         raise UsernameRefused
+
+
+def login_key(name: str) -> str:
+    """Return the unique form of a username or an e-mail address."""
+    return email_key(name) if "@" in name else key_of(name)
 
 
 def key_of(username: str) -> str:

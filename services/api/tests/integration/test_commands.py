@@ -290,7 +290,11 @@ def test_an_operator_can_give_an_account_a_verified_address(
 
 @pytest.mark.parametrize(
     ("address", "reason"),
-    [("ANN@example.com", "Another account has verified"), ("bob", "isn't an e-mail address")],
+    [
+        ("ANN@example.com", "Another account has verified"),
+        ("bob", "isn't an e-mail address"),
+        ("", "isn't an e-mail"),
+    ],
 )
 def test_an_address_is_refused_in_one_line(runner: FlaskCliRunner, address: str, reason: str) -> None:
     create(runner, "ann", "--email", "ann@example.com")

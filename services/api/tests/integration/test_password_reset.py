@@ -231,6 +231,20 @@ def test_a_name_and_an_address_share_the_limit(client: FlaskClient, ann: Person)
     assert problem(response) == (429, "too_many_attempts")
 
 
+@pytest.mark.parametrize("address", [OWN, "nemo@example.com"])
+@pytest.mark.parametrize("replaced", [("n", "\uff4e"), ("@e", "@\uff45"), (".com", "\u3002COM")])
+def test_the_limit_does_not_show_whether_an_address_exists(
+    client: FlaskClient, ann: Person, address: str, replaced: tuple[str, str]
+) -> None:
+    """The spellings of an unknown address share a limit, too."""
+    for _ in range(5):
+        assert not can_log_in(client, address, "wrong")
+
+    response = client.post("/auth/login", json={"username": address.replace(*replaced), "password": "wrong"})
+
+    assert problem(response) == (429, "too_many_attempts")
+
+
 def test_an_address_is_not_a_username_of_another_account(client: FlaskClient, ann: Person) -> None:
     assert can_log_in(client, "ANN@example.com", PASSWORD)
     assert not can_log_in(client, "ann@example.org", PASSWORD)
