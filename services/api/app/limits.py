@@ -64,13 +64,17 @@ def message_request() -> Iterator[None]:
         yield
 
 
-def count_message(address: str) -> bool:
-    """Count a message to an address. False means that it has had enough of them."""
+def count_message(purpose: str, address: str) -> bool:
+    """Count a message to an address. False means that it has had enough of them.
+
+    Each purpose has its own limit. With a common one, anyone could prevent the password reset of an account,
+    by registering others with its address.
+    """
     limit = current().mail_limit
     if limit is None:
         return True
     try:
-        keys = limit_keys("message", email_key(address))
+        keys = limit_keys("message", purpose, email_key(address))
         AttemptRepository(db.session).reserve([Count(keys, *limit)], CONFIRMED)
     except TooManyAttempts:
         return False

@@ -1,5 +1,6 @@
 """The jobs that send mail. Links are made here, while sending, so that no secret is in the queue."""
 
+from datetime import datetime
 from uuid import UUID
 
 from app import limits
@@ -23,23 +24,30 @@ def send_notice(template: str, to: str, username: str, time: str, client: str) -
 
 
 @job(attempts=ATTEMPTS, final_errors=(MailRefused,))
-def send_verification(user_id: UUID, link_id: UUID) -> None:
-    """Send a link that verifies the address of an account."""
+def send_verification(user_id: UUID, link_id: UUID, password_changed_at: datetime) -> None:
+    """Send a link that verifies the address of an account.
+
+    A new password voids links, and requests that are still in the queue, too. Otherwise a person who knew the
+    old one could still get a link, and the account with it.
+    """
     user = UserRepository(db.session).lock(user_id)
-    if user and user.pending_email:
+    if user and user.pending_email and user.password_changed_at == password_changed_at:
         _send_link(user, user.pending_email, Purpose.VERIFY_EMAIL, link_id)
 
 
 @job(attempts=ATTEMPTS, final_errors=(MailRefused,))
-def send_password_reset(email: str, link_id: UUID) -> None:
+def send_password_reset(email: str, link_id: UUID, requested_at: datetime) -> None:
     """Send a link for a new password, if an account has verified this address.
 
-    The message goes to the stored address, never to the spelling in the request.
+    The message goes to the stored address, never to the spelling in the request. A request from before the
+    latest change of the password is void.
     """
     users = UserRepository(db.session)
     found = users.find_by_email(email)
     user = users.lock(found.id) if found else None
-    if user and user.verified_email and not user.disabled:
+    if user is None or user.disabled or user.password_changed_at > requested_at:
+        return
+    if user.verified_email:
         _send_link(user, user.verified_email, Purpose.RESET_PASSWORD, link_id)
 
 
@@ -55,7 +63,7 @@ def _send_link(user: User, address: str, purpose: Purpose, link_id: UUID) -> Non
     """Send a link to an address of a locked account, unless it has had enough of them."""
     links = LinkRepository(db.session)
     is_new = links.get(link_id) is None  # otherwise it couldn't be sent before
-    if is_new and not (links.has_room(user.id, purpose) and limits.count_message(address)):
+    if is_new and not (links.has_room(user.id, purpose) and limits.count_message(purpose, address)):
         return
     link, username = _create_link(user, address, purpose, link_id), user.username
     db.session.commit()  # don't hold a transaction while sending

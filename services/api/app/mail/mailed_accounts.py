@@ -27,14 +27,15 @@ class MailedAccounts(AccountMail):
 
     def send_verification(self, user: User) -> None:
         if user.pending_email:
-            enqueue(send_verification, user_id=user.id, link_id=uuid4())
+            changed_at = user.password_changed_at
+            enqueue(send_verification, user_id=user.id, link_id=uuid4(), password_changed_at=changed_at)
 
     def must_verify(self, user: User) -> bool:
         return current().register_email == "required" and not user.email_verified
 
     def send_password_reset(self, user: User) -> None:
         if user.verified_email:
-            enqueue(send_password_reset, email=user.verified_email, link_id=uuid4())
+            enqueue(send_password_reset, email=user.verified_email, link_id=uuid4(), requested_at=now())
 
     def password_reset_link(self, user: User) -> str:
         return create_password_reset_link(user, uuid4())

@@ -26,6 +26,7 @@ from app.model.models import Reason
 from app.model.network_repository import NetworkRepository
 from app.model.session_repository import SessionRepository
 from app.model.user_repository import UserRepository
+from kit.clock import now
 from kit.errors import Overloaded, TooManyAttempts
 from kit.jobs.jobs import enqueue
 from kit.security.events import record
@@ -98,7 +99,7 @@ def verify_email(body: Verification) -> None:
 def request_password_reset(body: PasswordResetRequest) -> Accepted:
     """Request a password reset. The response is the same whether or not an account has the address."""
     with limits.message_request():
-        enqueue(send_password_reset, email=body.email, link_id=uuid4())
+        enqueue(send_password_reset, email=body.email, link_id=uuid4(), requested_at=now())
         db.session.commit()
     return RESET_REQUESTED
 

@@ -19,7 +19,7 @@ from tests.support.people import People, Person
 from tests.support.problems import errors, problem
 
 pytestmark = pytest.mark.any_database
-OWN = "ann@example.com"
+OWN, NEW = "ann@example.com", "another horse, another staple"
 
 
 @pytest.fixture
@@ -172,6 +172,19 @@ def test_a_new_password_cancels_a_change_of_the_address(
     assert mailbox.receive() == []  # there is nothing to verify
 
 
+@pytest.mark.parametrize("attempts_before", [0, 1])
+def test_a_new_password_cancels_a_verification_that_is_still_in_the_queue(
+    app: Flask, ann: Person, mailbox: Mailbox, attempts_before: int
+) -> None:
+    """The person who asked for it may have known the old password only."""
+    ann.put("/account/email", json={"email": "other@example.com", "current_password": PASSWORD})
+    if attempts_before:
+        mailbox.fail()
+    ann.patch("/account", json={"password": NEW, "current_password": PASSWORD})
+
+    assert mailbox.receive() == []
+
+
 def test_a_link_works_once_and_for_a_day(client: FlaskClient, ann: Person, mailbox: Mailbox) -> None:
     ann.put("/account/email", json={"email": OWN, "current_password": PASSWORD})
     [sent] = mailbox.receive()
@@ -249,6 +262,19 @@ def test_messages_to_one_address_are_limited_whoever_asks_for_them(people: Peopl
         people(name).put("/account/email", json={"email": OWN, "current_password": PASSWORD})
 
     assert len(mailbox.receive()) == 3
+
+
+def test_registrations_with_an_address_do_not_prevent_its_password_reset(
+    client: FlaskClient, ann: Person, mailbox: Mailbox, verify: Verify
+) -> None:
+    verify(ann, OWN)
+    for number in range(3):
+        register(client, f"other-{number}", email=OWN)
+    mailbox.receive()
+
+    client.post("/auth/password-reset", json={"email": OWN})
+
+    assert [sent.template for sent in mailbox.receive()] == ["reset-password"]
 
 
 def test_requests_for_messages_are_limited_per_client(ann: Person) -> None:

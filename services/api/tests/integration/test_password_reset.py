@@ -154,6 +154,16 @@ def test_a_change_of_the_account_voids_the_link(
     assert confirm(client, token, "yet another horse, a staple") == (400, "link_invalid")
 
 
+def test_a_new_password_cancels_a_reset_that_is_still_in_the_queue(
+    client: FlaskClient, ann: Person, mailbox: Mailbox
+) -> None:
+    ask(client)
+    mailbox.fail()
+    ann.patch("/account", json={"password": NEW, "current_password": PASSWORD})
+
+    assert [sent.template for sent in mailbox.receive()] == ["password-changed"]
+
+
 def test_a_refused_password_keeps_the_link(client: FlaskClient, ann: Person, mailbox: Mailbox) -> None:
     token = link(client, mailbox).token
 

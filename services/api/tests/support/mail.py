@@ -10,10 +10,14 @@ from typing import NamedTuple
 from unittest.mock import patch
 
 from flask import Flask
+from sqlalchemy import update
 
+from app.database import db
 from app.mail import TEMPLATES
+from kit.jobs.queue import QueuedJob
 from kit.jobs.worker import Worker
 from kit.mail.files import Files
+from kit.mail.transports import MailFailed
 
 TEMPLATE_BY_SUBJECT = {
     file.read_text(encoding="utf-8").partition("\n")[0].removeprefix("Subject: "): file.stem
@@ -59,6 +63,16 @@ class Mailbox:
                 while Worker(self.app, Event()).run_next():
                     pass
             return [read(file) for file in sorted(Path(folder).iterdir())]
+
+    def fail(self, error: type[MailFailed] = MailFailed) -> None:
+        """Run the queued jobs while no message can be sent. Make them due again at once."""
+        with patch.object(type(self.app.extensions["mail"]), "transport") as transport:
+            transport.send.side_effect = error("refused")
+            while Worker(self.app, Event()).run_next():
+                pass
+        with self.app.app_context():
+            db.session.execute(update(QueuedJob).values(run_at=0))
+            db.session.commit()
 
 
 def read(file: Path) -> Sent:
