@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from email.message import EmailMessage
 from threading import Timer
+from typing import Any
 
 from kit.mail.transports import MailFailed, MailRefused
 from kit.settings import Settings
@@ -51,7 +52,8 @@ class Smtp:
         else:
             smtp = smtplib.SMTP(server.host, server.port, self.own_name, self.wait_seconds)
         # A server that sends a byte now and then would never exceed the time for one response.
-        timer = Timer(self.total_seconds, _shut_down, [smtp.sock])
+        connection = _copy_of(smtp.sock)
+        timer = Timer(self.total_seconds, _shut_down, [connection])
         timer.start()
         try:
             if server.security == "starttls":
@@ -63,6 +65,7 @@ class Smtp:
             _quit(smtp)
         finally:
             timer.cancel()
+            connection.close()
             smtp.close()
 
     def _failure(self, error: Exception) -> MailFailed:
@@ -100,10 +103,15 @@ def _quit(smtp: smtplib.SMTP) -> None:
         smtp.quit()
 
 
+def _copy_of(connection: Any) -> socket.socket:
+    """Return another socket for a connection, which can end it after STARTTLS has replaced the first one."""
+    return socket.fromfd(connection.fileno(), connection.family, connection.type)
+
+
 def _shut_down(connection: socket.socket) -> None:
-    """Interrupt the thread that uses the connection. SSLSocket.shutdown isn't safe for that."""
+    """Interrupt the thread that uses the connection."""
     with suppress(OSError):
-        socket.socket.shutdown(connection, socket.SHUT_RDWR)
+        connection.shutdown(socket.SHUT_RDWR)
 
 
 def make_transport(settings: Settings) -> Smtp:

@@ -2,6 +2,7 @@
 
 import logging
 import socket
+import ssl
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -294,6 +295,24 @@ def test_a_server_that_answers_nothing_or_never_ends_is_a_failure(
 ) -> None:
     with raw_server(talk) as port, pytest.raises(MailFailed, match=r"timed out|closed"):
         smtp_to(f"smtp://localhost:{port}?tls=off", 1, 1).send(a_message())
+
+
+def test_the_time_for_a_message_also_ends_after_starttls(trusted: Path) -> None:
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(trusted)
+
+    def talk(connection: socket.socket) -> None:
+        connection.sendall(b"220 hello\r\n")
+        for response in (b"250-localhost\r\n250 STARTTLS\r\n", b"220 go ahead\r\n"):
+            connection.recv(4096)
+            connection.sendall(response)
+        with tls.wrap_socket(connection, server_side=True) as encrypted:
+            drip(encrypted)
+
+    started = time.monotonic()
+    with raw_server(talk) as port, pytest.raises(MailFailed, match="closed"):
+        smtp_to(f"smtp://localhost:{port}", 1, 1).send(a_message())
+    assert time.monotonic() - started < 5
 
 
 def test_a_failure_after_the_message_was_accepted_does_not_send_it_again(
