@@ -9,7 +9,7 @@ from flask.cli import AppGroup
 from app.account_mail import Notice, account_mail
 from app.authentication import lifetimes, passwords
 from app.database import db, release
-from app.exceptions import UserNotFound
+from app.exceptions import AccountDisabled, UserNotFound
 from app.model import retention
 from app.model.models import Reason, Role, User
 from app.model.session_repository import SessionRepository
@@ -126,6 +126,8 @@ def reset_password(name: str, prints: bool) -> None:
     Prints the link if the account has no verified e-mail address.
     """
     account = _locked_account(UserRepository(db.session), name)
+    if account.disabled:
+        raise AccountDisabled
     if prints or not account.verified_email:
         message = account_mail().password_reset_link(account)
     else:

@@ -49,6 +49,10 @@ class UserNotFound(DomainError):
     message = "No account has this username."
 
 
+class AccountDisabled(DomainError):
+    message = "This account is disabled, so its password can't be reset."
+
+
 class LastAdmin(DomainError):
     message = "This is the last account with the role admin."
     advice = "Make another account an admin first."

@@ -9,9 +9,9 @@ from app.database import db
 from app.model.links import LinkRepository, Purpose
 from app.model.models import User
 from app.model.user_repository import UserRepository
-from kit.jobs.jobs import job
+from kit.jobs.jobs import current_job, job
 from kit.mail.mailer import send_mail
-from kit.mail.transports import MailRefused
+from kit.mail.transports import MailFailed, MailRefused
 
 ATTEMPTS = 10  # over an hour and a half, in which a mail server may be unavailable
 PATHS = {Purpose.VERIFY_EMAIL: "verify-email", Purpose.RESET_PASSWORD: "reset-password"}
@@ -31,7 +31,9 @@ def send_verification(user_id: UUID, link_id: UUID, password_changed_at: datetim
     old one could still get a link, and the account with it.
     """
     user = UserRepository(db.session).lock(user_id)
-    if user and user.pending_email and user.password_changed_at == password_changed_at:
+    if user is None or user.disabled or user.password_changed_at != password_changed_at:
+        return
+    if user.pending_email:
         _send_link(user, user.pending_email, Purpose.VERIFY_EMAIL, link_id)
 
 
@@ -67,7 +69,13 @@ def _send_link(user: User, address: str, purpose: Purpose, link_id: UUID) -> Non
         return
     link, username = _create_link(user, address, purpose, link_id), user.username
     db.session.commit()  # don't hold a transaction while sending
-    send_mail(address, PATHS[purpose], username=username, link=link)
+    try:
+        send_mail(address, PATHS[purpose], username=username, link=link)
+    except MailFailed as error:
+        if isinstance(error, MailRefused) or current_job().attempt >= ATTEMPTS:
+            links.remove(link_id)  # else it would count as one that the account has
+            db.session.commit()
+        raise
 
 
 def _create_link(user: User, address: str, purpose: Purpose, link_id: UUID) -> str:

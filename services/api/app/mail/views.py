@@ -85,7 +85,7 @@ def verify_email(body: Verification) -> None:
     users, links = UserRepository(db.session), LinkRepository(db.session)
     link = links.find(body.token, Purpose.VERIFY_EMAIL)
     user = users.lock(link.user_id)
-    if user is None or user.pending_email != link.email:
+    if user is None or user.disabled or user.pending_email != link.email:
         raise LinkInvalid
     links.use(link)
     account_mail().notify(user, Notice.EMAIL_CHANGED)  # to the address until now

@@ -92,6 +92,10 @@ class LinkRepository(Repository[Link]):
         if self.change(delete(Link).where(Link.id == link.id, Link.token_hash == link.token_hash)) != 1:
             raise LinkInvalid
 
+    def remove(self, id: UUID) -> None:
+        """Delete a link that couldn't be sent."""
+        self.change(delete(Link).where(Link.id == id))
+
     def void(self, user_id: UUID) -> None:
         """Delete the links of an account, because its password or address has changed."""
         self.change(delete(Link).where(Link.user_id == user_id))

@@ -10,7 +10,7 @@ from uuid import UUID
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient, FlaskCliRunner
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from app.account_mail import AccountMail
 from app.database import db
@@ -335,6 +335,21 @@ def test_reset_password_prints_a_link_if_there_is_no_address(
     body = {"token": printed.partition("=")[2], "password": "another horse, another staple"}
     assert client.post("/auth/password-reset/confirm", json=body).status_code == 204
     assert problem(client.post("/auth/password-reset/confirm", json=body)) == (400, "link_invalid")
+
+
+@pytest.mark.parametrize("options", [[], ["--print"]])
+def test_reset_password_refuses_a_disabled_account(
+    app: Flask, runner: FlaskCliRunner, options: list[str]
+) -> None:
+    create(runner, "ann", "--email", "ann@example.com")
+    with app.app_context():
+        db.session.execute(update(User).values(disabled=True))
+        db.session.commit()
+
+    result = runner.invoke(args=["user", "reset-password", "ann", *options])
+
+    assert result.exit_code == 1
+    assert result.output == "Error: This account is disabled, so its password can't be reset.\n"
 
 
 def test_reset_password_says_what_is_missing_without_mail(app: Flask, runner: FlaskCliRunner) -> None:

@@ -11,8 +11,11 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from app.database import db
+from app.mail.jobs import ATTEMPTS
+from app.model.models import Role
 from app.model.user_repository import UserRepository
 from kit.clock import now
+from kit.mail.transports import MailFailed, MailRefused
 from tests.support.credentials import PASSWORD, bearer
 from tests.support.mail import Mailbox
 from tests.support.people import People, Person
@@ -223,6 +226,38 @@ def test_at_most_three_links_are_sent(app: Flask, ann: Person, mailbox: Mailbox)
 
     assert responses == [202] * 4
     assert len(messages) == 3
+
+
+@pytest.mark.parametrize(("error", "attempts"), [(MailRefused, 1), (MailFailed, ATTEMPTS)])
+def test_messages_that_could_not_be_sent_do_not_count_as_links(
+    app: Flask, ann: Person, mailbox: Mailbox, error: type[MailFailed], attempts: int
+) -> None:
+    unlimited = app.extensions["settings"].model_copy(update={"mail_limit": None})
+    with patch.dict(app.extensions, settings=unlimited):
+        ann.put("/account/email", json={"email": OWN, "current_password": PASSWORD})
+        for _ in range(2):
+            ann.post("/account/email/verification")
+        for _ in range(attempts):
+            mailbox.fail(error)
+        assert mailbox.receive() == []
+
+        ann.post("/account/email/verification")
+
+        assert len(mailbox.receive()) == 1
+
+
+def test_a_disabled_account_can_verify_no_address(
+    client: FlaskClient, ann: Person, people: People, mailbox: Mailbox
+) -> None:
+    ann.put("/account/email", json={"email": OWN, "current_password": PASSWORD})
+    [sent] = mailbox.receive()
+    ann.post("/account/email/verification")
+
+    people("root", Role.ADMIN).patch(f"/users/{ann.id}", json={"disabled": True})
+
+    assert mailbox.receive() == []
+    response = client.post("/auth/email/verify", json={"token": sent.token})
+    assert problem(response) == (400, "link_invalid")
 
 
 def test_there_is_nothing_to_verify_without_a_pending_address(ann: Person, mailbox: Mailbox) -> None:

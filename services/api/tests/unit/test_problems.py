@@ -33,7 +33,12 @@ ALL_ERRORS = [
     for each in vars(module).values()
     if isinstance(each, type) and issubclass(each, DomainError)
 ]
-ONLY_COMMANDS = {DomainError, exceptions.UserNotFound, exceptions.MailNotConfigured}
+ONLY_COMMANDS = {
+    DomainError,
+    exceptions.UserNotFound,
+    exceptions.MailNotConfigured,
+    exceptions.AccountDisabled,
+}
 
 
 @pytest.mark.parametrize(
