@@ -75,11 +75,9 @@ class UserRepository(ResourceRepository[User]):
             self._flush()
 
     def set_password(self, user: User, password_hash: PasswordHash) -> None:
-        """Set a password. Void links and a new address, for which another person may have asked."""
-        user.password_hash = password_hash
+        """Set a password. Drop links and an unverified address: another person may have given it."""
+        user.password_hash, user.pending_email = password_hash, None
         user.password_changed_at = user.updated_at = now()
-        if user.verified_email:
-            user.pending_email = None
         LinkRepository(self.session).void(user.id)
 
     def request_email(self, user: User, address: str) -> None:

@@ -175,6 +175,15 @@ def test_a_new_password_cancels_a_change_of_the_address(
     assert mailbox.receive() == []  # there is nothing to verify
 
 
+def test_a_new_password_drops_an_address_that_is_not_verified(ann: Person, mailbox: Mailbox) -> None:
+    """Otherwise the owner could verify the address of a person who knew the old password."""
+    ann.put("/account/email", json={"email": "thief@example.com", "current_password": PASSWORD})
+
+    changed = ann.patch("/account", json={"password": NEW, "current_password": PASSWORD})
+
+    assert (changed.json["email"], changed.json["email_verified"]) == (None, False)
+
+
 @pytest.mark.parametrize("attempts_before", [0, 1])
 def test_a_new_password_cancels_a_verification_that_is_still_in_the_queue(
     app: Flask, ann: Person, mailbox: Mailbox, attempts_before: int
