@@ -21,7 +21,7 @@ class Notice(StrEnum):
 
 
 class AccountMail:
-    """Sends nothing. With mail, MailedAccounts (app/mail/mailed_accounts.py) replaces it.
+    """Sends nothing. With mail, QueuedMail (app/mail/queued_mail.py) replaces it.
 
     Messages are queued in the current transaction, and sent after its commit.
     """

@@ -14,7 +14,7 @@ from app.config import Settings
 from app.exceptions import EmailRequired, EmailTaken, EmailUnverified, LinkInvalid
 from app.mail import pages, schemas, views
 from app.mail.jobs import JOBS, PATHS
-from app.mail.mailed_accounts import MailedAccounts
+from app.mail.queued_mail import QueuedMail
 from kit.jobs import jobs
 from kit.mail import mailer
 from kit.web import features, problems
@@ -36,7 +36,7 @@ def init_app(app: Flask, settings: Settings) -> None:
     mailer.init_app(app, settings, TEMPLATES, VALUES)
     jobs.add(app, JOBS)
     problems.add(app, PROBLEMS)
-    account_mail.init_app(app, MailedAccounts())
+    account_mail.init_app(app, QueuedMail())
     features.extend_schemas(app, schemas.EXTENDED | schemas.NEW_ACCOUNTS[settings.register_email])
     features.add_errors(app, "auth.login", EmailUnverified)
     app.register_blueprint(views.blueprint)

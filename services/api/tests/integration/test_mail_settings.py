@@ -88,4 +88,4 @@ def test_an_app_without_mail_imports_nothing_for_it() -> None:
     )
 
     modules = run.stdout.replace("'", "").strip("[]\n").split(", ")
-    assert not [name for name in modules if name.startswith(("app.mail", "kit.mail", "smtplib"))]
+    assert not [name for name in modules if name.startswith(("app.mail", "smtplib"))]

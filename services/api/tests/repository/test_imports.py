@@ -40,7 +40,6 @@ NOT_FOR_SERVING = {
     "email_validator",
     "flask_migrate",
     "gunicorn",
-    "kit.mail",
     "prometheus_client",
     "pydantic_settings",
     "pytest",

@@ -12,7 +12,7 @@ from kit.clock import now
 from kit.jobs.jobs import enqueue
 
 
-class MailedAccounts(AccountMail):
+class QueuedMail(AccountMail):
     def notify(self, user: User, notice: Notice) -> None:
         if user.verified_email:
             client = request.remote_addr if has_request_context() else None
