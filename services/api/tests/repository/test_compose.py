@@ -61,6 +61,12 @@ def test_the_worker_is_like_the_api_but_for_its_command() -> None:
         assert (REPOSITORY / "services/api" / path.removeprefix("/app/")).exists()
 
 
+@pytest.mark.parametrize("service", ["api", "worker"])
+def test_make_dev_restarts_after_a_change_of_any_file(service: str) -> None:
+    """Not only of Python files: an error in a mail template stops the start, too."""
+    assert "--filter=default" in read("compose.dev.yaml")["services"][service]["command"]
+
+
 def test_only_the_api_can_be_reached() -> None:
     assert [name for name, service in SERVICES.items() if "ports" in service] == ["api"]
     assert SERVICES["api"]["ports"] == ["${API_BIND:-127.0.0.1}:${API_PORT:-5000}:5000"]
