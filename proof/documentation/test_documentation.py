@@ -37,6 +37,8 @@ ELSEWHERE = {
     (START, "Develop", 1): "they don't end; .ci/run runs make dev",
     (BUILD, "Project layout", 1): "a listing, which test_lists.py compares with the code",
     (MAIL, "Set up a mail server", 1): "needs a mail server; tests/unit/test_config.py reads these forms",
+    (MAIL, "Set up a mail server", 2): "needs a mail server; test_commands.py runs these commands",
+    (TROUBLESHOOTING, "No mail arrives", 1): "needs a job that waits; tests/kit/jobs runs these commands",
     (MAIL, "During development", 1): "a line of the log; test_a_file_is_announced_with_its_link",
     (MAIL, "Add a message", 1): "test_the_documented_message_is_sent",
     (MAIL, "Add a message", 2): "test_the_documented_message_is_sent",

@@ -1,7 +1,7 @@
 """Accounts by mail: verified addresses, links for forgotten passwords, and notices.
 
-Only an app with SMTP_URL imports this package. To remove the feature, delete it and its lines in
-app/__init__.py.
+Only an app with SMTP_URL imports this package, so you can leave it unused. To remove the feature, delete it,
+its lines in app/__init__.py, and what imports it in tests.
 """
 
 from pathlib import Path
