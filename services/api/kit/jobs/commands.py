@@ -14,7 +14,7 @@ from kit.commands import reports_failures
 from kit.data.database import db
 from kit.jobs.heartbeat import ALIVE_SECONDS, Heartbeat
 from kit.jobs.queue import Queue, QueuedJob
-from kit.jobs.worker import SignalledStop, Worker, WorkerStopped
+from kit.jobs.worker import AGAIN_SECONDS, SignalledStop, Worker, WorkerStopped
 from kit.serving import logs
 from kit.settings import Settings, current
 
@@ -41,6 +41,7 @@ def work() -> None:
             wait_idly(stopping, heartbeat)
         else:
             Worker(app, stopping, heartbeat).run()
+            signal.setitimer(signal.ITIMER_REAL, 0)
 
 
 def stop_by_signal() -> SignalledStop:
@@ -54,7 +55,7 @@ def stop_by_signal() -> SignalledStop:
         if not stopping.is_set():  # some hosts repeat the signal
             stopping.set()
             signal.signal(signal.SIGALRM, interrupt)
-            signal.setitimer(signal.ITIMER_REAL, STOP_SECONDS)
+            signal.setitimer(signal.ITIMER_REAL, STOP_SECONDS, AGAIN_SECONDS)
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop)

@@ -27,6 +27,7 @@ logger = logging.getLogger("app.jobs")
 POLL_SECONDS = 1.0
 SCHEDULE_SECONDS = 5.0  # between looks at the schedules
 FIRST_RETRY_SECONDS, LONGEST_RETRY_SECONDS = 10, 3600
+AGAIN_SECONDS = 1.0  # after an interruption that the job has swallowed
 PAUSE_SECONDS = 5.0  # after an error of the database
 DATABASE_SECONDS = 5.0  # that reading the queue, or ending a job, may take
 
@@ -235,7 +236,8 @@ def _alarm(seconds: float, stopping: Stop) -> Iterator[None]:
         raise JobTimedOut(f"The job took longer than {seconds} s.")
 
     previous = signal.signal(signal.SIGALRM, time_out)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
+    # Again each second: Python drops an exception in a destructor, and a bare `except:` catches it.
+    signal.setitimer(signal.ITIMER_REAL, seconds, AGAIN_SECONDS)
     try:
         if stopping.is_set():  # after the claim, so this alarm has replaced that of the stop
             raise WorkerStopped

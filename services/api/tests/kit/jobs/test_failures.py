@@ -3,6 +3,7 @@
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from threading import Event
 from typing import Any
 from unittest.mock import patch
@@ -61,6 +62,13 @@ def hang_in_the_database() -> None:
         time.sleep(20)
 
 
+@job(attempts=1, seconds=1)
+def swallow_the_interruption() -> None:
+    with suppress(BaseException):
+        time.sleep(20)
+    time.sleep(20)
+
+
 @job()
 def queue_another() -> None:
     enqueue(leave)
@@ -76,7 +84,7 @@ ALL: dict[str, Job[Any]] = {
     each.name: each
     for each in (
         *(add_twice, parse, receive_garbage, leave),
-        *(hang_in_the_database, queue_another, queue_another_and_fail),
+        *(hang_in_the_database, swallow_the_interruption, queue_another, queue_another_and_fail),
     )
 }
 
@@ -145,6 +153,13 @@ def test_a_statement_that_hangs_is_cancelled_and_leaves_no_lock(jobs_app: Flask)
     assert time.monotonic() - started < 15
     assert db.session.scalar(select(User.password_hash)) == "-!"
     release()
+
+
+def test_a_job_that_swallows_its_interruption_is_interrupted_again(jobs_app: Flask) -> None:
+    started = time.monotonic()
+
+    assert "took longer than 1 s" in str(failed(swallow_the_interruption).error)
+    assert time.monotonic() - started < 15
 
 
 def test_a_job_of_another_job_is_queued_with_its_changes(jobs_app: Flask) -> None:
