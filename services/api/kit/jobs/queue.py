@@ -21,6 +21,7 @@ from sqlalchemy import (
     literal_column,
     select,
     text,
+    union_all,
     update,
 )
 from sqlalchemy.orm import Mapped, mapped_column
@@ -82,8 +83,8 @@ class Depth(NamedTuple):
 
     @classmethod
     def of(cls, row: Row[int, int, int]) -> Self:
-        waiting, failed, oldest_ms = row
-        return cls(waiting, failed, (oldest_ms or 0) / 1000)
+        waiting, total, oldest_ms = row
+        return cls(waiting, total - waiting, (oldest_ms or 0) / 1000)
 
 
 class Queue(Repository[QueuedJob]):
@@ -158,12 +159,20 @@ class Queue(Repository[QueuedJob]):
 
 
 def depth_query() -> Select[int, int, int]:
-    is_due = QueuedJob.failed_at.is_(None) & (QueuedJob.run_at <= clock())
-    return select(
-        func.count().filter(QueuedJob.failed_at.is_(None)),
-        func.count().filter(QueuedJob.failed_at.is_not(None)),
-        clock() - func.min(QueuedJob.run_at).filter(is_due),
-    ).select_from(QueuedJob)
+    """Count waiting and all jobs. Reads indexes, not rows: those with arguments and tracebacks are long."""
+    table = QueuedJob.__table__
+    number, waits = select(func.count()).select_from(table), WAITS
+    waiting = number.where(waits).scalar_subquery()
+    now = select(clock()).scalar_subquery()  # read once, so that the index finds the due jobs
+    oldest = (
+        select(func.min(table.c.run_at))
+        .where(waits, table.c.priority == literal_column(str(priority)), table.c.run_at <= now)
+        .scalar_subquery()
+        for priority in PRIORITIES
+    )
+    due = union_all(*(select(each.label("run_at")) for each in oldest)).subquery()
+    oldest_ms = select(clock() - func.min(due.c.run_at)).scalar_subquery()
+    return select(waiting, number.scalar_subquery(), oldest_ms)
 
 
 class Calendar(Repository[ScheduledJob]):
