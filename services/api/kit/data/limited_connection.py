@@ -12,7 +12,7 @@ from psycopg2 import errors, extensions
 from psycopg2.extras import wait_select
 
 from kit.data.circuit_breaker import CircuitBreaker
-from kit.data.deadline import seconds_left
+from kit.data.deadline import database_deadline, seconds_left
 
 GRACE_SECONDS = 0.5  # after which the client stops waiting for a statement that the server should have ended
 SILENT_SECONDS = 1  # a connection that is refused fails sooner
@@ -157,9 +157,23 @@ def wait(connection: extensions.connection) -> None:
     except psycopg2.Error:
         raise
     except BaseException:  # such as the time limit of a job: the server would go on with the statement
-        with suppress(psycopg2.Error):
-            connection.cancel()
+        if not isinstance(connection, _Probe):
+            _cancel(connection)
         raise
+
+
+class _Probe(extensions.connection):
+    """A connection that only shows whether the server answers."""
+
+
+def _cancel(connection: extensions.connection) -> None:
+    """Ask the server to end the statement, if it still accepts connections.
+
+    If it is silent, connection.cancel() would wait without a limit, and no signal would end that.
+    """
+    with suppress(psycopg2.Error), database_deadline(GRACE_SECONDS):
+        psycopg2.connect(connection.dsn, password=connection.info.password, connection_factory=_Probe).close()
+        connection.cancel()
 
 
 def _wait_until_deadline(connection: extensions.connection) -> None:

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from threading import Event
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from app.database import db
 from kit.data import circuit_breaker, limited_connection
 from kit.data.database import READ
 from kit.data.deadline import database_deadline
+from kit.jobs.worker import JobTimedOut, time_limit
 from kit.web.endpoint import endpoint
 from tests.support.credentials import PASSWORD
 from tests.support.people import People, Person
@@ -304,5 +306,18 @@ def test_the_database_work_of_a_job_ends_at_its_deadline(relay: Relay, relayed: 
         begun = time.monotonic()
         with database_deadline(1), pytest.raises(OperationalError, match="did not answer in time"):
             db.session.execute(text("SELECT 1"))
+
+        assert time.monotonic() - begun < 30
+
+
+def test_an_interrupted_job_does_not_wait_for_a_silent_server(relay: Relay, relayed: Flask) -> None:
+    with relayed.app_context():
+        db.session.execute(text("SELECT 1"))
+        relay.is_frozen = True
+
+        begun = time.monotonic()
+        with pytest.raises(JobTimedOut), time_limit(1, Event()):
+            db.session.execute(text("SELECT 2"))
+        db.session().invalidate()
 
         assert time.monotonic() - begun < 30
