@@ -6,7 +6,7 @@ To add a setting, add a field to Settings and a line to .env.example. kit/settin
 from pathlib import Path
 from typing import ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
 
 from kit import settings
 from kit.setting_types import Name, OptionalRateLimit, RateLimit, WholeNumber, Words
@@ -47,6 +47,13 @@ class Settings(settings.Settings):
     register_email: Literal["optional", "required", "off"] = "optional"
     mail_limit: OptionalRateLimit = RateLimit(3, 3600)
     mail_limit_client: OptionalRateLimit = RateLimit(20, 3600)
+
+    @field_validator("register_email")
+    @classmethod
+    def _needs_mail(cls, value: str, info: ValidationInfo) -> str:
+        if value == "required" and info.data.get("smtp_url", ...) is None:
+            raise ValueError("can't be required without SMTP_URL")
+        return value
 
 
 def load() -> Settings:

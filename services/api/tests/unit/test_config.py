@@ -669,6 +669,12 @@ def test_a_mail_server_needs_a_sender_and_a_url_for_links(
     )
 
 
+def test_an_address_cannot_be_required_without_mail(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "REGISTER_EMAIL: can't be required without SMTP_URL" in wrong(
+        monkeypatch, REGISTER_EMAIL="required"
+    )
+
+
 def test_a_sender_and_a_url_for_links_are_harmless_without_a_mail_server(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
