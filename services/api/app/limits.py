@@ -9,7 +9,7 @@ from app.database import db
 from app.events import Event
 from app.exceptions import InvalidCredentials, UsernameTaken, WrongCurrentPassword
 from app.model.user_repository import login_key
-from kit.data.attempts import CONFIRMED, AttemptRepository, Count
+from kit.data.attempts import CONFIRMED, AttemptRepository, Count, Keys
 from kit.email_address import email_key
 from kit.errors import TooManyAttempts
 from kit.security.events import record
@@ -32,7 +32,7 @@ def login(username: str, user_id: UUID | None, *, is_known_client: bool) -> Iter
     # show which names exist.
     account = ("user", str(user_id)) if user_id else ("name", login_key(username))
     per_account = None if is_known_client else settings.login_limit_account
-    pair = limit_keys("login pair", *account, client)
+    pair = _pair_keys(*account)
     limits = {
         pair: settings.login_limit_pair,
         limit_keys("login client", client): settings.login_limit_client,
@@ -83,8 +83,11 @@ def count_message(purpose: str, address: str) -> bool:
 
 def forget_failed_logins(user_id: UUID) -> None:
     """Forget the failed logins of this client to an account."""
-    pair = limit_keys("login pair", "user", str(user_id), client_network())
-    AttemptRepository(db.session).settle(cleared=pair)
+    AttemptRepository(db.session).settle(cleared=_pair_keys("user", str(user_id)))
+
+
+def _pair_keys(*account: str) -> Keys:
+    return limit_keys("login pair", *account, client_network())
 
 
 def _fifth_of(limit: RateLimit) -> RateLimit:

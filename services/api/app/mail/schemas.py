@@ -23,9 +23,7 @@ class NewAccount(schemas.NewAccount):
     email: Email = UNSET
 
 
-class NewAccountWithEmail(schemas.NewAccount):
-    model_config = example(username="ann", password="correct horse battery staple", email="ann@example.com")
-
+class NewAccountWithEmail(NewAccount):
     email: Email
 
 
@@ -33,31 +31,27 @@ class Login(schemas.Login):
     username: LoginName
 
 
-class Account(schemas.Account):
+class WithEmail(ResponseBody):
+    email: Text | None
+    email_verified: bool
+
+
+class Account(WithEmail, schemas.Account):
     """Your own account."""
 
     model_config = example(**EXAMPLE_ACCOUNT, **EXAMPLE_EMAIL)
 
-    email: Text | None
-    email_verified: bool
 
-
-class ChangedAccount(schemas.ChangedAccount):
+class ChangedAccount(WithEmail, schemas.ChangedAccount):
     """Your own account. After a change of the password, `tokens` is a new pair: all others have ended."""
 
     model_config = example(**EXAMPLE_ACCOUNT, **EXAMPLE_EMAIL, tokens=EXAMPLE_PAIR)
 
-    email: Text | None
-    email_verified: bool
 
-
-class UserAccount(schemas.UserAccount):
+class UserAccount(WithEmail, schemas.UserAccount):
     """An account, as admins see it."""
 
     model_config = example(**EXAMPLE_USER, **EXAMPLE_EMAIL)
-
-    email: Text | None
-    email_verified: bool
 
 
 class UserAccountList(schemas.UserAccountList):

@@ -182,9 +182,14 @@ def enqueue(job: Job[P], *args: P.args, **kwargs: P.kwargs) -> UUID:
     if job.name not in all_jobs(current_app):
         raise LookupError(f"The job {job.name} isn't in JOBS, so no worker would run it.")
     bound = signature(job.function).bind(*args, **kwargs)
+    return put(job, job.dump(bound.arguments))
+
+
+def put(job: Job[Any], arguments: str) -> UUID:
+    """Queue a job with arguments that are JSON already, and return its id."""
     return Queue(db.session).put(
         job.name,
-        job.dump(bound.arguments),
+        arguments,
         priority=job.priority,
         milliseconds=job.seconds * 1000,
         delay_ms=int(job.delay.total_seconds() * 1000),

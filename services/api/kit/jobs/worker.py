@@ -18,7 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from kit.data.database import db, reason_of
 from kit.data.deadline import database_deadline
 from kit.jobs.heartbeat import Heartbeat
-from kit.jobs.jobs import Job, Runner, all_jobs, run_here, runner_of
+from kit.jobs.jobs import Job, Runner, all_jobs, put, run_here, runner_of
 from kit.jobs.queue import Calendar, Claimed, Queue
 from kit.jobs.schedules import Schedule
 from kit.jobs.tracebacks import traceback_of
@@ -136,7 +136,7 @@ def fields_of(claimed: Claimed) -> dict[str, Any]:
 
 def queue_scheduled_jobs(jobs: dict[str, Job[Any]]) -> None:
     """Queue each scheduled job that is due, once, whichever worker does it. Missed times are made up once."""
-    calendar, queue = Calendar(db.session), Queue(db.session)
+    calendar = Calendar(db.session)
     scheduled = {name: job.schedule for name, job in jobs.items() if job.schedule}
     if not scheduled:
         return
@@ -148,7 +148,7 @@ def queue_scheduled_jobs(jobs: dict[str, Job[Any]]) -> None:
             calendar.enter(name, definition, due_ms)
         elif known.due_at <= now_ms:
             if calendar.move(known, definition, due_ms):
-                queue.put(name, "{}", priority=jobs[name].priority, milliseconds=jobs[name].seconds * 1000)
+                put(jobs[name], "{}")
         # The second condition: a clock that was wrong has been set back by more than a period.
         elif known.schedule != definition or known.due_at > _next_ms(schedule, due_ms):
             calendar.move(known, definition, due_ms)

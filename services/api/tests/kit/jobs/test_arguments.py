@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from enum import Enum
-from threading import Event
 from typing import Any
 from unittest.mock import patch
 from uuid import UUID, uuid4
@@ -17,7 +16,7 @@ from app.database import db, release
 from kit.jobs.jobs import Job, current_job, enqueue, job
 from kit.jobs.queue import Queue
 from kit.jobs.schedules import cron, daily_at, every
-from kit.jobs.worker import perform
+from tests.support.jobs import run_next
 
 received: list[Any] = []
 
@@ -56,13 +55,6 @@ def jobs_app(committed_app: Flask) -> Iterator[Flask]:
     received.clear()
     with patch.dict(committed_app.extensions, jobs=ALL), committed_app.app_context():
         yield committed_app
-
-
-def run_next() -> None:
-    claimed = Queue(db.session).claim(ALL)
-    assert claimed
-    db.session.commit()
-    perform(ALL[claimed.name], claimed, Event())
 
 
 def test_arguments_keep_their_types(jobs_app: Flask) -> None:

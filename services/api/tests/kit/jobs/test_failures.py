@@ -4,7 +4,6 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from threading import Event
 from typing import Any
 from unittest.mock import patch
 from uuid import UUID
@@ -20,7 +19,7 @@ from app.model.models import User
 from kit.data.postgresql import UnlimitedConnection
 from kit.jobs.jobs import Job, enqueue, job
 from kit.jobs.queue import Queue, QueuedJob
-from kit.jobs.worker import perform
+from tests.support.jobs import run_next
 
 SECRET = "correct horse battery staple"
 UNKNOWN = "6f5c5a0e-2f0f-4a0e-9d0b-0d1f3f2f9a11"
@@ -93,13 +92,6 @@ ALL: dict[str, Job[Any]] = {
 def jobs_app(committed_app: Flask) -> Iterator[Flask]:
     with patch.dict(committed_app.extensions, jobs=ALL), committed_app.app_context():
         yield committed_app
-
-
-def run_next() -> None:
-    claimed = Queue(db.session).claim(ALL)
-    assert claimed
-    db.session.commit()
-    perform(ALL[claimed.name], claimed, Event())
 
 
 def stored() -> QueuedJob:
