@@ -105,7 +105,7 @@ MUTATIONS = [
         (ADMIN, "SessionRepository(db.session).end_all(user.id, Reason.REVOKED)", "pass", "integration/test_users", "enabling_revives_no_session"),
         (ADMIN, "record(Event.ACCOUNT_CHANGED_BY_ADMIN, user.id, **details)", "pass", "integration/test_other_users", "changes_by_an_admin_are_logged_with_both_ids"),
         (ADMIN, "record(Event.ACCOUNT_DELETED, user.id, by=str(caller.user.id))", "pass", "integration/test_other_users", "changes_by_an_admin_are_logged_with_both_ids"),
-        # Links that are mailed, and what they may do
+        # Mailed links
         (LINKS, "Link.purpose == purpose, Link.expires_at > now()\n            )\n        )\n        if link", "Link.expires_at > now()\n            )\n        )\n        if link", "integration/test_password_reset", "a_link_for_one_purpose_does_not_serve_another"),
         (LINKS, "Link.token_hash == _hash(token), Link.purpose == purpose, Link.expires_at > now()", "Link.token_hash == _hash(token), Link.purpose == purpose", "integration/test_password_reset", "a_link_works_once_and_for_half_an_hour"),
         (LINKS, "token_hash=_hash(token)", "token_hash=token", "integration/test_password_reset", "a_forgotten_password_is_replaced"),

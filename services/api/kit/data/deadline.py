@@ -1,4 +1,4 @@
-"""A deadline for the database work of a job. Commands have none, and requests have limits of their own."""
+"""A deadline for the database work of a job. Commands have no limit, and requests have other limits."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -90,8 +90,8 @@ class UnlimitedConnection(extensions.connection):
 def command_prefix() -> str:
     """Return the statements with the time limits of a command, which has none, or of a job.
 
-    The role may have limits of its own. If a worker disappears, the server rolls its transaction back at the
-    deadline.
+    They override the limits of the database role. If a worker disappears, the server rolls its transaction
+    back at the deadline.
     """
     limits, left = NO_LIMITS, seconds_left()
     if not isinf(left):

@@ -56,7 +56,7 @@ class Mailbox:
         self.app = app
 
     def receive(self) -> list[Sent]:
-        """Run the queued jobs, and return what they send."""
+        """Run the queued jobs, and return their messages."""
         with tempfile.TemporaryDirectory() as folder:
             transport = Files(Path(folder))
             with patch.object(type(self.app.extensions["mail"]), "transport", transport):

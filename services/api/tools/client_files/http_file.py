@@ -29,7 +29,7 @@ JETBRAINS = (".jetbrains", "JetBrains' editors")
 
 
 def files(document: Document, full: Document) -> dict[str, str]:
-    """Return the text of each file by its name. Each optional feature has files of its own."""
+    """Return the text of each file by its name. Each optional feature has separate files."""
     tours = {"": folders(document)}
     tours |= {f".{name}": tour for name, tour in optional_folders(document, full).items()}
     return {

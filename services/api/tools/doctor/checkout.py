@@ -143,7 +143,7 @@ class Checkout:
 
     @property
     def has_worker(self) -> bool:
-        """Whether jobs run in containers of their own."""
+        """Whether jobs run in separate containers."""
         services = self.compose["services"] if self.compose else {}
         return "worker" in services and self.settings.get("WORKER") != "thread"
 

@@ -1,4 +1,4 @@
-"""Workers in processes of their own."""
+"""Workers in separate processes."""
 
 import os
 import signal
@@ -42,7 +42,7 @@ class Workers:
 
 @pytest.fixture
 def jobs_app_here(committed_app: Flask) -> Iterator[Flask]:
-    """The app in this process, with the jobs of tests/support/jobs_app.py in place of its own."""
+    """The app in this process, with the jobs of tests/support/jobs_app.py."""
     jobs = {each.name: each for each in jobs_app.JOBS}
     with patch.dict(committed_app.extensions, jobs=jobs), committed_app.app_context():
         yield committed_app

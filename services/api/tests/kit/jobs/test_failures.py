@@ -1,4 +1,4 @@
-"""What happens to a job that fails, hangs or can't be understood, and what is stored about it."""
+"""Jobs that fail, hang or can't be read, and the tracebacks that are stored for them."""
 
 import sys
 import time

@@ -24,7 +24,7 @@ Check = Callable[[], str]
 
 @pytest.fixture
 def check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Check:
-    """Run it as in the container, with a folder of its own as /tmp. Return what it prints."""
+    """Run the health check as in the container, with a separate folder as /tmp. Return its output."""
     monkeypatch.setenv("TMPDIR", str(tmp_path))
 
     def check() -> str:

@@ -1,4 +1,4 @@
-"""`flask work` in processes of its own: killed, and stopped."""
+"""`flask work` in separate processes that are killed or stopped."""
 
 import signal
 import time

@@ -1,4 +1,4 @@
-"""Jobs: each takes effect exactly once, whatever fails."""
+"""Each job takes effect exactly once, despite failures."""
 
 import threading
 import time
@@ -30,7 +30,7 @@ def add_user(id: UUID, name: str) -> None:
 def fail_after_a_change(name: str) -> None:
     db.session.add(User(username=name, username_key=name, password_hash="-"))
     db.session.flush()
-    raise RuntimeError("the mail server is away")
+    raise RuntimeError("the mail server is unavailable")
 
 
 @job(seconds=1)
@@ -127,7 +127,7 @@ def test_a_failed_attempt_leaves_no_changes_and_is_repeated_later(jobs_app: Flas
 
     assert run_all(jobs_app) == 1
     assert users() == []
-    assert "the mail server is away" in str(waiting().error)
+    assert "the mail server is unavailable" in str(waiting().error)
     assert waiting().failed_at is None
     assert run_all(jobs_app) == 0  # not yet
 
