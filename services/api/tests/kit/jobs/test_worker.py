@@ -16,7 +16,7 @@ from sqlalchemy import event, select, update
 from app.database import db, release
 from app.model.models import User
 from kit.jobs.jobs import enqueue, job
-from kit.jobs.queue import Queue, QueuedJob, ScheduledJob
+from kit.jobs.queue import Calendar, Queue, QueuedJob, ScheduledJob
 from kit.jobs.schedules import every
 from kit.jobs.worker import Worker, queue_scheduled_jobs, retry_seconds
 
@@ -352,3 +352,15 @@ def test_a_final_error_is_not_tried_again(jobs_app: Flask) -> None:
     failed = waiting()
     assert failed.failed_at
     assert failed.attempts == 1
+
+
+def test_only_one_of_two_workers_queues_a_scheduled_job(jobs_app: Flask) -> None:
+    queue_scheduled_jobs(JOBS)
+    calendar = Calendar(db.session)
+    seen_by_both = calendar.entries()["clean_up"]
+    release()
+
+    moved = [calendar.move(seen_by_both, seen_by_both.schedule, seen_by_both.due_at + 1) for _ in range(2)]
+    db.session.commit()
+
+    assert moved == [True, False]
