@@ -40,12 +40,14 @@ def login(username: str, user_id: UUID | None, *, is_known_client: bool) -> Iter
         limit_keys("login account share", *account, client): per_account and _fifth_of(per_account),
     }
     success_limits = {limit_keys("login success", client): settings.login_limit_success}
-    try:
-        with attempt(limits, FAILURES, success_limits=success_limits, cleared=pair) as reserved:
-            yield reserved
-    except FAILURES:
-        record(Event.LOGIN_FAILED, user_id)
-        raise
+    with attempt(
+        limits,
+        FAILURES,
+        success_limits=success_limits,
+        cleared=pair,
+        on_failure=lambda: record(Event.LOGIN_FAILED, user_id),
+    ) as reserved:
+        yield reserved
 
 
 @contextmanager

@@ -63,8 +63,8 @@ def delete(caller: Caller) -> None:
         db.session.commit()
     if not UserRepository(db.session).remove(caller.user.id):
         raise TokenRevoked
-    db.session.commit()
     record(Event.ACCOUNT_DELETED, caller.user.id)
+    db.session.commit()
 
 
 @blueprint.get("/export")
@@ -81,6 +81,8 @@ def _change(caller: Caller, body: AccountChange | AccountReplacement) -> Changed
     with confirmed(caller, body.current_password, body.password) as (user, password_hash, attempt):
         check_if_match(Account, user)
         if body.username is not None:
+            if body.username != user.username:
+                record(Event.USERNAME_CHANGED, user.id)
             users.rename(user, body.username)
         tokens = None
         if password_hash is not None:
@@ -88,10 +90,7 @@ def _change(caller: Caller, body: AccountChange | AccountReplacement) -> Changed
             sessions.end_all(user.id, Reason.PASSWORD_CHANGED)
             tokens = token_pair(sessions.open(user.id, client_info(), lifetimes()))
             account_mail().notify(user, Notice.PASSWORD_CHANGED)
+            record(Event.PASSWORD_CHANGED, user.id)
         attempt.succeed()
         db.session.commit()
-    if body.username not in (None, caller.user.username):
-        record(Event.USERNAME_CHANGED, user.id)
-    if password_hash is not None:
-        record(Event.PASSWORD_CHANGED, user.id)
     return ChangedAccount.of(user, tokens=tokens), {"ETag": etag_of(Account, user)}

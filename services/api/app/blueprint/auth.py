@@ -67,8 +67,8 @@ def register(body: NewAccount) -> tuple[User, dict[str, str]]:
         )
         NetworkRepository(db.session).remember(user.id, client_network())
         account_mail().send_verification(user)
+        record(Event.REGISTERED, user.id)
         db.session.commit()
-    record(Event.REGISTERED, user.id)
     return user, {"Location": "/account"}
 
 
@@ -93,11 +93,11 @@ def login(body: Login) -> TokenPair:
             tokens = sessions.open(user.id, client_info(), lifetimes())
             if not is_known_client:
                 account_mail().notify(user, Notice.NEW_NETWORK)
-        attempt.succeed()
+            record(Event.LOGGED_IN, user.id)
+        attempt.succeed(forget_failures=tokens is not None)
         db.session.commit()
     if tokens is None:
         raise EmailUnverified
-    record(Event.LOGGED_IN, user.id)
     return token_pair(tokens)
 
 
@@ -110,9 +110,10 @@ def refresh(caller: PresentedToken) -> TokenPair:
     unused, you get the same new pair. Later reuse ends the whole session.
     """
     tokens = SessionRepository(db.session).refresh(caller, client_info(), lifetimes())
-    db.session.commit()
     if tokens is None:
         record(Event.TOKEN_REUSED, caller.user_id)
+    db.session.commit()
+    if tokens is None:
         raise TokenReused
     return token_pair(tokens)
 
@@ -128,8 +129,8 @@ def logout(caller: Caller, body: Logout) -> None:
         UserRepository(db.session).lock(caller.user.id)
         keep = caller.session_id if body.scope == "others" else None
         sessions.end_all(caller.user.id, Reason.LOGOUT, keep=keep)
-    db.session.commit()
     record(Event.LOGGED_OUT, caller.user.id, scope=body.scope)
+    db.session.commit()
 
 
 @blueprint.get("/token")
@@ -154,11 +155,10 @@ def change_token(caller: Caller, body: TokenChange, token_id: str) -> ListedToke
     token = tokens.get_locked(caller.user.id, id)
     if body.revoke:
         tokens.revoke(token)
+        record(Event.TOKEN_REVOKED, caller.user.id, token_id=str(token.id))
     elif token.revoked_since:
         raise RevocationIsFinal
     db.session.commit()
-    if body.revoke:
-        record(Event.TOKEN_REVOKED, caller.user.id, token_id=str(token.id))
     return _listed_token(token, caller)
 
 

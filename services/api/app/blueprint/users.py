@@ -54,9 +54,9 @@ def change(caller: Caller, body: UserAccountChange, user_id: UUID) -> User:
         SessionRepository(db.session).end_all(user.id, Reason.REVOKED)
     if user.disabled and not was_disabled:
         account_mail().notify(user, Notice.ACCOUNT_DISABLED)
-    db.session.commit()
     details = {"by": str(caller.user.id), "role": user.role, "disabled": str(user.disabled)}
     record(Event.ACCOUNT_CHANGED_BY_ADMIN, user.id, **details)
+    db.session.commit()
     return user
 
 
@@ -70,8 +70,8 @@ def delete(caller: Caller, user_id: UUID) -> None:
     user = _lock(users, user_id, caller)
     check_if_match(UserAccount, user)
     users.remove(user.id)
-    db.session.commit()
     record(Event.ACCOUNT_DELETED, user.id, by=str(caller.user.id))
+    db.session.commit()
 
 
 def _lock(users: UserRepository, user_id: UUID, caller: Caller) -> User:

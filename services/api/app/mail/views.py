@@ -49,8 +49,8 @@ def change_email(caller: Caller, body: EmailChange) -> Accepted:
         if user.pending_email:
             account_mail().notify(user, Notice.EMAIL_CHANGE_REQUESTED)
         attempt.succeed()
+        record(Event.EMAIL_CHANGE_REQUESTED, user.id)
         db.session.commit()
-    record(Event.EMAIL_CHANGE_REQUESTED, caller.user.id)
     return VERIFICATION_SENT
 
 
@@ -64,8 +64,8 @@ def remove_email(caller: Caller, body: EmailRemoval) -> None:
         account_mail().notify(user, Notice.EMAIL_REMOVED)
         UserRepository(db.session).remove_email(user)
         attempt.succeed()
+        record(Event.EMAIL_REMOVED, user.id)
         db.session.commit()
-    record(Event.EMAIL_REMOVED, caller.user.id)
 
 
 @blueprint.post("/account/email/verification")
@@ -90,8 +90,8 @@ def verify_email(body: Verification) -> None:
     links.use(link)
     account_mail().notify(user, Notice.EMAIL_CHANGED)  # to the address until now
     users.verify_email(user, link.email)
-    db.session.commit()
     record(Event.EMAIL_VERIFIED, user.id)
+    db.session.commit()
 
 
 @blueprint.post("/auth/password-reset")
@@ -126,5 +126,5 @@ def reset_password(body: PasswordReset) -> None:
     limits.forget_failed_logins(user.id)
     NetworkRepository(db.session).remember(user.id, client_network())
     account_mail().notify(user, Notice.PASSWORD_CHANGED)
-    db.session.commit()
     record(Event.PASSWORD_RESET, user.id)
+    db.session.commit()

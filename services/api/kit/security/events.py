@@ -1,14 +1,19 @@
-"""Security events: one line each in the log, and a counter. Record an event once it is committed."""
+"""Security events: recorded in the transaction of what they report, and logged after its commit."""
 
 import logging
 from collections.abc import Iterable
 from enum import StrEnum
-from typing import Protocol, cast
+from typing import NamedTuple, Protocol, cast
 from uuid import UUID
 
 from flask import Flask, current_app
+from sqlalchemy import event as sqlalchemy_event
+from sqlalchemy.orm import Session, SessionTransaction
+
+from kit.data.database import RequestSession, db
 
 logger = logging.getLogger("app.security")
+PENDING = "security_events"
 
 
 class EventCounter(Protocol):
@@ -28,10 +33,37 @@ def all_events(app: Flask) -> tuple[str, ...]:
     return cast("tuple[str, ...]", app.extensions["security_events"])
 
 
+class RecordedEvent(NamedTuple):
+    event: str
+    user_id: UUID | None
+    details: dict[str, str]
+
+
 def record(event: str, user_id: UUID | None = None, **details: str) -> None:
-    """Log and count an event. Never pass a username: after a failed login it may be a password."""
+    """Record an event in the current transaction: call it before the commit, which logs and counts it.
+
+    Never pass a username: after a failed login it may be a password.
+    """
+    pending: list[RecordedEvent] = db.session.info.setdefault(PENDING, [])
+    pending.append(RecordedEvent(event, user_id, details))
+
+
+def log(event: str, user_id: UUID | None = None, **details: str) -> None:
+    """Log and count an event at once, without a transaction."""
     fields = {"event": str(event), "user_id": user_id, **details}
     logger.info(str(event), extra={"fields": fields})
     counter: EventCounter | None = current_app.extensions.get("metrics")
     if counter:
         counter.count_event(event)
+
+
+@sqlalchemy_event.listens_for(RequestSession, "after_commit")
+def _log_recorded(session: Session) -> None:
+    for recorded in session.info.pop(PENDING, ()):
+        log(recorded.event, recorded.user_id, **recorded.details)
+
+
+@sqlalchemy_event.listens_for(RequestSession, "after_transaction_end")
+def _forget_rolled_back(session: Session, transaction: SessionTransaction) -> None:
+    if transaction.parent is None:
+        session.info.pop(PENDING, None)

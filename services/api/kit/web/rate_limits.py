@@ -4,7 +4,7 @@ An attempt is reserved before the work, so that simultaneous requests can't pass
 confirmed, or cancelled if it shouldn't count.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from uuid import UUID
 
@@ -14,7 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from kit.data.attempts import CONFIRMED, PENDING, AttemptRepository, Count, Entries, Keys
 from kit.data.database import db, release
 from kit.errors import TooManyAttempts
-from kit.security.events import KitEvent, record
+from kit.security.events import KitEvent, log
 from kit.security.keyed_hash import keyed_hashes
 from kit.setting_types import RateLimit
 from kit.settings import Settings, current
@@ -52,10 +52,14 @@ class Attempt:
         self._cleared = cleared
         self.has_succeeded = False
 
-    def succeed(self) -> None:
-        """Count it as a success, and forget earlier failures under the keys `cleared`. Commit afterwards."""
+    def succeed(self, *, forget_failures: bool = True) -> None:
+        """Count it as a success, and forget earlier failures under the keys `cleared`. Commit afterwards.
+
+        Pass `forget_failures=False` if this is only a step of a login.
+        """
         self.has_succeeded = True
-        AttemptRepository(db.session).settle(self._success, self._failure, self._cleared)
+        cleared = self._cleared if forget_failures else ()
+        AttemptRepository(db.session).settle(self._success, self._failure, cleared)
 
     def fail(self) -> None:
         """Count it as a failure, and commit."""
@@ -81,8 +85,10 @@ def attempt(
     counts_success: bool = False,
     success_limits: Limits | None = None,
     cleared: Keys = (),
+    on_failure: Callable[[], None] | None = None,
 ) -> Iterator[Attempt]:
     """Reserve an attempt for the block. It counts if the block raises one of the errors `failures`.
+    `on_failure` runs in the transaction that counts the failure.
 
     With `counts_success`, it also counts if the block succeeds. Otherwise a successful block must call
     `succeed` and then commit, and counts under `success_limits`. Raises TooManyAttempts.
@@ -94,6 +100,8 @@ def attempt(
             raise RuntimeError("The block must call attempt.succeed(), and then commit.")
     except failures:
         db.session.rollback()
+        if on_failure:
+            on_failure()
         reserved.fail()
         raise
     except Exception:
@@ -112,7 +120,7 @@ def reserve(limits: Limits, state: str, success_limits: Limits | None = None, cl
         db.session.commit()
     except TooManyAttempts:
         db.session.rollback()
-        record(KitEvent.RATE_LIMITED)
+        log(KitEvent.RATE_LIMITED)
         raise
     finally:
         release()
