@@ -1,8 +1,9 @@
 """Authentication: bearer tokens, the caller behind them, and the claims of our JWTs."""
 
 import re
+from dataclasses import dataclass
 from datetime import timedelta
-from typing import NamedTuple, cast
+from typing import cast
 from uuid import UUID
 
 from flask import Flask, current_app, g, request
@@ -26,10 +27,17 @@ BEARER_ANYWHERE = re.compile(r"(^|,)\s*bearer(\s|$)", re.IGNORECASE)
 BEARER = re.compile(r"bearer +([A-Za-z0-9._-]+)", re.IGNORECASE)
 
 
-class Caller(NamedTuple):
-    """The user, session and token of a valid access token."""
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """The user who sent the request."""
 
     user: User  # a read-only copy with every column (kit/data/snapshot.py): lock the row to change it
+
+
+@dataclass(frozen=True, slots=True)
+class SessionCaller(Caller):
+    """A caller with an access token: the only kind of caller where API keys aren't accepted."""
+
     session_id: UUID
     token_id: UUID
 
@@ -88,11 +96,11 @@ def encode(token: Token) -> str:
     return jwt.encode(token.type, str(token.user_id), claims)
 
 
-def _verify_access_token() -> Caller:
+def _verify_access_token(_scope: str | None) -> Caller:
     return _authenticate()[0]
 
 
-def _verify_fresh_token() -> Caller:
+def _verify_fresh_token(_scope: str | None) -> SessionCaller:
     caller, claims = _authenticate()
     _refuse_stale(claims)
     return caller
@@ -104,7 +112,7 @@ def _refuse_stale(claims: Claims) -> None:
         raise FreshTokenRequired
 
 
-def _verify_refresh_token() -> PresentedToken:
+def _verify_refresh_token(_scope: str | None) -> PresentedToken:
     claims = _bearer_claims(TokenType.REFRESH)
     token = _presented(claims)
     jwt.expose_to_library(claims, token)
@@ -119,10 +127,10 @@ FRESH_TOKEN = AuthRequirement(_verify_fresh_token, (*_BEARER_ERRORS, FreshTokenR
 REFRESH_TOKEN = AuthRequirement(_verify_refresh_token, (*_BEARER_ERRORS, TokenReused), REFRESH_SCHEME)
 
 
-def requires_role(*roles: Role, fresh: bool = False) -> AuthRequirement:
+def role(*roles: Role, fresh: bool = False) -> AuthRequirement:
     """Require an access token of a user who has one of these roles. `fresh` also requires a recent login."""
 
-    def verify() -> Caller:
+    def verify(_scope: str | None) -> Caller:
         caller, claims = _authenticate()
         if caller.user.role not in roles:
             raise Forbidden
@@ -134,8 +142,8 @@ def requires_role(*roles: Role, fresh: bool = False) -> AuthRequirement:
     return AuthRequirement(verify, errors, ACCESS_SCHEME)
 
 
-ADMIN = requires_role(Role.ADMIN)
-FRESH_ADMIN = requires_role(Role.ADMIN, fresh=True)
+ADMIN = role(Role.ADMIN)
+FRESH_ADMIN = role(Role.ADMIN, fresh=True)
 
 
 def current_caller() -> Caller | None:
@@ -143,7 +151,7 @@ def current_caller() -> Caller | None:
     return cast("Caller | None", g.get("caller"))
 
 
-def _authenticate() -> tuple[Caller, Claims]:
+def _authenticate() -> tuple[SessionCaller, Claims]:
     """Return the caller and the claims of the request's access token."""
     claims = _bearer_claims(TokenType.ACCESS)
     caller = _find_caller(claims)
@@ -176,9 +184,9 @@ def _presented(claims: Claims) -> PresentedToken:
     return PresentedToken(g.user_id, UUID(claims["sid"]), UUID(claims["jti"]))
 
 
-def _find_caller(claims: Claims) -> Caller:
+def _find_caller(claims: Claims) -> SessionCaller:
     leeway = timedelta(seconds=current().clock_leeway_seconds)
     with read_connection() as connection:
         user = find_user_by_token(connection, claims["jti"], claims["sid"], claims["sub"], leeway)
     g.user_id = user.id  # for the log
-    return Caller(user, UUID(claims["sid"]), UUID(claims["jti"]))
+    return SessionCaller(user, UUID(claims["sid"]), UUID(claims["jti"]))

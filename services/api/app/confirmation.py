@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from typing import NamedTuple
 
 from app import limits
-from app.authentication import Caller, passwords
+from app.authentication import SessionCaller, passwords
 from app.database import db
 from app.exceptions import WrongCurrentPassword
 from app.model.models import User
@@ -27,7 +27,9 @@ class Confirmed(NamedTuple):
 
 
 @contextmanager
-def confirmed(caller: Caller, current_password: str, new_password: str | None = None) -> Iterator[Confirmed]:
+def confirmed(
+    caller: SessionCaller, current_password: str, new_password: str | None = None
+) -> Iterator[Confirmed]:
     """Verify the current password, hash the new one, and lock the account for the block.
 
     A wrong password counts like a failed login. The block must call `attempt.succeed()` and then commit.

@@ -3,7 +3,7 @@
 from flask import Blueprint, Response, stream_with_context
 
 from app.account_mail import Notice, account_mail
-from app.authentication import ACCESS_TOKEN, FRESH_TOKEN, Caller, client_info, lifetimes
+from app.authentication import ACCESS_TOKEN, FRESH_TOKEN, Caller, SessionCaller, client_info, lifetimes
 from app.blueprint.auth import token_pair
 from app.blueprint.schemas import (
     Account,
@@ -35,29 +35,38 @@ CHANGE_ERRORS = [*CONFIRMATION_ERRORS, UsernameTaken]
 
 
 @blueprint.get("")
-@endpoint(auth=ACCESS_TOKEN, returns=Account, etag=True)
+@endpoint(auth=ACCESS_TOKEN, scope="account:read", returns=Account, etag=True)
 def read(caller: Caller) -> User:
     """Get your account."""
     return caller.user
 
 
 @blueprint.patch("")
-@endpoint(auth=ACCESS_TOKEN, body=AccountChange, returns=ChangedAccount, etag=True, raises=CHANGE_ERRORS)
-def change(caller: Caller, body: AccountChange) -> Changed:
+@endpoint(
+    auth=ACCESS_TOKEN, keys=False, body=AccountChange, returns=ChangedAccount, etag=True, raises=CHANGE_ERRORS
+)
+def change(caller: SessionCaller, body: AccountChange) -> Changed:
     """Change your account. A new password ends all sessions, this one too; `tokens` has a new pair."""
     return _change(caller, body)
 
 
 @blueprint.put("")
-@endpoint(auth=ACCESS_TOKEN, body=AccountReplacement, returns=ChangedAccount, etag=True, raises=CHANGE_ERRORS)
-def replace(caller: Caller, body: AccountReplacement) -> Changed:
+@endpoint(
+    auth=ACCESS_TOKEN,
+    keys=False,
+    body=AccountReplacement,
+    returns=ChangedAccount,
+    etag=True,
+    raises=CHANGE_ERRORS,
+)
+def replace(caller: SessionCaller, body: AccountReplacement) -> Changed:
     """Replace your account. The new password ends all sessions, this one too; `tokens` has a new pair."""
     return _change(caller, body)
 
 
 @blueprint.delete("")
-@endpoint(auth=FRESH_TOKEN, status=204, raises=[LastAdmin])
-def delete(caller: Caller) -> None:
+@endpoint(auth=FRESH_TOKEN, keys=False, status=204, raises=[LastAdmin])
+def delete(caller: SessionCaller) -> None:
     """Delete your account. Its sessions and tokens are deleted with it. Requires a recent login."""
     for _ in shorten_history(db.session, caller.user.id):
         db.session.commit()
@@ -68,14 +77,16 @@ def delete(caller: Caller) -> None:
 
 
 @blueprint.get("/export")
-@endpoint(auth=FRESH_TOKEN, returns=AccountExport, headers=["Content-Disposition"], raises=[Overloaded])
-def export_account(caller: Caller) -> Response:
+@endpoint(
+    auth=FRESH_TOKEN, keys=False, returns=AccountExport, headers=["Content-Disposition"], raises=[Overloaded]
+)
+def export_account(caller: SessionCaller) -> Response:
     """Export your data. All rows that belong to you, by table, without secrets. Requires a recent login."""
     parts = export(User, caller.user.id, EXPORT_SECONDS)
     return Response(stream_with_context(parts), headers=EXPORT_HEADERS, content_type="application/json")
 
 
-def _change(caller: Caller, body: AccountChange | AccountReplacement) -> Changed:
+def _change(caller: SessionCaller, body: AccountChange | AccountReplacement) -> Changed:
     users, sessions = UserRepository(db.session), SessionRepository(db.session)
     check_if_match(Account, caller.user)
     with confirmed(caller, body.current_password, body.password) as (user, password_hash, attempt):

@@ -7,7 +7,7 @@ from app.account_mail import Notice, account_mail
 from app.authentication import (
     ACCESS_TOKEN,
     REFRESH_TOKEN,
-    Caller,
+    SessionCaller,
     client_info,
     encode,
     lifetimes,
@@ -119,8 +119,8 @@ def refresh(caller: PresentedToken) -> TokenPair:
 
 
 @blueprint.post("/logout")
-@endpoint(auth=ACCESS_TOKEN, body=Logout, body_is_optional=True, status=204)
-def logout(caller: Caller, body: Logout) -> None:
+@endpoint(auth=ACCESS_TOKEN, keys=False, body=Logout, body_is_optional=True, status=204)
+def logout(caller: SessionCaller, body: Logout) -> None:
     """Log out. Ends this session, your other sessions, or all; their tokens stop working immediately."""
     sessions = SessionRepository(db.session)
     if body.scope == "session":
@@ -134,8 +134,8 @@ def logout(caller: Caller, body: Logout) -> None:
 
 
 @blueprint.get("/token")
-@endpoint(auth=ACCESS_TOKEN, query=TokenQuery, returns=TokenList)
-def list_tokens(caller: Caller, query: TokenQuery) -> tuple[TokenList, dict[str, str]]:
+@endpoint(auth=ACCESS_TOKEN, keys=False, query=TokenQuery, returns=TokenList)
+def list_tokens(caller: SessionCaller, query: TokenQuery) -> tuple[TokenList, dict[str, str]]:
     """List your tokens. The newest come first; `active=false` includes revoked and expired ones."""
     after = decode_cursor(query.cursor, NEWEST_FIRST)
     page = TokenRepository(db.session).page(
@@ -145,8 +145,14 @@ def list_tokens(caller: Caller, query: TokenQuery) -> tuple[TokenList, dict[str,
 
 
 @blueprint.put("/token/<token_id>")
-@endpoint(auth=ACCESS_TOKEN, body=TokenChange, returns=ListedToken, raises=[TokenNotFound, RevocationIsFinal])
-def change_token(caller: Caller, body: TokenChange, token_id: str) -> ListedToken:
+@endpoint(
+    auth=ACCESS_TOKEN,
+    keys=False,
+    body=TokenChange,
+    returns=ListedToken,
+    raises=[TokenNotFound, RevocationIsFinal],
+)
+def change_token(caller: SessionCaller, body: TokenChange, token_id: str) -> ListedToken:
     """Revoke a token. Revoking a refresh token ends its session. Repeating it changes nothing."""
     id = parse_uuid(token_id)
     if id is None:
@@ -162,7 +168,7 @@ def change_token(caller: Caller, body: TokenChange, token_id: str) -> ListedToke
     return _listed_token(token, caller)
 
 
-def _listed_token(token: Token, caller: Caller) -> ListedToken:
+def _listed_token(token: Token, caller: SessionCaller) -> ListedToken:
     return ListedToken.of(
         token,
         token_type=token.type,

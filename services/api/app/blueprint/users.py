@@ -5,7 +5,7 @@ from uuid import UUID
 from flask import Blueprint
 
 from app.account_mail import Notice, account_mail
-from app.authentication import ADMIN, FRESH_ADMIN, Caller, lifetimes
+from app.authentication import ADMIN, FRESH_ADMIN, SessionCaller, lifetimes
 from app.blueprint.schemas import UserAccount, UserAccountChange, UserAccountList, UserQuery
 from app.database import db
 from app.events import Event
@@ -24,7 +24,7 @@ blueprint = Blueprint("users", __name__, url_prefix="/users")
 
 
 @blueprint.get("")
-@endpoint(auth=ADMIN, query=UserQuery, returns=UserAccountList)
+@endpoint(auth=ADMIN, scope="users:read", query=UserQuery, returns=UserAccountList)
 def list_users(query: UserQuery) -> tuple[UserAccountList, dict[str, str]]:
     """List accounts. The newest come first by default."""
     after = decode_cursor(query.cursor, query.sort)
@@ -33,7 +33,7 @@ def list_users(query: UserQuery) -> tuple[UserAccountList, dict[str, str]]:
 
 
 @blueprint.get("/<uuid:user_id>")
-@endpoint(auth=ADMIN, returns=UserAccount, etag=True, raises=[NotFound])
+@endpoint(auth=ADMIN, scope="users:read", returns=UserAccount, etag=True, raises=[NotFound])
 def read(user_id: UUID) -> User:
     """Get an account."""
     return UserRepository(db.session).find(user_id)
@@ -41,9 +41,14 @@ def read(user_id: UUID) -> User:
 
 @blueprint.patch("/<uuid:user_id>")
 @endpoint(
-    auth=FRESH_ADMIN, body=UserAccountChange, returns=UserAccount, etag=True, raises=[NotFound, LastAdmin]
+    auth=FRESH_ADMIN,
+    keys=False,
+    body=UserAccountChange,
+    returns=UserAccount,
+    etag=True,
+    raises=[NotFound, LastAdmin],
 )
-def change(caller: Caller, body: UserAccountChange, user_id: UUID) -> User:
+def change(caller: SessionCaller, body: UserAccountChange, user_id: UUID) -> User:
     """Change an account. Disabling it ends its sessions and prevents new logins. Requires a recent login."""
     users = UserRepository(db.session)
     user = _lock(users, user_id, caller)
@@ -61,8 +66,8 @@ def change(caller: Caller, body: UserAccountChange, user_id: UUID) -> User:
 
 
 @blueprint.delete("/<uuid:user_id>")
-@endpoint(auth=FRESH_ADMIN, status=204, etag=True, raises=[NotFound, LastAdmin])
-def delete(caller: Caller, user_id: UUID) -> None:
+@endpoint(auth=FRESH_ADMIN, keys=False, status=204, etag=True, raises=[NotFound, LastAdmin])
+def delete(caller: SessionCaller, user_id: UUID) -> None:
     """Delete an account. Everything that belongs to it is deleted with it. Requires a recent login."""
     for _ in shorten_history(db.session, user_id):
         db.session.commit()
@@ -74,7 +79,7 @@ def delete(caller: Caller, user_id: UUID) -> None:
     db.session.commit()
 
 
-def _lock(users: UserRepository, user_id: UUID, caller: Caller) -> User:
+def _lock(users: UserRepository, user_id: UUID, caller: SessionCaller) -> User:
     return users.lock_for_admin_change(
         user_id,
         by=caller.user.id,

@@ -6,7 +6,7 @@ from flask import Blueprint
 
 from app import limits
 from app.account_mail import Notice, account_mail
-from app.authentication import ACCESS_TOKEN, FRESH_TOKEN, Caller, passwords
+from app.authentication import ACCESS_TOKEN, FRESH_TOKEN, SessionCaller, passwords
 from app.config import current
 from app.confirmation import CONFIRMATION_ERRORS, confirmed
 from app.database import db, release
@@ -40,8 +40,10 @@ RESET_REQUESTED = Accepted(message="If an account has verified this address, a m
 
 
 @blueprint.put("/account/email")
-@endpoint(auth=FRESH_TOKEN, body=EmailChange, returns=Accepted, status=202, raises=CONFIRMATION_ERRORS)
-def change_email(caller: Caller, body: EmailChange) -> Accepted:
+@endpoint(
+    auth=FRESH_TOKEN, keys=False, body=EmailChange, returns=Accepted, status=202, raises=CONFIRMATION_ERRORS
+)
+def change_email(caller: SessionCaller, body: EmailChange) -> Accepted:
     """Change your e-mail address. The new one counts once you open the link that is sent to it."""
     with limits.message_request(), confirmed(caller, body.current_password) as (user, _, attempt):
         UserRepository(db.session).request_email(user, body.email)
@@ -55,8 +57,10 @@ def change_email(caller: Caller, body: EmailChange) -> Accepted:
 
 
 @blueprint.delete("/account/email")
-@endpoint(auth=FRESH_TOKEN, body=EmailRemoval, status=204, raises=[*CONFIRMATION_ERRORS, EmailRequired])
-def remove_email(caller: Caller, body: EmailRemoval) -> None:
+@endpoint(
+    auth=FRESH_TOKEN, keys=False, body=EmailRemoval, status=204, raises=[*CONFIRMATION_ERRORS, EmailRequired]
+)
+def remove_email(caller: SessionCaller, body: EmailRemoval) -> None:
     """Remove your e-mail address. Without one, you can't reset a forgotten password."""
     if current().register_email == "required":
         raise EmailRequired
@@ -69,8 +73,8 @@ def remove_email(caller: Caller, body: EmailRemoval) -> None:
 
 
 @blueprint.post("/account/email/verification")
-@endpoint(auth=ACCESS_TOKEN, returns=Accepted, status=202, raises=[TooManyAttempts])
-def resend_verification(caller: Caller) -> Accepted:
+@endpoint(auth=ACCESS_TOKEN, keys=False, returns=Accepted, status=202, raises=[TooManyAttempts])
+def resend_verification(caller: SessionCaller) -> Accepted:
     """Send the verification again. It goes to your address that isn't verified yet."""
     with limits.message_request():
         account_mail().send_verification(caller.user)

@@ -30,9 +30,12 @@ class BearerScheme(NamedTuple):
 
 @dataclass(frozen=True)
 class AuthRequirement:
-    """How a view authenticates its caller: `verify` returns the caller, or raises one of `raises`."""
+    """How a view authenticates its caller: `verify` returns the caller, or raises one of `raises`.
 
-    verify: Callable[[], object]
+    It gets the scope that an API key needs. None refuses every key.
+    """
+
+    verify: Callable[[str | None], object]
     raises: tuple[type[DomainError], ...]
     scheme: BearerScheme
 
@@ -42,6 +45,8 @@ class Declaration:
     """The arguments of `endpoint`."""
 
     auth: AuthRequirement | None
+    scope: str | None
+    keys: bool
     query: type[Query] | None
     body: type[RequestBody] | None
     body_is_optional: bool
@@ -62,6 +67,8 @@ class Declaration:
 def endpoint(
     *,
     auth: AuthRequirement | None = None,
+    scope: str | None = None,
+    keys: bool = True,
     query: type[Query] | None = Query,
     body: type[RequestBody] | None = None,
     body_is_optional: bool = False,
@@ -73,7 +80,9 @@ def endpoint(
     raises: Sequence[type[Exception]] = (),
     uses_database: bool = True,
 ) -> Callable[[View], Callable[..., ResponseReturnValue]]:
-    """Declare a view. It gets `query` and `body` if declared, and `caller` if it has such a parameter.
+    """Declare a view. API keys with `scope` may use it; `keys=False` says that none may.
+
+    The view gets `query` and `body` if declared, and `caller` if it has such a parameter.
 
     `query=None` ignores all parameters. That is for pages that people open from a link, and for probes.
 
@@ -83,8 +92,22 @@ def endpoint(
     errors, in addition to those of authentication, validation and the database. The OpenAPI document contains
     all of this.
     """
+    if scope and not (auth and keys):
+        raise TypeError("scope= needs auth=, and can't be combined with keys=False.")
     declaration = Declaration(
-        auth, query, body, body_is_optional, returns, status, headers, etag, also or {}, raises, uses_database
+        auth,
+        scope,
+        keys,
+        query,
+        body,
+        body_is_optional,
+        returns,
+        status,
+        headers,
+        etag,
+        also or {},
+        raises,
+        uses_database,
     )
 
     def decorate(view: View) -> Callable[..., ResponseReturnValue]:
@@ -95,9 +118,9 @@ def endpoint(
         def respond(**arguments: Any) -> ResponseReturnValue:
             g.is_read_only = request.method in ("GET", "HEAD")  # read by kit/data/database.py
             if auth:
-                caller = auth.verify()
+                caller = auth.verify(scope)
                 if receive_body():  # the caller may have been logged out or disabled meanwhile
-                    caller = auth.verify()
+                    caller = auth.verify(scope)
                 if takes_caller:
                     arguments["caller"] = caller
             _read(declaration, arguments)

@@ -9,6 +9,7 @@ import pytest
 import time_machine
 from flask import Flask
 
+from app.authentication import REFRESH_TOKEN
 from app.database import db
 from app.model.models import Role, User
 from kit.clock import now
@@ -73,6 +74,19 @@ def test_every_route_has_its_row(app: Flask) -> None:
     assert len(set(rows)) == len(rows)
     assert {len(row) for row in ROWS} == {1 + len(TOKENS)}
     assert list(TOKENS) == CALLERS
+
+
+def test_every_route_declares_whether_api_keys_may_use_it(app: Flask) -> None:
+    undeclared = [
+        f"{rule.rule} ({rule.endpoint})"
+        for rule in app.url_map.iter_rules()
+        if (declaration := getattr(app.view_functions[rule.endpoint], "declaration", None))
+        and declaration.auth not in (None, REFRESH_TOKEN)
+        and declaration.keys
+        and not declaration.scope
+    ]
+
+    assert not undeclared, f'Declare scope="notes:read" or keys=False in @endpoint of each: {undeclared}'
 
 
 @pytest.mark.parametrize("route", [row[0] for row in ROWS])

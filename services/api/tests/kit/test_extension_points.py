@@ -46,7 +46,7 @@ def app_with(**declaration: Any) -> Flask:
 
 
 def test_a_custom_auth_requirement_is_documented() -> None:
-    moderator = AuthRequirement(lambda: None, (NotFound,), BearerScheme("api_key", "An API key."))
+    moderator = AuthRequirement(lambda _scope: None, (NotFound,), BearerScheme("api_key", "An API key."))
 
     document = openapi.build(app_with(auth=moderator))
 
@@ -67,7 +67,11 @@ def test_a_subclass_of_an_error_has_the_same_problem() -> None:
     [
         ({"raises": [OutOfStock]}, r"view declares raises=\[OutOfStock\].*app/blueprint/handlers.py"),
         (
-            {"auth": AuthRequirement(lambda: None, (OutOfStock,), BearerScheme("api_key", "An API key."))},
+            {
+                "auth": AuthRequirement(
+                    lambda _scope: None, (OutOfStock,), BearerScheme("api_key", "An API key.")
+                )
+            },
             r"view declares raises=\[OutOfStock\].*app/blueprint/handlers.py",
         ),
         ({"headers": ["X-Mine"]}, r"view declares headers=\['X-Mine'\].*app/blueprint/__init__.py"),
