@@ -44,7 +44,10 @@ def record(event: str, user_id: UUID | None = None, **details: str) -> None:
 
     Never pass a username: after a failed login it may be a password.
     """
-    pending: list[RecordedEvent] = db.session.info.setdefault(PENDING, [])
+    session = db.session()
+    if not session.in_transaction():
+        session.begin()
+    pending: list[RecordedEvent] = session.info.setdefault(PENDING, [])
     pending.append(RecordedEvent(event, user_id, details))
 
 
