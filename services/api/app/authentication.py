@@ -128,18 +128,23 @@ REFRESH_TOKEN = AuthRequirement(_verify_refresh_token, (*_BEARER_ERRORS, TokenRe
 
 
 def role(*roles: Role, fresh: bool = False) -> AuthRequirement:
-    """Require an access token of a user who has one of these roles. `fresh` also requires a recent login."""
+    """Require an access token of a user who has one of these roles, or of an admin.
+
+    Admins have every right of the other roles: refusing them would protect nothing, because an admin can give
+    any role to any account. `fresh` also requires a recent login.
+    """
+    allowed = tuple(dict.fromkeys([*roles, Role.ADMIN]))
 
     def verify(_scope: str | None) -> Caller:
         caller, claims = _authenticate()
-        if caller.user.role not in roles:
+        if caller.user.role not in allowed:
             raise Forbidden
         if fresh:
             _refuse_stale(claims)
         return caller
 
     errors = (*_BEARER_ERRORS, Forbidden, *([FreshTokenRequired] if fresh else []))
-    return AuthRequirement(verify, errors, ACCESS_SCHEME)
+    return AuthRequirement(verify, errors, ACCESS_SCHEME, allowed)
 
 
 ADMIN = role(Role.ADMIN)

@@ -9,6 +9,7 @@ from flask.cli import AppGroup
 from app.account_mail import Notice, account_mail
 from app.authentication import lifetimes, passwords
 from app.database import db, release
+from app.events import Event
 from app.exceptions import AccountDisabled, UserNotFound
 from app.model import retention
 from app.model.models import Reason, Role, User
@@ -17,8 +18,10 @@ from app.model.user_repository import UserRepository
 from kit import commands
 from kit.commands import reports_failures
 from kit.data.export import export
+from kit.security.events import record
 
-user = AppGroup("user", help="Accounts: create, list, change, export, delete.")
+ROLES = click.Choice([role.value for role in Role])
+user = AppGroup("user", help="Accounts: create, list, change, disable, export, delete.")
 token = AppGroup("token", help="Tokens: delete expired ones, revoke all.")
 
 
@@ -45,7 +48,7 @@ password_option = click.option(
 
 @user.command("create")
 @click.argument("name")
-@click.option("--role", type=click.Choice([role.value for role in Role]), default=Role.USER.value)
+@click.option("--role", type=ROLES, default=Role.USER.value)
 @click.option("--email", help="The e-mail address. It counts as verified.")
 @password_option
 @reports_failures
@@ -137,6 +140,34 @@ def reset_password(name: str, prints: bool) -> None:
     click.echo(message)
 
 
+@user.command("role")
+@click.argument("name")
+@click.argument("role", type=ROLES)
+@reports_failures
+def set_role(name: str, role: str) -> None:
+    """Give the account NAME another role. It applies from its next request on."""
+    account = _change(name, role=Role(role))
+    click.echo(f"The account {account.username} has the role {account.role}.")
+
+
+@user.command("disable")
+@click.argument("name")
+@reports_failures
+def disable_user(name: str) -> None:
+    """Disable the account NAME: end its sessions and prevent new logins."""
+    account = _change(name, disabled=True)
+    click.echo(f"The account {account.username} is disabled, and its sessions have ended.")
+
+
+@user.command("enable")
+@click.argument("name")
+@reports_failures
+def enable_user(name: str) -> None:
+    """Enable the account NAME after it was disabled."""
+    account = _change(name, disabled=False)
+    click.echo(f"The account {account.username} is enabled. It can log in.")
+
+
 @user.command("delete")
 @click.argument("name")
 @reports_failures
@@ -173,6 +204,23 @@ def revoke_all() -> None:
             sessions.end_all(account.id, Reason.REVOKED)
         db.session.commit()
     click.echo("Every session has ended.")
+
+
+def _change(name: str, *, role: Role | None = None, disabled: bool | None = None) -> User:
+    """Change an account as PATCH /users/<id> does. Raises UserNotFound and LastAdmin."""
+    users = UserRepository(db.session)
+    account = users.lock_with_admins(_account(users, name).id)
+    before = {"role_before": account.role, "disabled_before": str(account.disabled)}
+    was_disabled = account.disabled
+    users.set_role_and_status(account, role=role, disabled=disabled)
+    if account.disabled:
+        SessionRepository(db.session).end_all(account.id, Reason.REVOKED)
+    if account.disabled and not was_disabled:
+        account_mail().notify(account, Notice.ACCOUNT_DISABLED)
+    after = {"role": account.role, "disabled": str(account.disabled)}
+    record(Event.ACCOUNT_CHANGED_BY_OPERATOR, account.id, **before, **after)
+    db.session.commit()
+    return account
 
 
 def _locked_account(users: UserRepository, name: str) -> User:

@@ -18,3 +18,4 @@ class Event(StrEnum):
     EMAIL_REMOVED = "email_removed"
     ACCOUNT_DELETED = "account_deleted"
     ACCOUNT_CHANGED_BY_ADMIN = "account_changed_by_admin"
+    ACCOUNT_CHANGED_BY_OPERATOR = "account_changed_by_operator"

@@ -125,14 +125,19 @@ class UserRepository(ResourceRepository[User]):
         The admin's token is checked again behind the lock, because another admin may have demoted or disabled
         this one while the request was on its way. Raises TokenRevoked, TokenExpired, Forbidden and NotFound.
 
-        All callers lock the admins in the same order. So if two are removed concurrently, the second removal
-        sees that only one admin is left.
+        All callers lock the admins first, in the same order. So if two are removed concurrently, the second
+        removal sees that only one admin is left.
         """
         self._lock_admins()
         connection = self.session.connection()
         admin = find_user_by_token(connection, str(token_id), str(session_id), str(by), leeway)
         if admin.role != Role.ADMIN:
             raise Forbidden
+        return self.find_locked(id)
+
+    def lock_with_admins(self, id: UUID) -> User:
+        """Lock all admins, then the account that an operator is about to change. Raises NotFound."""
+        self._lock_admins()
         return self.find_locked(id)
 
     def set_role_and_status(self, user: User, *, role: Role | None, disabled: bool | None) -> None:

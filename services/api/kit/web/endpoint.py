@@ -32,12 +32,14 @@ class BearerScheme(NamedTuple):
 class AuthRequirement:
     """How a view authenticates its caller: `verify` returns the caller, or raises one of `raises`.
 
-    It gets the scope that an API key needs. None refuses every key.
+    It gets the scope that an API key needs. None refuses every key. `roles` are those that may use the view,
+    for the OpenAPI document: `verify` checks them. Without roles, every account may.
     """
 
     verify: Callable[[str | None], object]
     raises: tuple[type[DomainError], ...]
     scheme: BearerScheme
+    roles: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

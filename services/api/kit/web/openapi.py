@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from importlib import import_module
 from typing import Any, NamedTuple, cast
@@ -201,13 +201,18 @@ def _operation(
     app: Flask, rule: Rule, method: str, declaration: Declaration, view: Callable[..., object]
 ) -> JsonObject:
     summary, _, more = (view.__doc__ or "").partition("\n")
+    description = "\n".join(line.strip() for line in [summary, *more.splitlines()]).strip()
+    auth = declaration.auth
     blueprint = rule.endpoint.partition(".")[0]
     operation: JsonObject = {
         "operationId": rule.endpoint.replace(".", "_"),
         "tags": [blueprint],
         "summary": summary.partition(". ")[0].rstrip("."),
-        "description": "\n".join(line.strip() for line in [summary, *more.splitlines()]).strip(),
-        "security": [{declaration.auth.scheme.name: []}] if declaration.auth else [],
+        "description": "\n\n".join(
+            [description, *([_roles_text(auth.roles)] if auth and auth.roles else [])]
+        ),
+        # OpenAPI 3.1 lets schemes other than OAuth2 name the roles. One of them suffices.
+        "security": [{auth.scheme.name: list(auth.roles)}] if auth else [],
         "parameters": [
             *_path_parameters(rule),
             *_query_parameters(declaration.query),
@@ -222,6 +227,11 @@ def _operation(
             method, declaration.body, optional=declaration.body_is_optional
         )
     return operation
+
+
+def _roles_text(roles: Sequence[str]) -> str:
+    *others, last = (f"`{role}`" for role in roles)
+    return f"Requires the role {', '.join(others)}{' or ' if others else ''}{last}."
 
 
 def _path_parameters(rule: Rule) -> Iterator[JsonObject]:

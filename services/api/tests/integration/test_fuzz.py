@@ -12,7 +12,6 @@ from schemathesis.checks import load_all_checks
 from schemathesis.core.result import Ok
 from schemathesis.pytest.lazy import get_all_tests
 
-from app.model.models import Role
 from app.model.passwords import Passwords
 from tests.support import fuzzing
 from tests.support.credentials import PASSWORD
@@ -56,7 +55,7 @@ def test_every_response_matches_the_document(operation: str, schema: Any, fuzzed
 
 @examples(FEWEST)
 def ask(case: Any, people: People) -> None:
-    caller = people(next(names), Role.ADMIN if fuzzing.is_for_admins(case.operation) else Role.USER)
+    caller = people(next(names), fuzzing.role_for(case.operation))
     tokens = {"access_token": caller.access, "refresh_token": caller.refresh}
 
     case.call_and_validate(headers=fuzzing.authorization(case.operation, tokens))

@@ -8,6 +8,7 @@ from typing import Any
 from flask import Flask, Response, current_app, request
 
 from app import create_app
+from app.model.models import Role
 from kit.web import openapi
 from kit.web.problems import MEDIA_TYPE, all_problems
 from tests.support.settings import NEVER_OPENED, settings_for
@@ -21,6 +22,12 @@ def documented() -> dict[str, Any]:
 
 def documented_paths() -> dict[str, Any]:
     return dict(documented()["paths"])
+
+
+def roles_of(operation: dict[str, Any]) -> list[Role]:
+    """Return the roles that may use a documented operation. Without one, every account may."""
+    named = [Role(name) for need in operation["security"] for name in need.get("access_token", ())]
+    return named or [Role.USER]
 
 
 def refuse_undocumented(response: Response) -> Response:

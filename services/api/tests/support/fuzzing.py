@@ -6,7 +6,9 @@ import schemathesis
 from schemathesis.config import SchemathesisConfig
 
 from app import create_app
+from app.model.models import Role
 from kit.web import openapi
+from tests.support.documented import roles_of
 from tests.support.settings import NEVER_OPENED, settings_for
 
 # A schema can't express that a cursor is signed, that a version is outdated, or that a key was used.
@@ -57,7 +59,6 @@ def authorization(operation: Any, tokens: dict[str, Any]) -> dict[str, str]:
     return {"Authorization": f"Bearer {tokens[needed[0]]}"} if needed else {}
 
 
-def is_for_admins(operation: Any) -> bool:
-    """Return whether only admins may use the operation."""
-    problems = operation.definition.raw["responses"].get("403", {}).get("content", {})
-    return any("forbidden" in content["examples"] for content in problems.values())
+def role_for(operation: Any) -> Role:
+    """Return a role that may use the operation."""
+    return roles_of(operation.definition.raw)[0]

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from app.model.models import Role
 from tools.client_files.steps import CLEANUP, SCENARIO, START, UNKNOWN_ID, USER_FIELDS, VARIABLES, Step
 
 Document = dict[str, Any]
@@ -119,7 +120,7 @@ def _call(operation: Operation) -> Request:
     parameters = operation["parameters"]
     needed = {each["name"]: each for each in parameters if each["in"] == "query" and each["required"]}
     is_plain = operation["method"] == "GET" and not needed and "{" not in operation["path"]
-    is_sure = is_plain and not _is_for_admins(operation)
+    is_sure = is_plain and not _is_for_others(operation)
     # Without an example of the body or of a required parameter, the operation may refuse the values.
     example = _example(operation) if "requestBody" in operation else {}
     refers = any(name.endswith("_id") for name in example)
@@ -158,8 +159,7 @@ def _refusals(operation: Operation) -> Iterator[Request]:
             ("an unknown field", "422", "validation_failed", {"body": _body(operation, {"colour": "red"})}),
         ]
     for name, status, code, wrong in ways:
-        # The scenario's user isn't an admin, so operations for admins are always 403.
-        is_forbidden = status != "401" and _is_for_admins(operation)
+        is_forbidden = status != "401" and _is_for_others(operation)
         statuses, word = (["403"], "forbidden") if is_forbidden else ([status], code)
         yield Request(f"{title(operation)}: {name}", operation, statuses, word, **(valid | wrong))
 
@@ -182,9 +182,10 @@ def _headers(operation: Operation) -> dict[str, str]:
     return dict.fromkeys(needed, "*")
 
 
-def _is_for_admins(operation: Operation) -> bool:
-    problems = operation["responses"].get("403", {}).get("content", {})
-    return any("forbidden" in each["examples"] for each in problems.values())
+def _is_for_others(operation: Operation) -> bool:
+    """Return whether the operation needs a role that the scenario's user doesn't have."""
+    roles = [role for need in operation["security"] for role in need.get("access_token", ())]
+    return bool(roles) and Role.USER not in roles
 
 
 def title(operation: Operation) -> str:

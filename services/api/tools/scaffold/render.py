@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from itertools import chain
 from pathlib import Path
@@ -10,6 +10,7 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from app.model.models import Role
 from tools.scaffold.resource import Field, Resource, member_of, path_of
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -26,7 +27,7 @@ ACCESS_DESCRIPTIONS = {
     "owned": "each user has their own.",
     "admin": "for admins.",
 }
-PERSONS = ("anonymous", "owner", "other", "admin", "disabled", "revoked", "expired", "refresh")
+ROLES = [role.value for role in Role if role not in (Role.USER, Role.ADMIN)]
 
 
 def imported_names() -> set[str]:
@@ -311,8 +312,8 @@ class ResourceView:
         return [field for field in self.fields if field.operators]
 
 
-def matrix_rows(resource: Resource) -> list[str]:
-    """Return the resource's rows for tests/authorization.md."""
+def matrix_rows(resource: Resource, callers: Sequence[str]) -> list[str]:
+    """Return the resource's rows for tests/authorization.md, which has a column for each caller."""
     one = f"{resource.path}/<uuid:{resource.name}_id>"
     every = resource.path
     routes = [("GET", every, 200), ("POST", every, 201), ("GET", one, 200), ("PATCH", one, 200),
@@ -320,13 +321,14 @@ def matrix_rows(resource: Resource) -> list[str]:
     rows = []
     for method, path, success in routes:
         is_public = resource.access == "public" and method == "GET"
-        cells = dict.fromkeys(PERSONS, success if is_public else 401)
+        cells = dict.fromkeys(callers, success if is_public else 401)
         if not is_public:
             cells |= dict.fromkeys(("owner", "other"), success if resource.is_owned else 403)
             cells["admin"] = success
         if resource.is_owned and path == one:
             cells |= dict.fromkeys(("other", "admin"), 404)
-        rows.append(f"| {method} {path} | {' | '.join(str(cells[person]) for person in PERSONS)} |")
+        cells |= dict.fromkeys(ROLES, cells["other"])
+        rows.append(f"| {method} {path} | {' | '.join(str(cells[caller]) for caller in callers)} |")
     return rows
 
 

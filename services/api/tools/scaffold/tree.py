@@ -152,8 +152,7 @@ class Tree:
                 1,
             ).replace("    StoredResponse,\n", f"    {class_name},\n    StoredResponse,\n", 1),
         )
-        rows = "".join(f"{row}\n" for row in matrix_rows(resource))
-        self._edit("tests/authorization.md", lambda text: text.rstrip("\n") + "\n" + rows)
+        self._edit("tests/authorization.md", lambda text: _with_rows(text, resource))
 
     def unregister(self, resource: Resource) -> None:
         name, class_name = resource.name, resource.class_name
@@ -219,6 +218,15 @@ class Tree:
 
     def _edit(self, path: str, change: Callable[[str], str]) -> None:
         self.write({path: change((self.api / path).read_text(encoding="utf-8"))})
+
+
+def _with_rows(table: str, resource: Resource) -> str:
+    """Add the resource's rows to the text of tests/authorization.md."""
+    header = next((line for line in table.splitlines() if line.startswith("| route |")), "")
+    if not header:
+        raise ScaffoldError("tests/authorization.md has no line that begins with | route |. Restore it.")
+    callers = [cell.strip() for cell in header.strip("|").split("|")[1:]]
+    return "\n".join([table.rstrip("\n"), *matrix_rows(resource, callers), ""])
 
 
 def _deleted_with_accounts(resources: Iterable[Resource]) -> set[str]:
