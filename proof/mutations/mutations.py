@@ -27,6 +27,7 @@ ACCOUNT = "app/blueprint/account.py"
 AUTH = "app/blueprint/auth.py"
 ADMIN = "app/blueprint/users.py"
 WHO = "app/authentication.py"
+OPENAPI = "kit/web/openapi.py"
 COMMANDS = "app/commands.py"
 CONFIRMATION = "app/confirmation.py"
 EXPORT = "kit/data/export.py"
@@ -60,7 +61,7 @@ MUTATIONS = [
         (TOKENS, "            Session.ended_at.is_(None),\n", "", "integration/test_logout", "a_token_is_revoked_after_its_logout"),
         (TOKENS, "            User.disabled.is_(False),\n", "", "integration/test_users", "a_live_session_of_a_disabled_account_is_refused"),
         (TOKENS, "if expires_at <= now() - leeway:", "if not expires_at:", "integration/test_refresh", "a_token_expires_with_its_row_even_if_it_says_otherwise"),
-        (WHO, "if caller.user.role not in roles:", "if not roles:", "integration/test_users", "users_without_the_admin_role_always_get_403"),
+        (WHO, "if caller.user.role not in allowed:", "if not allowed:", "integration/test_users", "users_without_the_admin_role_always_get_403"),
         (WHO, 'not claims["fresh"] or ', "", "integration/test_account", "deleting_the_account_requires_a_token_from_a_login"),
         (WHO, ' or claims["iat"] < oldest', "", "integration/test_account", "deleting_the_account_requires_a_recent_login"),
         (WHO, 'if claims["type"] != type:', 'if not claims["type"]:', "integration/test_refresh", "refresh_refuses_an_access_token"),
@@ -105,6 +106,11 @@ MUTATIONS = [
         (ADMIN, "SessionRepository(db.session).end_all(user.id, Reason.REVOKED)", "pass", "integration/test_users", "enabling_revives_no_session"),
         (ADMIN, "record(Event.ACCOUNT_CHANGED_BY_ADMIN, user.id, **details)", "pass", "integration/test_other_users", "changes_by_an_admin_are_logged_with_both_ids"),
         (ADMIN, "record(Event.ACCOUNT_DELETED, user.id, by=str(caller.user.id))", "pass", "integration/test_other_users", "changes_by_an_admin_are_logged_with_both_ids"),
+        (WHO, "[*roles, Role.ADMIN]", "roles", "kit/test_extension_points", "admins_pass_every_role_and_the_document_names_the_roles"),
+        (OPENAPI, "list(auth.roles)", "[]", "kit/test_extension_points", "admins_pass_every_role_and_the_document_names_the_roles"),
+        (COMMANDS, "record(Event.ACCOUNT_CHANGED_BY_OPERATOR, account.id, **before, **after)", "pass", "integration/test_commands", "user_role_gives_an_account_a_role_at_once"),
+        (COMMANDS, "SessionRepository(db.session).end_all(account.id, Reason.REVOKED)", "pass", "integration/test_commands", "user_disable_ends_the_sessions_and_user_enable_allows_logins"),
+        (USERS, "order_by(User.id).with_for_update()", "order_by(User.id)", "integration/test_races", "only_one_of_the_last_two_admins_can_leave_at_once"),
         # Mailed links
         (LINKS, "Link.purpose == purpose, Link.expires_at > now()\n            )\n        )\n        if link", "Link.expires_at > now()\n            )\n        )\n        if link", "integration/test_password_reset", "a_link_for_one_purpose_does_not_serve_another"),
         (LINKS, "Link.token_hash == _hash(token), Link.purpose == purpose, Link.expires_at > now()", "Link.token_hash == _hash(token), Link.purpose == purpose", "integration/test_password_reset", "a_link_works_once_and_for_half_an_hour"),

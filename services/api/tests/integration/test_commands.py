@@ -1,8 +1,10 @@
 """The command line."""
 
+import json
 import subprocess
 import sys
 from datetime import timedelta
+from io import StringIO
 from pathlib import Path
 from unittest.mock import patch
 from uuid import UUID
@@ -16,7 +18,7 @@ from app.account_mail import AccountMail
 from app.database import db
 from app.model.models import Role, Session, Token, User
 from kit.clock import now
-from tests.support.credentials import PASSWORD
+from tests.support.credentials import PASSWORD, bearer
 from tests.support.mail import Mailbox
 from tests.support.paths import API
 from tests.support.people import People
@@ -107,7 +109,7 @@ def test_no_rows_are_locked_during_a_prompt(runner: FlaskCliRunner, people: Peop
         assert runner.invoke(args=["user", "set-password", "ann"]).exit_code == 0
 
 
-@pytest.mark.parametrize("command", ["set-password", "delete"])
+@pytest.mark.parametrize("command", ["set-password", "delete", "disable", "enable"])
 def test_an_unknown_username_is_reported(runner: FlaskCliRunner, command: str) -> None:
     result = runner.invoke(args=["user", command, "ann"], input=f"{PASSWORD}\n{PASSWORD}\n")
 
@@ -131,6 +133,65 @@ def test_the_last_admin_cannot_be_deleted(runner: FlaskCliRunner, people: People
     assert "last account with the role admin" in result.stderr
     people.register("heir", Role.ADMIN)
     assert runner.invoke(args=["user", "delete", "root"]).exit_code == 0
+
+
+@pytest.mark.any_database
+def test_user_role_gives_an_account_a_role_at_once(
+    runner: FlaskCliRunner, people: People, output: StringIO
+) -> None:
+    ann = people("ann")
+
+    result = runner.invoke(args=["user", "role", "ann", "admin"])
+
+    assert result.output == "The account ann has the role admin.\n"
+    assert ann.get("/users").status_code == 200
+    [line] = [json.loads(line) for line in output.getvalue().splitlines() if "by_operator" in line]
+    assert (line["user_id"], line["role_before"], line["role"]) == (ann.id, "user", "admin")
+
+
+def test_user_role_lists_the_roles_if_one_is_unknown(runner: FlaskCliRunner, people: People) -> None:
+    people.register("ann")
+
+    result = runner.invoke(args=["user", "role", "ann", "king"])
+
+    assert result.exit_code == 2
+    assert all(f"'{role}'" in result.stderr for role in Role)
+
+
+@pytest.mark.any_database
+def test_user_disable_ends_the_sessions_and_user_enable_allows_logins(
+    app: Flask, runner: FlaskCliRunner, client: FlaskClient
+) -> None:
+    create(runner, "ann", "--email", "ann@example.com")
+    credentials = {"username": "ann", "password": PASSWORD}
+    pair = client.post("/auth/login", json=credentials).json
+
+    disabled = runner.invoke(args=["user", "disable", "ann"])
+
+    assert disabled.output == "The account ann is disabled, and its sessions have ended.\n"
+    assert [message.template for message in Mailbox(app).receive()][-1:] == ["account-disabled"]
+    assert client.post("/auth/login", json=credentials).status_code == 401
+    assert (
+        runner.invoke(args=["user", "enable", "ann"]).output == "The account ann is enabled. It can log in.\n"
+    )
+    assert client.post("/auth/login", json=credentials).status_code == 200
+    assert problem(client.get("/account", headers=bearer(pair["access_token"]))) == (401, "token_revoked")
+
+
+@pytest.mark.any_database
+@pytest.mark.parametrize(
+    "command", [["role", "root", "user"], ["disable", "root"], ["delete", "root"]], ids=" ".join
+)
+def test_no_command_removes_the_last_admin(
+    runner: FlaskCliRunner, people: People, command: list[str]
+) -> None:
+    root = people("root", Role.ADMIN)
+
+    result = runner.invoke(args=["user", *command])
+
+    assert result.exit_code == 1
+    assert "last account with the role admin" in result.stderr
+    assert root.get("/users").status_code == 200
 
 
 def test_token_prune_deletes_expired_tokens(app: Flask, runner: FlaskCliRunner, people: People) -> None:

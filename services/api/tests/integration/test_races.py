@@ -10,11 +10,11 @@ from uuid import UUID
 
 import httpx
 import pytest
+from click.testing import Result
 from flask import Flask
 from sqlalchemy import func, select, update
 
 from app.database import db
-from app.exceptions import LastAdmin
 from app.model.models import KnownNetwork, Role, Session, Token, User
 from app.model.user_repository import UserRepository
 from kit.clock import now
@@ -139,30 +139,28 @@ def test_an_account_is_deleted_once(live: Live) -> None:
     assert Counter(answer.status_code for answer in answers) == {204: 1, 401: 4}
 
 
+@pytest.mark.parametrize(
+    "second_way", [["delete", "bob"], ["role", "bob", "user"], ["disable", "bob"]], ids=" ".join
+)
 def test_only_one_of_the_last_two_admins_can_leave_at_once(
-    committed_app: Flask, password_hash: PasswordHash
+    committed_app: Flask, password_hash: PasswordHash, second_way: list[str]
 ) -> None:
     people = People(committed_app, password_hash)
     for name in ("ann", "bob"):
         people.register(name, Role.ADMIN)
 
-    def remove(name: str) -> None:
-        users = UserRepository(db.session)
-        users.remove(cast("User", users.find_by_username(name)).id)
-
-    def leave_second() -> None:
-        with committed_app.app_context():
-            remove("bob")
-            db.session.commit()
+    def leave_second() -> Result:
+        return committed_app.test_cli_runner().invoke(args=["user", *second_way])
 
     with committed_app.app_context(), ThreadPoolExecutor(1) as pool:
-        remove("ann")
+        users = UserRepository(db.session)
+        users.remove(cast("User", users.find_by_username("ann")).id)
         second = pool.submit(leave_second)
         time.sleep(0.3)  # by now, the second one is waiting or done
         db.session.commit()
 
-    with pytest.raises(LastAdmin):
-        second.result(timeout=60)
+    assert second.result(timeout=60).exit_code == 1
+    assert "last account with the role admin" in second.result().stderr
 
 
 @pytest.mark.parametrize("attempt", range(3))

@@ -11,7 +11,8 @@ from sqlalchemy.ext.hybrid import hybrid_property
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app import create_app
-from app.model.models import Reason, Session, Token
+from app.authentication import role
+from app.model.models import Reason, Role, Session, Token
 from kit.data.base import Base
 from kit.errors import DomainError, NotFound
 from kit.web import openapi
@@ -54,6 +55,13 @@ def test_a_custom_auth_requirement_is_documented() -> None:
     assert operation["security"] == [{"api_key": []}]
     assert "404" in operation["responses"]
     assert document["components"]["securitySchemes"]["api_key"]["description"] == "An API key."
+
+
+def test_admins_pass_every_role_and_the_document_names_the_roles() -> None:
+    operation = openapi.build(app_with(auth=role(Role.USER)))["paths"]["/mine"]["get"]
+
+    assert operation["security"] == [{"access_token": ["user", "admin"]}]
+    assert operation["description"] == "Do nothing.\n\nRequires the role `user` or `admin`."
 
 
 def test_a_subclass_of_an_error_has_the_same_problem() -> None:
