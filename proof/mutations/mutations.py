@@ -110,7 +110,6 @@ MUTATIONS = [
         (OPENAPI, "list(auth.roles)", "[]", "kit/test_extension_points", "admins_pass_every_role_and_the_document_names_the_roles"),
         (COMMANDS, "record(Event.ACCOUNT_CHANGED_BY_OPERATOR, account.id, **before, **after)", "pass", "integration/test_commands", "user_role_gives_an_account_a_role_at_once"),
         (COMMANDS, "SessionRepository(db.session).end_all(account.id, Reason.REVOKED)", "pass", "integration/test_commands", "user_disable_ends_the_sessions_and_user_enable_allows_logins"),
-        (USERS, "order_by(User.id).with_for_update()", "order_by(User.id)", "integration/test_races", "only_one_of_the_last_two_admins_can_leave_at_once"),
         # Mailed links
         (LINKS, "Link.purpose == purpose, Link.expires_at > now()\n            )\n        )\n        if link", "Link.expires_at > now()\n            )\n        )\n        if link", "integration/test_password_reset", "a_link_for_one_purpose_does_not_serve_another"),
         (LINKS, "Link.token_hash == _hash(token), Link.purpose == purpose, Link.expires_at > now()", "Link.token_hash == _hash(token), Link.purpose == purpose", "integration/test_password_reset", "a_link_works_once_and_for_half_an_hour"),
