@@ -49,7 +49,7 @@ MUTATIONS = [
         (OWNED, "filtered(self.rows(), ", "filtered(select(self.model), ", "kit/data/test_resource_repository", "a_cursor_of_another_user_leads_to_ones_own_rows"),
         (RESPONSES, "(StoredResponse.user_id == user_id, StoredResponse.key == key)", "(StoredResponse.key == key,)", "kit/web/test_idempotency", "keys_of_different_users_are_independent"),
         (VIEWS, '", caller.user.id" if r.is_owned else ""', '""', "tools/scaffold/test_commands", "the_tests_of_generated_resources_pass"),
-        (VIEWS, 'set writer = "auth=ACCESS_TOKEN, " if', 'set writer = "auth=ACCESS_TOKEN, " if True or', "tools/scaffold/test_commands", "the_tests_of_generated_resources_pass"),
+        (VIEWS, 'set writer = "auth=ACCESS_TOKEN, scope=WRITE, " if', 'set writer = "auth=ACCESS_TOKEN, scope=WRITE, " if True or', "tools/scaffold/test_commands", "the_tests_of_generated_resources_pass"),
         # The caller of a request
         (TOKENS, "Session.user_id == User.id", "Session.user_id == Session.user_id", "kit/security/test_jwt", "a_token_cannot_mix_claims_of_two_users"),
         (TOKENS, "(Token, Token.session_id == Session.id)", "(Token, Token.session_id == Token.session_id)", "kit/security/test_jwt", "a_token_cannot_mix_claims_of_two_users"),
