@@ -21,6 +21,7 @@ START = "docs/1-start.md"
 BUILD = "docs/2-build.md"
 COMMANDS = "docs/2-build/commands-and-streams.md"
 MAIL = "docs/2-build/mail.md"
+KEYS = "docs/2-build/api-keys.md"
 RESOURCES = "docs/2-build/resources.md"
 CHANGES = ("docs/2-build/columns.md", "docs/2-build/resource-changes.md", "docs/2-build/common-changes.md")
 ONE_SERVER = "docs/3-run/one-server.md"
@@ -36,6 +37,8 @@ ELSEWHERE = {
     ("docs/templates/README.md", "Test it", 1): "the commands of README.md, for a project with its own name",
     (START, "Develop", 1): "they don't end; .ci/run runs make dev",
     (BUILD, "Project layout", 1): "a listing, which test_lists.py compares with the code",
+    (KEYS, "After a leak", 1): "test_operators_list_and_delete_keys",
+    (KEYS, "Find leaked keys", 1): "tests/kit/security/test_api_keys.py",
     (MAIL, "Set up a mail server", 1): "needs a mail server; tests/unit/test_config.py reads these forms",
     (MAIL, "Set up a mail server", 2): "needs a mail server; test_commands.py runs these commands",
     (TROUBLESHOOTING, "No mail arrives", 1): "needs a job that waits; tests/kit/jobs runs these commands",
@@ -238,7 +241,7 @@ def test_a_response_is_streamed_and_rows_are_copied(project: Project, typed: Typ
     text = blueprints.read_text().replace("    users,\n", "    names,\n    users,\n")
     blueprints.write_text(text.replace("    problem_pages.bl", "    names.blueprint,\n    problem_pages.bl"))
     with (api / "tests/authorization.md").open("a") as table:
-        table.write("| GET /names | 401 | 403 | 403 | 200 | 401 | 401 | 401 | 401 |\n")
+        table.write("| GET /names | 401 | 403 | 403 | 200 | 401 | 401 | 401 | 401 | 200 | 403 |\n")
     (api / "tests/integration/test_names.py").write_text(STREAM_AND_COPY)
 
 
@@ -303,6 +306,15 @@ def test_a_session_with_curl(project: Project, typed: Typed) -> None:
     assert '"username":"ann"' in printed
     assert printed.rstrip().endswith("}")
     assert '"code":"token_revoked"' in printed.splitlines()[-1]
+
+
+def test_an_api_key_with_curl(project: Project, typed: Typed) -> None:
+    commands = typed(KEYS, "Create and use a key")
+
+    printed = project.type(replace_once(commands, "api=http://localhost:5000\n", f"api={project.api}\n"))
+
+    assert printed.count('"username":"keys-of-ann"') == 2
+    assert '"code":"insufficient_scope"' in printed
 
 
 def test_the_first_admin_is_created(project: Project, typed: Typed) -> None:

@@ -156,4 +156,4 @@ def _add_view(api: Path) -> None:
         text.replace("    problem_pages.bl", "    reports.blueprint,\n    problem_pages.bl")
     )
     with (api / "tests/authorization.md").open("a") as table:
-        table.write("| POST /reports | 401 | 403 | 403 | 204 | 204 | 401 | 401 | 401 | 401 |\n")
+        table.write("| POST /reports | 401 | 403 | 403 | 204 | 204 | 401 | 401 | 401 | 401 | 403 | 403 |\n")

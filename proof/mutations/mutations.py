@@ -32,6 +32,9 @@ COMMANDS = "app/commands.py"
 CONFIRMATION = "app/confirmation.py"
 EXPORT = "kit/data/export.py"
 LINKS = "app/model/links.py"
+KEYS = "app/model/api_keys.py"
+KEY_VIEWS = "app/keys/views.py"
+VERIFIER = "app/keys/verification.py"
 QUEUE = "kit/jobs/queue.py"
 MAILER = "kit/mail/mailer.py"
 SMTP = "kit/mail/smtp.py"
@@ -65,6 +68,20 @@ MUTATIONS = [
         (WHO, 'not claims["fresh"] or ', "", "integration/test_account", "deleting_the_account_requires_a_token_from_a_login"),
         (WHO, ' or claims["iat"] < oldest', "", "integration/test_account", "deleting_the_account_requires_a_recent_login"),
         (WHO, 'if claims["type"] != type:', 'if not claims["type"]:', "integration/test_refresh", "refresh_refuses_an_access_token"),
+        # API keys
+        (WHO, "if scope not in caller.scopes:", "if not caller.scopes:", "integration/test_key_authentication", "each_scope_is_needed_and_suffices"),
+        (WHO, "_authenticate(None if fresh else scope)", "_authenticate(scope)", "integration/test_key_authentication", "a_fresh_role_accepts_no_key"),
+        (VERIFIER, "    if not is_key(KEY_PREFIX, key):\n        raise InvalidToken\n", "", "integration/test_key_authentication", "a_mistyped_key_costs_no_statement"),
+        (VERIFIER, "    if current_caller() is None:", "    if True:", "integration/test_key_races", "a_request_with_a_body_counts_once"),
+        (KEYS, ", User.disabled.is_(False))", ")", "integration/test_keys", "a_disabled_account_has_no_working_key"),
+        (KEYS, "if expires_at is not None and expires_at <= now() - leeway:", "if False:", "integration/test_key_authentication", "a_key_expires"),
+        (KEYS, "self.last_used_at is None or self.last_used_at < time - USE_PRECISION", "True", "integration/test_key_authentication", "a_request_with_a_key_takes_one_statement"),
+        (KEYS, "where(ApiKey.id == id, is_due)", "where(ApiKey.id == id)", "integration/test_key_authentication", "a_use_that_another_process_wrote_is_kept"),
+        (KEYS, "return select(ApiKey).where(ApiKey.user_id == user_id)", "return select(ApiKey)", "integration/test_keys", "the_keys_of_others_are_not_found"),
+        (KEYS, "delete(ApiKey).where(ApiKey.user_id == user_id).returning", "delete(ApiKey).returning", "integration/test_keys", "a_password_reset_ends_every_key"),
+        (KEYS, "delete(ApiKey).where(own, ApiKey.expires_at <= now())", "delete(ApiKey).where(own)", "integration/test_keys", "an_account_has_at_most_twenty_keys"),
+        (KEY_VIEWS, "    find_user_by_token(db.session.connection(), *ids, lifetimes().leeway)\n", "", "integration/test_key_races", "a_session_that_ended_meanwhile_leaves_no_key"),
+        (MAIL, "    end_keys(user.id)\n", "", "integration/test_keys", "a_password_reset_ends_every_key"),
         # Tokens and sessions
         (TOKENS, "Token.id == token_id, Token.user_id == user_id", "Token.id == token_id", "integration/test_token", "tokens_of_other_users_are_not_found"),
         (TOKENS, "select(Token).where(Token.user_id == user_id)", "select(Token)", "integration/test_token", "the_list_has_only_the_callers_tokens_newest_first"),
@@ -126,7 +143,7 @@ MUTATIONS = [
         (USERS, "user.password_hash, user.pending_email = password_hash, None", "user.password_hash = password_hash", "integration/test_email", "a_new_password_cancels_a_change_of_the_address"),
         # Exports, jobs and mail
         (EXPORT, ".where(belongs_to(user_id))", "", "integration/test_export", "an_export_contains_the_rows_of_the_caller_only"),
-        (ACCOUNT, "auth=FRESH_TOKEN, returns=AccountExport", "auth=ACCESS_TOKEN, returns=AccountExport", "integration/test_export", "an_export_requires_a_recent_login"),
+        (ACCOUNT, "auth=FRESH_TOKEN, keys=False, returns=AccountExport", "auth=ACCESS_TOKEN, returns=AccountExport", "integration/test_export", "an_export_requires_a_recent_login"),
         (RESPONSES, 'body: Mapped[str | None] = mapped_column(Text, info={"secret": True})', "body: Mapped[str | None] = mapped_column(Text)", "integration/test_export", "an_export_contains_no_secret"),
         (QUEUE, "delete(QueuedJob).where(*_held(job))", "delete(QueuedJob).where(QueuedJob.id == job.id)", "kit/jobs/test_worker", "a_worker_whose_lease_has_expired_changes_nothing"),
         (QUEUE, "            ScheduledJob.due_at == known.due_at,\n", "", "kit/jobs/test_worker", "only_one_of_two_workers_queues_a_scheduled_job"),

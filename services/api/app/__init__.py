@@ -48,5 +48,6 @@ def create_app(settings: config.Settings | None = None) -> Flask:
     account_mail.init_app(app, AccountMail())
     if settings.has_mail:
         import_module("app.mail").init_app(app, settings)
+    import_module("app.keys").init_app(app, settings)
     commands.init_app(app)
     return app

@@ -1,6 +1,7 @@
 """Authentication: bearer tokens, the caller behind them, and the claims of our JWTs."""
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import cast
@@ -8,7 +9,7 @@ from uuid import UUID
 
 from flask import Flask, current_app, g, request
 
-from app.config import APP_NAME, Settings, current
+from app.config import APP_NAME, KEY_PREFIX, Settings, current
 from app.database import read_connection
 from app.exceptions import Forbidden, FreshTokenRequired, TokenReused
 from app.model.models import Role, Token, TokenType, User
@@ -16,7 +17,7 @@ from app.model.passwords import Passwords
 from app.model.session_repository import ClientInfo, Lifetimes, PresentedToken
 from app.model.token_repository import find_user_by_token
 from kit.clock import now
-from kit.errors import InvalidToken, MissingToken, TokenExpired, TokenRevoked
+from kit.errors import InsufficientScope, InvalidToken, MissingToken, TokenExpired, TokenRevoked
 from kit.security import jwt
 from kit.security.hashers import HASHERS, Bulkhead
 from kit.security.jwt import Claims
@@ -42,6 +43,17 @@ class SessionCaller(Caller):
     token_id: UUID
 
 
+@dataclass(frozen=True, slots=True)
+class KeyCaller(Caller):
+    """A caller with an API key."""
+
+    key_id: UUID
+    scopes: frozenset[str]
+
+
+KeyVerifier = Callable[[str], KeyCaller]
+
+
 def init_app(app: Flask, settings: Settings) -> None:
     profile = jwt.Profile(
         settings.jwt_issuer, settings.jwt_audience, settings.signing_keys, settings.clock_leeway_seconds
@@ -53,6 +65,11 @@ def init_app(app: Flask, settings: Settings) -> None:
         APP_NAME,
         Bulkhead(settings.threads),
     )
+
+
+def accept_keys(app: Flask, verify: KeyVerifier) -> None:
+    """Accept API keys where access tokens are accepted. Without this, they are invalid tokens."""
+    app.extensions["key_verifier"] = verify
 
 
 def passwords() -> Passwords:
@@ -96,12 +113,12 @@ def encode(token: Token) -> str:
     return jwt.encode(token.type, str(token.user_id), claims)
 
 
-def _verify_access_token(_scope: str | None) -> Caller:
-    return _authenticate()[0]
+def _verify_access_token(scope: str | None) -> Caller:
+    return _authenticate(scope)[0]
 
 
-def _verify_fresh_token(_scope: str | None) -> SessionCaller:
-    caller, claims = _authenticate()
+def _verify_fresh_token(_scope: str | None) -> Caller:
+    caller, claims = _authenticate(None)
     _refuse_stale(claims)
     return caller
 
@@ -113,7 +130,7 @@ def _refuse_stale(claims: Claims) -> None:
 
 
 def _verify_refresh_token(_scope: str | None) -> PresentedToken:
-    claims = _bearer_claims(TokenType.REFRESH)
+    claims = _claims(_bearer_token(), TokenType.REFRESH)
     token = _presented(claims)
     jwt.expose_to_library(claims, token)
     return token
@@ -128,15 +145,15 @@ REFRESH_TOKEN = AuthRequirement(_verify_refresh_token, (*_BEARER_ERRORS, TokenRe
 
 
 def role(*roles: Role, fresh: bool = False) -> AuthRequirement:
-    """Require an access token of a user who has one of these roles, or of an admin.
+    """Require a token or an API key of a user who has one of these roles, or of an admin.
 
     Admins have every right of the other roles: refusing them would protect nothing, because an admin can give
-    any role to any account. `fresh` also requires a recent login.
+    any role to any account. `fresh` requires a token of a recent login.
     """
     allowed = tuple(dict.fromkeys([*roles, Role.ADMIN]))
 
-    def verify(_scope: str | None) -> Caller:
-        caller, claims = _authenticate()
+    def verify(scope: str | None) -> Caller:
+        caller, claims = _authenticate(None if fresh else scope)
         if caller.user.role not in allowed:
             raise Forbidden
         if fresh:
@@ -156,27 +173,47 @@ def current_caller() -> Caller | None:
     return cast("Caller | None", g.get("caller"))
 
 
-def _authenticate() -> tuple[SessionCaller, Claims]:
-    """Return the caller and the claims of the request's access token."""
-    claims = _bearer_claims(TokenType.ACCESS)
+def _authenticate(scope: str | None) -> tuple[Caller, Claims]:
+    """Return the caller and the claims of the request's access token. An API key has no claims."""
+    token = _bearer_token()
+    if token.startswith(KEY_PREFIX):
+        g.caller = key_caller = _find_key_caller(token, scope)
+        return key_caller, {}
+    claims = _claims(token, TokenType.ACCESS)
     caller = _find_caller(claims)
     jwt.expose_to_library(claims, caller)
     g.caller = caller
     return caller, claims
 
 
-def _bearer_claims(type: TokenType) -> Claims:
-    """Return the claims of the token of this type in the Authorization header (RFC 6750)."""
+def _bearer_token() -> str:
+    """Return the token or key in the Authorization header (RFC 6750)."""
     header = request.headers.get("Authorization", "")
     if not BEARER_ANYWHERE.search(header):
         raise MissingToken
     match = BEARER.fullmatch(header)
     if match is None:  # several tokens, or something that can't be one
         raise InvalidToken
-    claims = jwt.decode(match[1])
+    return match[1]
+
+
+def _claims(token: str, type: TokenType) -> Claims:
+    """Return the claims of a token of this type."""
+    claims = jwt.decode(token)
     if claims["type"] != type:
         raise InvalidToken
     return claims
+
+
+def _find_key_caller(key: str, scope: str | None) -> KeyCaller:
+    verify: KeyVerifier | None = current_app.extensions.get("key_verifier")
+    if verify is None:
+        raise InvalidToken
+    caller = verify(key)
+    g.user_id = caller.user.id  # for the log
+    if scope not in caller.scopes:
+        raise InsufficientScope(scope)
+    return caller
 
 
 def _load_caller(claims: Claims) -> Caller | PresentedToken:

@@ -6,6 +6,7 @@ import click
 from flask import Flask
 from flask.cli import AppGroup
 
+from app.account_keys import end_keys
 from app.account_mail import Notice, account_mail
 from app.authentication import lifetimes, passwords
 from app.database import db, release
@@ -77,7 +78,7 @@ def list_users() -> None:
 @password_option
 @reports_failures
 def set_password(name: str, password_stdin: bool) -> None:
-    """Set a new password for the account NAME and end its sessions."""
+    """Set a new password for the account NAME, end its sessions and delete its API keys."""
     users = UserRepository(db.session)
     found = _account(users, name)
     release()  # typing takes long
@@ -89,9 +90,10 @@ def set_password(name: str, password_stdin: bool) -> None:
         raise UserNotFound
     users.set_password(account, hashed)
     SessionRepository(db.session).end_all(account.id, Reason.PASSWORD_CHANGED)
+    end_keys(account.id)
     account_mail().notify(account, Notice.PASSWORD_CHANGED)
     db.session.commit()
-    click.echo(f"The account {account.username} has a new password, and its sessions have ended.")
+    click.echo(f"The account {account.username} has a new password. Its sessions and API keys have ended.")
 
 
 @user.command("export")
@@ -197,13 +199,17 @@ def prune() -> None:
 @token.command("revoke-all")
 @reports_failures
 def revoke_all() -> None:
-    """End every session, so that everyone must log in again. Use it after a leak or a restored backup."""
+    """End every session and delete every API key. Use it after a leak or a restored backup.
+
+    Everyone must log in again, and create new keys.
+    """
     users, sessions = UserRepository(db.session), SessionRepository(db.session)
     for account in users.all():
         if users.lock(account.id):
             sessions.end_all(account.id, Reason.REVOKED)
+            end_keys(account.id)
         db.session.commit()
-    click.echo("Every session has ended.")
+    click.echo("Every session has ended, and every API key is deleted.")
 
 
 def _change(name: str, *, role: Role | None = None, disabled: bool | None = None) -> User:

@@ -13,6 +13,7 @@ from kit.setting_types import Name, OptionalRateLimit, RateLimit, WholeNumber, W
 
 APP_NAME = "flask-api"
 VERSION = "0.1.0"  # the newest heading of CHANGELOG.md
+KEY_PREFIX = "fa_"  # of API keys. Secret scanners know it; changing it makes all keys invalid.
 # Names that look official, or that mail to a domain belongs to (RFC 2142).
 RESERVED_USERNAMES = (
     *("admin", "administrator", "root", "system", "api", "support", "help", "helpdesk", "staff", "moderator"),
@@ -45,6 +46,7 @@ class Settings(settings.Settings):
     login_limit_success: OptionalRateLimit = RateLimit(60, 300)
     register_limit: OptionalRateLimit = RateLimit(20, 3600)
     register_email: Literal["optional", "required", "off"] = "optional"
+    key_limit: OptionalRateLimit = None
     mail_limit: OptionalRateLimit = RateLimit(3, 3600)
     mail_limit_client: OptionalRateLimit = RateLimit(20, 3600)
 

@@ -80,6 +80,16 @@ class FreshTokenRequired(DomainError):
     advice = "Log in again and use the new access token."
 
 
+class KeyNotFound(DomainError):
+    message = "You have no API key with this id."
+    advice = "List your keys with GET /account/keys."
+
+
+class TooManyKeys(DomainError):
+    message = "This account has 20 API keys, and can't have more."
+    advice = "Delete a key that isn't used any more."
+
+
 class LinkInvalid(DomainError):
     message = "This link can't be used: it was used already, has expired, or isn't complete."
     advice = "Request a new link, and open the newest message."

@@ -148,5 +148,16 @@ class TokenRevoked(DomainError):
     advice = "Log in again."
 
 
+class InsufficientScope(DomainError):
+    """An API key may not do this. `scope` is what it would need, or None if no key may."""
+
+    message = "API keys can't be used here."
+    advice = "Use a key that has the scope in WWW-Authenticate. If it names none, log in, and use a token."
+
+    def __init__(self, scope: str | None = None) -> None:
+        super().__init__(f"This needs an API key with the scope {scope}." if scope else None)
+        self.scope = scope
+
+
 class CallerGone(TokenRevoked):
     """The caller's account was deleted while the request was running."""

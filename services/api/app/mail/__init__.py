@@ -21,9 +21,10 @@ from kit.web import features, problems
 from kit.web.problems import problem_type
 
 TEMPLATES = Path(__file__).parent / "templates"
-VALUES = dict.fromkeys(PATHS.values(), ("username", "link")) | dict.fromkeys(
+VALUES: dict[str, tuple[str, ...]] = dict.fromkeys(PATHS.values(), ("username", "link")) | dict.fromkeys(
     map(str, Notice), ("username", "time", "client")
 )
+VALUES[Notice.PASSWORD_CHANGED] = ("username", "time", "client", "keys")
 PROBLEMS = (
     problem_type(LinkInvalid, 400),
     problem_type(EmailUnverified, 403),

@@ -18,9 +18,9 @@ PATHS = {Purpose.VERIFY_EMAIL: "verify-email", Purpose.RESET_PASSWORD: "reset-pa
 
 
 @job(attempts=ATTEMPTS, final_errors=(MailRefused,))
-def send_notice(template: str, to: str, username: str, time: str, client: str) -> None:
-    """Notify the owner of an account."""
-    send_mail(to, template, username=username, time=time, client=client)
+def send_notice(template: str, to: str, username: str, time: str, client: str, keys: str = "") -> None:
+    """Notify the owner of an account. `keys` are the API keys that still work, one in each line."""
+    send_mail(to, template, username=username, time=time, client=client, keys=keys)
 
 
 @job(attempts=ATTEMPTS, final_errors=(MailRefused,))

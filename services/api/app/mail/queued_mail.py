@@ -1,12 +1,14 @@
 """The messages to owners of accounts, queued as jobs."""
 
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from flask import has_request_context, request
 
 from app.account_mail import AccountMail, Notice
 from app.config import current
+from app.database import db
 from app.mail.jobs import create_password_reset_link, send_notice, send_password_reset, send_verification
+from app.model.api_keys import ApiKeyRepository
 from app.model.models import User
 from kit.clock import now
 from kit.jobs.jobs import enqueue
@@ -16,6 +18,7 @@ class QueuedMail(AccountMail):
     def notify(self, user: User, notice: Notice) -> None:
         if user.verified_email:
             client = request.remote_addr if has_request_context() else None
+            keys = _keys(user.id) if notice == Notice.PASSWORD_CHANGED else ""
             enqueue(
                 send_notice,
                 template=str(notice),
@@ -23,6 +26,7 @@ class QueuedMail(AccountMail):
                 username=user.username,
                 time=f"{now():%Y-%m-%d %H:%M} UTC",
                 client=client or "the command line",
+                **({"keys": keys} if keys else {}),  # a worker of the release before doesn't know it
             )
 
     def send_verification(self, user: User) -> None:
@@ -39,3 +43,12 @@ class QueuedMail(AccountMail):
 
     def password_reset_link(self, user: User) -> str:
         return create_password_reset_link(user, uuid4())
+
+
+def _keys(user_id: UUID) -> str:
+    """Return the names of an account's API keys and their last use, one key in each line."""
+    lines = []
+    for key in ApiKeyRepository(db.session).all(user_id):
+        last_used = f"{key.last_used_at:%Y-%m-%d %H:%M} UTC" if key.last_used_at else "never"
+        lines.append(f"{key.name} (last used: {last_used})")
+    return "\n".join(lines)

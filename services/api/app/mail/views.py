@@ -5,6 +5,7 @@ from uuid import uuid4
 from flask import Blueprint
 
 from app import limits
+from app.account_keys import end_keys
 from app.account_mail import Notice, account_mail
 from app.authentication import ACCESS_TOKEN, FRESH_TOKEN, SessionCaller, passwords
 from app.config import current
@@ -111,7 +112,7 @@ def request_password_reset(body: PasswordResetRequest) -> Accepted:
 @blueprint.post("/auth/password-reset/confirm")
 @endpoint(body=PasswordReset, status=204, raises=[LinkInvalid, PasswordRefused, Overloaded])
 def reset_password(body: PasswordReset) -> None:
-    """Reset a forgotten password. All sessions end: log in with the new password."""
+    """Reset a forgotten password. All sessions end, and all API keys: log in with the new password."""
     users, links = UserRepository(db.session), LinkRepository(db.session)
     link = links.find(body.token, Purpose.RESET_PASSWORD)
     found = users.get(link.user_id)
@@ -126,6 +127,7 @@ def reset_password(body: PasswordReset) -> None:
     links.use(link)
     users.set_password(user, password_hash)
     SessionRepository(db.session).end_all(user.id, Reason.PASSWORD_CHANGED)
+    end_keys(user.id)
     # Let the owner log in at once, even while others guess passwords.
     limits.forget_failed_logins(user.id)
     NetworkRepository(db.session).remember(user.id, client_network())

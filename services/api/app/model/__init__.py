@@ -3,6 +3,7 @@
 Import every model here, so that migrations see it.
 """
 
+from app.model.api_keys import ApiKey
 from app.model.links import Link
 from app.model.models import KnownNetwork, Session, Token, User
 from kit.data.attempts import Attempts
@@ -15,6 +16,7 @@ MODELS = (
     Token,
     KnownNetwork,
     Link,
+    ApiKey,
     StoredResponse,
     Attempts,
     QueuedJob,

@@ -9,6 +9,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, ScalarSelect, func, or_, select
 from sqlalchemy.orm import InstrumentedAttribute
 
+from app.model.api_keys import ApiKeyRepository
 from app.model.links import LinkRepository
 from app.model.models import KnownNetwork, Session, Token
 from kit.clock import now
@@ -43,8 +44,13 @@ def prune(session: AnySession, retention: timedelta, limit: int = 100) -> int:
 
 def prune_all(session: AnySession, retention: timedelta, limit: int = 1000) -> Iterator[int]:
     """Delete all rows that are older than they are kept. Each step yields how many: commit it."""
-    attempts, links = AttemptRepository(session), LinkRepository(session)
-    while deleted := prune(session, retention, limit) + attempts.prune(limit) + links.prune(limit):
+    attempts, links, keys = AttemptRepository(session), LinkRepository(session), ApiKeyRepository(session)
+    while deleted := (
+        prune(session, retention, limit)
+        + attempts.prune(limit)
+        + links.prune(limit)
+        + keys.prune(retention, limit)
+    ):
         yield deleted
 
 

@@ -86,6 +86,16 @@ def is_read_only() -> bool:
     return has_request_context() and bool(g.get("is_read_only"))
 
 
+@contextmanager
+def writing() -> Iterator[None]:
+    """Let `db.session` write in the block, even before a view that only reads. End the transaction in it."""
+    is_read_only, g.is_read_only = g.get("is_read_only"), False
+    try:
+        yield
+    finally:
+        g.is_read_only = is_read_only
+
+
 def read_connection() -> Connection:
     """Return a connection for a single statement that only reads. Close it to give it back."""
     engines = db.engines

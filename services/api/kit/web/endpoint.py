@@ -1,12 +1,13 @@
 """Declares what a view takes, returns and raises; reads the request and writes the response accordingly."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import wraps
 from inspect import signature
 from typing import Any, NamedTuple, TypeVar
 
-from flask import Response, g, request
+from flask import Flask, Response, g, request
 from flask.typing import ResponseReturnValue
 
 from kit.errors import DomainError
@@ -18,6 +19,8 @@ from kit.web.plain_flask import refuse_coroutine
 from kit.web.schemas import Query, RequestBody, ResponseBody
 from kit.web.validation import read_body, read_query, receive_body, refuse_body
 
+# Stricter than RFC 6749, section 3.3, so that scopes can be stored and sent with spaces between them.
+SCOPE = re.compile(r"[a-z0-9_.-]{1,50}:[a-z0-9_.-]{1,50}")
 View = TypeVar("View", bound=Callable[..., object])
 
 
@@ -96,6 +99,8 @@ def endpoint(
     """
     if scope and not (auth and keys):
         raise TypeError("scope= needs auth=, and can't be combined with keys=False.")
+    if scope and not SCOPE.fullmatch(scope):
+        raise TypeError(f"scope={scope!r} isn't a scope. Name one such as notes:read.")
     declaration = Declaration(
         auth,
         scope,
@@ -132,6 +137,13 @@ def endpoint(
         return respond
 
     return decorate
+
+
+def declared_scopes(app: Flask) -> tuple[str, ...]:
+    """Return the scopes that the views of an app declare, sorted."""
+    views = map(app.view_functions.get, {rule.endpoint for rule in app.url_map.iter_rules()})
+    declarations = (getattr(view, "declaration", None) for view in views)
+    return tuple(sorted({each.scope for each in declarations if each and each.scope}))
 
 
 def _read(declaration: Declaration, arguments: dict[str, Any]) -> None:

@@ -5,9 +5,19 @@ The OpenAPI document and the responses of an app without the feature have no tra
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeVar, cast
+from typing import Any, NamedTuple, TypeVar, cast
 
 from flask import Flask, current_app
+
+
+class KeyScheme(NamedTuple):
+    """A security scheme for keys with scopes, which callers may use in place of a token."""
+
+    name: str
+    description: str
+    in_place_of: str  # the name of the tokens' scheme
+    errors: tuple[type[Exception], ...]  # of every view with that scheme
+
 
 Schema = TypeVar("Schema", bound=type[Any])
 
@@ -18,6 +28,7 @@ class Features:
 
     schemas: dict[type[Any], type[Any]] = field(default_factory=dict)
     errors: dict[str, tuple[type[Exception], ...]] = field(default_factory=dict)
+    keys: KeyScheme | None = None
 
 
 def extend_schemas(app: Flask, extended: Mapping[type[Any], type[Any]]) -> None:
@@ -31,6 +42,11 @@ def extend_schemas(app: Flask, extended: Mapping[type[Any], type[Any]]) -> None:
 def add_errors(app: Flask, endpoint: str, *errors: type[Exception]) -> None:
     """Document that a view, such as `auth.login`, raises more errors."""
     of_app(app).errors[endpoint] = (*of_app(app).errors.get(endpoint, ()), *errors)
+
+
+def accept_keys(app: Flask, scheme: KeyScheme) -> None:
+    """Document that views with a scope accept keys, too."""
+    of_app(app).keys = scheme
 
 
 def of_app(app: Flask) -> Features:

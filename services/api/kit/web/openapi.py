@@ -27,7 +27,7 @@ from kit.web.errors import (
     UnsupportedMediaType,
     ValidationFailed,
 )
-from kit.web.features import of_app
+from kit.web.features import KeyScheme, of_app
 from kit.web.problems import MEDIA_TYPE, ProblemType, find_problem
 from kit.web.schemas import Problem, Query, RequestBody
 
@@ -114,7 +114,7 @@ def build(app: Flask) -> JsonObject:
     about = _about(app)
     paths: dict[str, JsonObject] = {}
     models: dict[type[BaseModel], JsonSchemaMode] = {Problem: "serialization"}
-    schemes: dict[str, str] = {}
+    schemes: dict[str, JsonObject] = {}
     for rule, method, declaration, view in _operations(app):
         path = re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule)
         paths.setdefault(path, {})[method.lower()] = _operation(app, rule, method, declaration, view)
@@ -123,7 +123,10 @@ def build(app: Flask) -> JsonObject:
         if declaration.returns:
             models[declaration.returns] = "serialization"
         if declaration.auth:
-            schemes[declaration.auth.scheme.name] = declaration.auth.scheme.description
+            name, description = declaration.auth.scheme
+            schemes[name] = {"bearerFormat": "JWT", "description": description}
+        if keys := _key_scheme(app, declaration):
+            schemes[keys.name] = {"description": keys.description}
     used = set(re.findall(r"#/components/examples/(\w+)", json.dumps(paths)))
     _, definitions = models_json_schema(list(models.items()), ref_template=REF)
     return {
@@ -147,13 +150,7 @@ def build(app: Flask) -> JsonObject:
             },
             "headers": {name: _header(*header) for name, header in about.headers.items()},
             "securitySchemes": {
-                name: {
-                    "type": "http",
-                    "scheme": "bearer",
-                    "bearerFormat": "JWT",
-                    "description": description,
-                }
-                for name, description in sorted(schemes.items())
+                name: {"type": "http", "scheme": "bearer", **more} for name, more in sorted(schemes.items())
             },
         },
     }
@@ -194,7 +191,20 @@ def _extended(app: Flask, endpoint: str, declaration: Declaration) -> Declaratio
     features = of_app(app)
     schemas = {name: getattr(declaration, name) for name in ("query", "body", "returns")}
     extended: Any = {name: features.schemas.get(schema, schema) for name, schema in schemas.items()}
-    return replace(declaration, raises=[*declaration.raises, *features.errors.get(endpoint, ())], **extended)
+    key_scheme = _key_scheme(app, declaration)
+    raises = [
+        *declaration.raises,
+        *features.errors.get(endpoint, ()),
+        *(key_scheme.errors if key_scheme else ()),
+    ]
+    return replace(declaration, raises=raises, **extended)
+
+
+def _key_scheme(app: Flask, declaration: Declaration) -> KeyScheme | None:
+    """Return the scheme of the keys that are known where this view is authenticated, if any."""
+    scheme = of_app(app).keys
+    is_known = scheme and declaration.auth and declaration.auth.scheme.name == scheme.in_place_of
+    return scheme if is_known else None
 
 
 def _operation(
@@ -211,8 +221,7 @@ def _operation(
         "description": "\n\n".join(
             [description, *([_roles_text(auth.roles)] if auth and auth.roles else [])]
         ),
-        # OpenAPI 3.1 lets schemes other than OAuth2 name the roles. One of them suffices.
-        "security": [{auth.scheme.name: list(auth.roles)}] if auth else [],
+        "security": _security(app, declaration),
         "parameters": [
             *_path_parameters(rule),
             *_query_parameters(declaration.query),
@@ -232,6 +241,18 @@ def _operation(
 def _roles_text(roles: Sequence[str]) -> str:
     *others, last = (f"`{role}`" for role in roles)
     return f"Requires the role {', '.join(others)}{' or ' if others else ''}{last}."
+
+
+def _security(app: Flask, declaration: Declaration) -> list[JsonObject]:
+    """Return what a caller needs: one of these schemes, with one of the roles or with the key's scope.
+
+    OpenAPI 3.1 lets schemes other than OAuth2 name roles.
+    """
+    if declaration.auth is None:
+        return []
+    keys = _key_scheme(app, declaration)
+    by_key: list[JsonObject] = [{keys.name: [declaration.scope]}] if keys and declaration.scope else []
+    return [{declaration.auth.scheme.name: list(declaration.auth.roles)}, *by_key]
 
 
 def _path_parameters(rule: Rule) -> Iterator[JsonObject]:

@@ -30,6 +30,7 @@ logger = logging.getLogger("app.error")
 MEDIA_TYPE = "application/problem+json"
 BEARER = {"WWW-Authenticate": "Bearer"}
 INVALID_TOKEN = {"WWW-Authenticate": 'Bearer error="invalid_token"'}
+INSUFFICIENT_SCOPE = {"WWW-Authenticate": 'Bearer error="insufficient_scope"'}
 WORD_BOUNDARY = re.compile("(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 RETRY_AFTER_1S = {"Retry-After": "1"}
 
@@ -229,6 +230,8 @@ def _respond(problem: ProblemType, error: Exception) -> Response:
         response.allow.update(error.valid_methods or ())
     if isinstance(error, errors.TooManyAttempts):
         response.retry_after = error.seconds
+    if isinstance(error, errors.InsufficientScope) and error.scope:  # RFC 6750, section 3.1
+        response.headers["WWW-Authenticate"] += f', scope="{error.scope}"'
     return response
 
 

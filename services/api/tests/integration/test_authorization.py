@@ -13,9 +13,11 @@ from app.authentication import REFRESH_TOKEN
 from app.database import db
 from app.model.models import Role, User
 from kit.clock import now
+from kit.web.endpoint import declared_scopes
 from tests.support.credentials import bearer
+from tests.support.keys import make_key
 from tests.support.people import People
-from tests.support.world import World, authorizations, routes, routes_for_recent_logins
+from tests.support.world import World, authorizations, routes, routes_for_recent_logins, scope_of
 
 pytestmark = pytest.mark.any_database
 
@@ -24,40 +26,52 @@ HEADER, ROWS = authorizations()
 CALLERS = HEADER[1:]
 
 
-def _disabled(world: World) -> str:
+def _disabled(world: World, _: str) -> str:
     """Disable an account but keep its session, unlike the API."""
     db.session.get_one(User, UUID(world.owner.id)).disabled = True
     db.session.commit()
     return world.owner.access
 
 
-def _revoked(world: World) -> str:
+def _revoked(world: World, _: str) -> str:
     session = world.people.log_in("owner")
     assert session.post("/auth/logout").status_code == 204
     return session.access
 
 
-def _expired(world: World) -> str:
+def _expired(world: World, _: str) -> str:
     with time_machine.travel(now() - timedelta(hours=1), tick=False):
         return world.people.log_in("owner").access
 
 
-def _with_role(role: Role) -> Callable[[World], str]:
+def _with_role(role: Role) -> Callable[[World, str], str]:
     """Return a caller with this role, who owns none of the rows."""
-    return lambda world: world.people(role.value, role).access
+    return lambda world, _: world.people(role.value, role).access
+
+
+def _key_with(world: World, route: str) -> str:
+    scope = scope_of(world.people.app, route)
+    return make_key(world.caller(route), *([scope] if scope else declared_scopes(world.people.app)))
+
+
+def _key_without(world: World, route: str) -> str:
+    others = set(declared_scopes(world.people.app)) - {scope_of(world.people.app, route)}
+    return make_key(world.caller(route), *others)
 
 
 # Owner and other have the role user. Every other role has a column with its name.
 ROLES = {role.value: _with_role(role) for role in Role if role != Role.USER}
-TOKENS: dict[str, Callable[[World], str]] = {
-    "anonymous": lambda _: "",
-    "owner": lambda world: world.owner.access,
-    "other": lambda world: world.people("other").access,
+TOKENS: dict[str, Callable[[World, str], str]] = {
+    "anonymous": lambda *_: "",
+    "owner": lambda world, _: world.owner.access,
+    "other": lambda world, _: world.people("other").access,
     **ROLES,
     "disabled": _disabled,
     "revoked": _revoked,
     "expired": _expired,
-    "refresh": lambda world: world.owner.refresh,
+    "refresh": lambda world, _: world.owner.refresh,
+    "key with the scope": _key_with,
+    "key without": _key_without,
 }
 
 
@@ -130,7 +144,7 @@ def test_every_caller_gets_the_status_in_the_table(
         with undone(app):
             world = World(people)
             path, body, headers = world.path(route), world.body(route), world.headers(route)
-            token = TOKENS[caller](world)
+            token = TOKENS[caller](world, route)
             response = app.test_client().open(
                 path,
                 method=route.partition(" ")[0],

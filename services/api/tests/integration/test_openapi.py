@@ -24,6 +24,7 @@ from app.model.user_repository import UserRepository
 from kit.web import openapi
 from tests.support.credentials import PASSWORD, bearer
 from tests.support.documented import roles_of
+from tests.support.keys import make_key
 from tests.support.people import People, Person
 from tests.support.servers import Live, exchange
 from tests.support.settings import NEVER_OPENED, settings_for
@@ -168,6 +169,11 @@ SCENARIOS: dict[tuple[str, str], Scenario] = {
     ),
     ("email_reset_password", "204"): lambda s: s.open_link("email_reset_password"),
     ("email_reset_password", "400"): lambda s: s.send("email_reset_password"),
+    ("keys_create", "409"): lambda s: s.until_refused(("keys_create", "201"), status=409),
+    ("keys_create", "201"): lambda s: s.send("keys_create"),
+    ("keys_read", "404"): lambda s: s.ann.get(f"/account/keys/{UNKNOWN_ID}"),
+    ("keys_change", "404"): lambda s: s.ann.patch(f"/account/keys/{UNKNOWN_ID}", json={}),
+    ("keys_delete", "404"): lambda s: s.ann.delete(f"/account/keys/{UNKNOWN_ID}"),
     ("users_read", "304"): lambda s: s.unchanged("users_read"),
     ("users_read", "404"): lambda s: s.root.get(f"/users/{UNKNOWN_ID}"),
     ("users_change", "404"): lambda s: s.root.patch(f"/users/{UNKNOWN_ID}", json={"role": "user"}),
@@ -220,6 +226,9 @@ class Stage:
             path = path.replace("{token_id}", str(self.ann.get("/auth/token").json["items"][0]["id"]))
         if "{user_id}" in path:
             path = path.replace("{user_id}", self.bob.id)
+        if "{key_id}" in path:
+            created = self.ann.post("/account/keys", json={"name": "deploy", "scopes": ["account:read"]}).json
+            path = path.replace("{key_id}", str(created["id"]))
         path = path.replace("{name}", "not-found")
         return (client or self.client).open(path, method=method.upper(), headers=headers, **changes)
 
@@ -232,10 +241,10 @@ class Stage:
         self.app.extensions["stopping"].clear()
         return response
 
-    def until_refused(self, scenario: tuple[str, str]) -> TestResponse:
-        """Repeat a failing request until a rate limit is reached."""
+    def until_refused(self, scenario: tuple[str, str], status: int = 429) -> TestResponse:
+        """Repeat a request until a limit is reached."""
         for _ in range(21):
-            if (response := SCENARIOS[scenario](self)).status_code == 429:
+            if (response := SCENARIOS[scenario](self)).status_code == status:
                 break
         return response
 
@@ -275,7 +284,7 @@ class Stage:
         if status == "503":
             return self.send(name, client=without_database())
         if status == "403":
-            return self.send(name, headers=self.ann.headers)
+            return self.send(name, headers=bearer(make_key(self.ann, "other:read")))
         if (name, status) == ("auth_register", "201"):
             self.ann.delete("/account")  # the example has the same name
         return self.send(name, **GENERAL.get(status, {}))

@@ -37,6 +37,11 @@ BUDGET = {
     "GET /account/export": 1 + len(find_ownership(User).owned),
     "PUT /account/email": 9,
     "DELETE /account/email": 7,
+    "GET /account/keys": 2,
+    "POST /account/keys": 5,  # two of them lock the account and check the token again
+    "GET /account/keys/<uuid:key_id>": 2,
+    "PATCH /account/keys/<uuid:key_id>": 5,
+    "DELETE /account/keys/<uuid:key_id>": 3,
     "POST /account/email/verification": 3,
     "POST /auth/email/verify": 7,
     "POST /auth/password-reset": 2,

@@ -26,7 +26,7 @@ def documented_paths() -> dict[str, Any]:
 
 def roles_of(operation: dict[str, Any]) -> list[Role]:
     """Return the roles that may use a documented operation. Without one, every account may."""
-    named = [Role(name) for need in operation["security"] for name in need.get("access_token", ())]
+    named = [Role(name) for need in operation.get("security", ()) for name in need.get("access_token", ())]
     return named or [Role.USER]
 
 

@@ -37,6 +37,16 @@ def routes(app: Flask) -> set[str]:
     }
 
 
+def scope_of(app: Flask, route: str) -> str | None:
+    """Return the scope that an API key needs for a route, or None if none may use it."""
+    method, _, path = route.partition(" ")
+    rules = (
+        rule for rule in app.url_map.iter_rules() if rule.rule == path and method in (rule.methods or ())
+    )
+    views = (app.view_functions[rule.endpoint] for rule in rules)
+    return next((view.declaration.scope for view in views if hasattr(view, "declaration")), None)
+
+
 def authorizations() -> tuple[list[str], list[list[str]]]:
     """Return the table of tests/authorization.md: its header and its rows, which begin with a route."""
     text = (API / "tests/authorization.md").read_text(encoding="utf-8")

@@ -180,6 +180,28 @@ SCENARIO = {
         Step("Register the name again", "auth_register", 201),
         Step("Log in to the new account", "auth_login", 200, store=PAIR),
     ),
+    "keys": (
+        Step("Create an API key", "keys_create", 201, store={"api_key": "body.key", "key_id": "body.id"}),
+        Step(
+            "Create a key with an unknown scope",
+            "keys_create",
+            422,
+            "validation_failed",
+            body={"scopes": ["a:b"]},
+        ),
+        Step("List the API keys", "keys_list_keys", 200),
+        Step("Get the API key", "keys_read", 200, path={"key_id": "{{key_id}}"}),
+        Step("Get the account with the API key", "account_read", 200, token="api_key"),
+        Step(
+            "List the API keys with the API key", "keys_list_keys", 403, "insufficient_scope", token="api_key"
+        ),
+        Step("Rename the API key", "keys_change", 200, path={"key_id": "{{key_id}}"}),
+        Step("Delete the API key", "keys_delete", 204, path={"key_id": "{{key_id}}"}),
+        Step("Get the deleted API key", "keys_read", 404, "key_not_found", path={"key_id": "{{key_id}}"}),
+        Step(
+            "Get the account with the deleted API key", "account_read", 401, "token_revoked", token="api_key"
+        ),
+    ),
     "users": (
         Step("List the accounts without being an admin", "users_list_users", 403, "forbidden"),
         Step(

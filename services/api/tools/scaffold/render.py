@@ -324,7 +324,7 @@ def matrix_rows(resource: Resource, callers: Sequence[str]) -> list[str]:
         cells = dict.fromkeys(callers, success if is_public else 401)
         if not is_public:
             cells |= dict.fromkeys(("owner", "other"), success if resource.is_owned else 403)
-            cells["admin"] = success
+            cells |= {"admin": success, "key with the scope": success, "key without": 403}
         if resource.is_owned and path == one:
             cells |= dict.fromkeys(("other", "admin"), 404)
         cells |= dict.fromkeys(ROLES, cells["other"])
