@@ -20,6 +20,7 @@ BLOCKS = [block for document in DOCUMENTS for block in blocks(document, REPOSITO
 START = "docs/1-start.md"
 BUILD = "docs/2-build.md"
 COMMANDS = "docs/2-build/commands-and-streams.md"
+FRONT_ENDS = "docs/2-build/browser-front-ends.md"
 MAIL = "docs/2-build/mail.md"
 KEYS = "docs/2-build/api-keys.md"
 RESOURCES = "docs/2-build/resources.md"
@@ -39,6 +40,8 @@ ELSEWHERE = {
     (BUILD, "Project layout", 1): "a listing, which test_lists.py compares with the code",
     (KEYS, "After a leak", 1): "test_operators_list_and_delete_keys",
     (KEYS, "Find leaked keys", 1): "tests/kit/security/test_api_keys.py",
+    (FRONT_ENDS, "Turn it on", 1): "needs a front end; proof/clients/test_browser_front_ends.py",
+    (FRONT_ENDS, "Log in, refresh and log out", 1): "proof/clients/test_browser_front_ends.py",
     (MAIL, "Set up a mail server", 1): "needs a mail server; tests/unit/test_config.py reads these forms",
     (MAIL, "Set up a mail server", 2): "needs a mail server; test_commands.py runs these commands",
     (TROUBLESHOOTING, "No mail arrives", 1): "needs a job that waits; tests/kit/jobs runs these commands",

@@ -29,6 +29,8 @@ ADMIN = "app/blueprint/users.py"
 WHO = "app/authentication.py"
 OPENAPI = "kit/web/openapi.py"
 COMMANDS = "app/commands.py"
+COOKIE = "app/cookies/refresh_cookie.py"
+ORIGIN = "app/cookies/same_origin.py"
 CONFIRMATION = "app/confirmation.py"
 EXPORT = "kit/data/export.py"
 LINKS = "app/model/links.py"
@@ -82,6 +84,21 @@ MUTATIONS = [
         (KEYS, "delete(ApiKey).where(own, ApiKey.expires_at <= now())", "delete(ApiKey).where(own)", "integration/test_keys", "an_account_has_at_most_twenty_keys"),
         (KEY_VIEWS, "    find_user_by_token(db.session.connection(), *ids, lifetimes().leeway)\n", "", "integration/test_key_races", "a_session_that_ended_meanwhile_leaves_no_key"),
         (MAIL, "    end_keys(user.id)\n", "", "integration/test_keys", "a_password_reset_ends_every_key"),
+        # The refresh token in a cookie
+        (ORIGIN, "    if not is_own:\n", "    if is_own is None:\n", "integration/test_cookies", "only_pages_of_the_own_origin_may_use_the_cookie"),
+        (ORIGIN, 'site == "same-origin" if site is not None else ', 'site == "same-origin" or ', "integration/test_cookies", "only_pages_of_the_own_origin_may_use_the_cookie"),
+        (ORIGIN, "{request.scheme}://", "http://", "integration/test_cookies", "behind_a_proxy_the_origin_has_the_scheme_that_the_client_uses"),
+        (COOKIE, "        if is_chosen:\n", "        if not is_chosen:\n", "integration/test_cookies", "only_pages_of_the_own_origin_may_use_the_cookie"),
+        (COOKIE, '"httponly": True', '"httponly": False', "integration/test_cookies", "the_cookie_has_exactly_these_attributes"),
+        (COOKIE, "        return None\n\n    def forget", "        return refresh_token\n\n    def forget", "integration/test_cookies", "the_login_puts_the_refresh_token_only_in_the_cookie"),
+        (COOKIE, "if len(values) > 1:", "if not values:", "integration/test_cookies", "a_malformed_cookie_is_an_invalid_token"),
+        (COOKIE, ' and claims["sid"] == str(session_id)', "", "integration/test_cookies", "logout_keeps_the_cookie_of_another_session"),
+        (COOKIE, "if is_refused and self.is_used()", "if not is_refused and self.is_used()", "integration/test_cookies", "a_reused_cookie_ends_the_session_and_is_cleared"),
+        (WHO, 'None if "Authorization" in request.headers else token_delivery().read()', "token_delivery().read()", "integration/test_cookies", "the_header_wins_over_the_cookie"),
+        (AUTH, "        require_access_token()\n", "", "integration/test_cookies", "logout_of_other_sessions_needs_an_access_token"),
+        (ACCOUNT, "in_cookie=token_delivery().has_token_of(caller.session_id)", "in_cookie=False", "integration/test_cookies", "a_new_password_sets_a_new_cookie"),
+        (SESSIONS, "*_is_live(user_id, now()), User.disabled.is_(False))", "*_is_live(user_id, now()))", "integration/test_cookies", "a_cookie_of_a_disabled_account_is_refused"),
+        (SESSIONS, "Session.id == session_id, *_is_live(user_id, now())", "Session.id == session_id", "integration/test_cookies", "a_cookie_of_an_ended_session_is_refused_and_cleared"),
         # Tokens and sessions
         (TOKENS, "Token.id == token_id, Token.user_id == user_id", "Token.id == token_id", "integration/test_token", "tokens_of_other_users_are_not_found"),
         (TOKENS, "select(Token).where(Token.user_id == user_id)", "select(Token)", "integration/test_token", "the_list_has_only_the_callers_tokens_newest_first"),

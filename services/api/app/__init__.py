@@ -7,11 +7,12 @@ from importlib import import_module
 
 from flask import Flask
 
-from app import account_mail, authentication, blueprint, commands, config
+from app import account_mail, authentication, blueprint, commands, config, token_delivery
 from app.account_mail import AccountMail
 from app.blueprint import handlers
 from app.events import Event
 from app.jobs import JOBS
+from app.token_delivery import TokenDelivery
 from kit import settings as kit_settings
 from kit.data import database
 from kit.jobs import jobs, thread
@@ -49,5 +50,8 @@ def create_app(settings: config.Settings | None = None) -> Flask:
     if settings.has_mail:
         import_module("app.mail").init_app(app, settings)
     import_module("app.keys").init_app(app, settings)
+    token_delivery.init_app(app, TokenDelivery())
+    if settings.browser_cookies == "on":
+        import_module("app.cookies").init_app(app)
     commands.init_app(app)
     return app

@@ -14,8 +14,9 @@ from app.database import read_connection
 from app.exceptions import Forbidden, FreshTokenRequired, TokenReused
 from app.model.models import Role, Token, TokenType, User
 from app.model.passwords import Passwords
-from app.model.session_repository import ClientInfo, Lifetimes, PresentedToken
+from app.model.session_repository import ClientInfo, Lifetimes, PresentedToken, find_user_by_session
 from app.model.token_repository import find_user_by_token
+from app.token_delivery import token_delivery
 from kit.clock import now
 from kit.errors import InsufficientScope, InvalidToken, MissingToken, TokenExpired, TokenRevoked
 from kit.security import jwt
@@ -130,10 +131,15 @@ def _refuse_stale(claims: Claims) -> None:
 
 
 def _verify_refresh_token(_scope: str | None) -> PresentedToken:
-    claims = _claims(_bearer_token(), TokenType.REFRESH)
+    claims = _cookie_claims() or _claims(_bearer_token(), TokenType.REFRESH)
     token = _presented(claims)
     jwt.expose_to_library(claims, token)
     return token
+
+
+def _verify_session(_scope: str | None) -> Caller:
+    claims = _cookie_claims()
+    return _find_caller_by_session(claims) if claims else _authenticate(None)[0]
 
 
 ACCESS_SCHEME = BearerScheme("access_token", "The access token from a login or a refresh.")
@@ -141,6 +147,8 @@ REFRESH_SCHEME = BearerScheme("refresh_token", "The refresh token from a login o
 _BEARER_ERRORS = (MissingToken, InvalidToken, TokenExpired, TokenRevoked)
 ACCESS_TOKEN = AuthRequirement(_verify_access_token, _BEARER_ERRORS, ACCESS_SCHEME)
 FRESH_TOKEN = AuthRequirement(_verify_fresh_token, (*_BEARER_ERRORS, FreshTokenRequired), ACCESS_SCHEME)
+# An access token, or the cookie of a live session. `require_access_token` refuses the cookie.
+SESSION = AuthRequirement(_verify_session, _BEARER_ERRORS, ACCESS_SCHEME)
 REFRESH_TOKEN = AuthRequirement(_verify_refresh_token, (*_BEARER_ERRORS, TokenReused), REFRESH_SCHEME)
 
 
@@ -166,6 +174,12 @@ def role(*roles: Role, fresh: bool = False) -> AuthRequirement:
 
 ADMIN = role(Role.ADMIN)
 FRESH_ADMIN = role(Role.ADMIN, fresh=True)
+
+
+def require_access_token() -> None:
+    """Refuse a request that authenticates by cookie. Raises MissingToken."""
+    if token_delivery().is_used():
+        raise MissingToken
 
 
 def current_caller() -> Caller | None:
@@ -197,6 +211,15 @@ def _bearer_token() -> str:
     return match[1]
 
 
+def _cookie_claims() -> Claims | None:
+    """Return the claims of the refresh token in the cookie, if the request authenticates by cookie.
+
+    An Authorization header comes first, even one that is empty or invalid.
+    """
+    encoded = None if "Authorization" in request.headers else token_delivery().read()
+    return None if encoded is None else _claims(encoded, TokenType.REFRESH)
+
+
 def _claims(token: str, type: TokenType) -> Claims:
     """Return the claims of a token of this type."""
     claims = jwt.decode(token)
@@ -224,6 +247,19 @@ def _load_caller(claims: Claims) -> Caller | PresentedToken:
 def _presented(claims: Claims) -> PresentedToken:
     g.user_id = UUID(claims["sub"])  # for the log
     return PresentedToken(g.user_id, UUID(claims["sid"]), UUID(claims["jti"]))
+
+
+def _find_caller_by_session(claims: Claims) -> SessionCaller:
+    """Return the caller of a live session.
+
+    The refresh token may be spent, because the response with its successor can get lost.
+    """
+    token = _presented(claims)
+    with read_connection() as connection:
+        user = find_user_by_session(connection, token.session_id, token.user_id)
+    g.caller = caller = SessionCaller(user, token.session_id, token.token_id)
+    jwt.expose_to_library(claims, caller)
+    return caller
 
 
 def _find_caller(claims: Claims) -> SessionCaller:

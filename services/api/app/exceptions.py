@@ -90,6 +90,11 @@ class TooManyKeys(DomainError):
     advice = "Delete a key that isn't used any more."
 
 
+class CrossOrigin(DomainError):
+    message = "A refresh token in a cookie only works for pages of the API's own origin."
+    advice = "Serve the page under the scheme, host and port of the API, or send tokens in headers instead."
+
+
 class LinkInvalid(DomainError):
     message = "This link can't be used: it was used already, has expired, or isn't complete."
     advice = "Request a new link, and open the newest message."

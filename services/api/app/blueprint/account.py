@@ -4,7 +4,7 @@ from flask import Blueprint, Response, stream_with_context
 
 from app.account_mail import Notice, account_mail
 from app.authentication import ACCESS_TOKEN, FRESH_TOKEN, Caller, SessionCaller, client_info, lifetimes
-from app.blueprint.auth import token_pair
+from app.blueprint.auth import deliver
 from app.blueprint.schemas import (
     Account,
     AccountChange,
@@ -20,6 +20,7 @@ from app.model.models import Reason, User
 from app.model.retention import shorten_history
 from app.model.session_repository import SessionRepository
 from app.model.user_repository import UserRepository
+from app.token_delivery import token_delivery
 from kit.data.export import export
 from kit.errors import Overloaded, TokenRevoked
 from kit.security.events import record
@@ -74,6 +75,7 @@ def delete(caller: SessionCaller) -> None:
         raise TokenRevoked
     record(Event.ACCOUNT_DELETED, caller.user.id)
     db.session.commit()
+    token_delivery().forget(caller.session_id)
 
 
 @blueprint.get("/export")
@@ -95,13 +97,14 @@ def _change(caller: SessionCaller, body: AccountChange | AccountReplacement) -> 
             if body.username != user.username:
                 record(Event.USERNAME_CHANGED, user.id)
             users.rename(user, body.username)
-        tokens = None
+        new = None
         if password_hash is not None:
             users.set_password(user, password_hash)
             sessions.end_all(user.id, Reason.PASSWORD_CHANGED)
-            tokens = token_pair(sessions.open(user.id, client_info(), lifetimes()))
+            new = sessions.open(user.id, client_info(), lifetimes())
             account_mail().notify(user, Notice.PASSWORD_CHANGED)
             record(Event.PASSWORD_CHANGED, user.id)
         attempt.succeed()
         db.session.commit()
+    tokens = deliver(new, in_cookie=token_delivery().has_token_of(caller.session_id)) if new else None
     return ChangedAccount.of(user, tokens=tokens), {"ETag": etag_of(Account, user)}

@@ -1,5 +1,7 @@
 """Registration, sessions and tokens."""
 
+from typing import Any
+
 from flask import Blueprint
 
 from app import limits
@@ -7,11 +9,13 @@ from app.account_mail import Notice, account_mail
 from app.authentication import (
     ACCESS_TOKEN,
     REFRESH_TOKEN,
+    SESSION,
     SessionCaller,
     client_info,
     encode,
     lifetimes,
     passwords,
+    require_access_token,
 )
 from app.blueprint.schemas import (
     Account,
@@ -39,10 +43,12 @@ from app.model.network_repository import NetworkRepository
 from app.model.session_repository import NewTokens, PresentedToken, SessionRepository
 from app.model.token_repository import NEWEST_FIRST, TokenRepository
 from app.model.user_repository import UserRepository
+from app.token_delivery import token_delivery
 from kit.errors import Overloaded, TooManyAttempts
 from kit.security.events import record
 from kit.uuids import parse_uuid
 from kit.web.endpoint import endpoint
+from kit.web.features import in_this_app
 from kit.web.pagination import decode_cursor, page_response
 from kit.web.rate_limits import client_network
 
@@ -76,6 +82,7 @@ def register(body: NewAccount) -> tuple[User, dict[str, str]]:
 @endpoint(body=Login, returns=TokenPair, raises=[InvalidCredentials, TooManyAttempts, Overloaded])
 def login(body: Login) -> TokenPair:
     """Log in. Beyond 50 sessions, the one that has been inactive longest is ended."""
+    in_cookie = token_delivery().is_chosen(body)
     users, sessions = UserRepository(db.session), SessionRepository(db.session)
     found, is_known_client = users.find_for_login(body.username, client_network())
     with limits.login(body.username, found.id if found else None, is_known_client=is_known_client) as attempt:
@@ -98,7 +105,7 @@ def login(body: Login) -> TokenPair:
         db.session.commit()
     if tokens is None:
         raise EmailUnverified
-    return token_pair(tokens)
+    return deliver(tokens, in_cookie=in_cookie)
 
 
 @blueprint.post("/refresh")
@@ -115,22 +122,25 @@ def refresh(caller: PresentedToken) -> TokenPair:
     db.session.commit()
     if tokens is None:
         raise TokenReused
-    return token_pair(tokens)
+    return deliver(tokens, in_cookie=token_delivery().is_used())
 
 
 @blueprint.post("/logout")
-@endpoint(auth=ACCESS_TOKEN, keys=False, body=Logout, body_is_optional=True, status=204)
+@endpoint(auth=SESSION, keys=False, body=Logout, body_is_optional=True, status=204)
 def logout(caller: SessionCaller, body: Logout) -> None:
     """Log out. Ends this session, your other sessions, or all; their tokens stop working immediately."""
     sessions = SessionRepository(db.session)
     if body.scope == "session":
         sessions.end(caller.session_id, Reason.LOGOUT)
     else:
+        require_access_token()
         UserRepository(db.session).lock(caller.user.id)
         keep = caller.session_id if body.scope == "others" else None
         sessions.end_all(caller.user.id, Reason.LOGOUT, keep=keep)
     record(Event.LOGGED_OUT, caller.user.id, scope=body.scope)
     db.session.commit()
+    if body.scope != "others":
+        token_delivery().forget(caller.session_id)
 
 
 @blueprint.get("/token")
@@ -178,11 +188,17 @@ def _listed_token(token: Token, caller: SessionCaller) -> ListedToken:
     )
 
 
-def token_pair(tokens: NewTokens) -> TokenPair:
-    return TokenPair.model_construct(
+def deliver(tokens: NewTokens, *, in_cookie: bool) -> TokenPair:
+    """Return the body for new tokens. With `in_cookie`, the refresh token is in a cookie instead.
+
+    Call it after the commit, so that no cookie is set for tokens that weren't stored.
+    """
+    lifetime = tokens.refresh_expires_in
+    refresh_token: Any = token_delivery().deliver(encode(tokens.refresh), lifetime, in_cookie=in_cookie)
+    return in_this_app(TokenPair).model_construct(
         access_token=encode(tokens.access),
-        refresh_token=encode(tokens.refresh),
+        refresh_token=refresh_token,
         expires_in=tokens.expires_in,
-        refresh_expires_in=tokens.refresh_expires_in,
+        refresh_expires_in=lifetime,
         session_id=tokens.refresh.session_id,
     )

@@ -6,15 +6,28 @@ from functools import cache
 from typing import Any, NamedTuple
 from uuid import UUID, uuid4
 
-from sqlalchemy import ColumnElement, ScalarSelect, Select, bindparam, case, func, insert, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    ScalarSelect,
+    Select,
+    bindparam,
+    case,
+    func,
+    insert,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.orm import InstrumentedAttribute
 
 from app.model import retention
-from app.model.models import Reason, Session, Token, TokenType
+from app.model.models import Reason, Session, Token, TokenType, User
 from app.model.network_repository import NetworkRepository, known_client_exists
 from app.model.repository import Repository
 from app.model.token_repository import TokenRepository
 from kit.clock import now
+from kit.data.snapshot import columns_of, snapshot
 from kit.errors import TokenExpired, TokenRevoked
 
 MAX_LIVE = 50
@@ -68,6 +81,19 @@ class NewTokens(NamedTuple):
 
     def _seconds_until(self, time: datetime) -> int:
         return max(0, int((time - _whole_seconds(self.time)).total_seconds()))
+
+
+def find_user_by_session(connection: Connection, session_id: UUID, user_id: UUID) -> User:
+    """Return the user of a live session, as a read-only snapshot. Raises TokenRevoked."""
+    query = (
+        select(*columns_of(User).values())
+        .join(Session, Session.user_id == User.id)
+        .where(Session.id == session_id, *_is_live(user_id, now()), User.disabled.is_(False))
+    )
+    row = connection.execute(query).first()
+    if row is None:
+        raise TokenRevoked
+    return snapshot(User, row)
 
 
 class SessionRepository(Repository[Session]):

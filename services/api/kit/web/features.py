@@ -1,4 +1,4 @@
-"""What an optional feature changes in views that exist without it: more fields in schemas, and more errors.
+"""What an optional feature changes in views that exist without it: fields in schemas, errors and credentials.
 
 The OpenAPI document and the responses of an app without the feature have no trace of it.
 """
@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeVar, cast
 
 from flask import Flask, current_app
+from pydantic import create_model
 
 
 class KeyScheme(NamedTuple):
@@ -22,6 +23,14 @@ class KeyScheme(NamedTuple):
 Schema = TypeVar("Schema", bound=type[Any])
 
 
+class CookieScheme(NamedTuple):
+    """A security scheme of the OpenAPI document: a token in a cookie."""
+
+    name: str
+    cookie: str
+    description: str
+
+
 @dataclass
 class Features:
     """The changes that the features of one app make."""
@@ -29,6 +38,7 @@ class Features:
     schemas: dict[type[Any], type[Any]] = field(default_factory=dict)
     errors: dict[str, tuple[type[Exception], ...]] = field(default_factory=dict)
     keys: KeyScheme | None = None
+    cookies: dict[str, CookieScheme] = field(default_factory=dict)
 
 
 def extend_schemas(app: Flask, extended: Mapping[type[Any], type[Any]]) -> None:
@@ -37,6 +47,21 @@ def extend_schemas(app: Flask, extended: Mapping[type[Any], type[Any]]) -> None:
         if not issubclass(replacement, original):
             raise TypeError(f"{replacement.__name__} must be a subclass of {original.__name__}.")
     of_app(app).schemas.update(extended)
+
+
+def add_fields(app: Flask, schema: type[Any], **fields: Any) -> None:
+    """Add fields to a schema, or replace some, as it is in this app: other features may have extended it.
+
+    The fields are those of pydantic's `create_model`: a type and a default.
+    """
+    current = of_app(app).schemas.get(schema, schema)
+    extended = create_model(schema.__name__, __base__=current, __doc__=current.__doc__, **fields)
+    extend_schemas(app, {schema: extended})
+
+
+def accept_cookie(app: Flask, endpoint: str, scheme: CookieScheme) -> None:
+    """Document that a view, such as `auth.refresh`, takes a cookie in place of the Authorization header."""
+    of_app(app).cookies[endpoint] = scheme
 
 
 def add_errors(app: Flask, endpoint: str, *errors: type[Exception]) -> None:

@@ -18,7 +18,7 @@ from werkzeug.routing import Rule
 from kit.errors import FieldError, FieldsRefused, IdempotencyKeyReused, QueryTimeout, TooManyAttempts
 from kit.settings import Settings
 from kit.web import problems, rate_limits
-from kit.web.endpoint import Declaration
+from kit.web.endpoint import BearerScheme, Declaration
 from kit.web.errors import (
     HostNotAllowed,
     MalformedJson,
@@ -27,7 +27,7 @@ from kit.web.errors import (
     UnsupportedMediaType,
     ValidationFailed,
 )
-from kit.web.features import KeyScheme, of_app
+from kit.web.features import CookieScheme, KeyScheme, of_app
 from kit.web.problems import MEDIA_TYPE, ProblemType, find_problem
 from kit.web.schemas import Problem, Query, RequestBody
 
@@ -123,10 +123,11 @@ def build(app: Flask) -> JsonObject:
         if declaration.returns:
             models[declaration.returns] = "serialization"
         if declaration.auth:
-            name, description = declaration.auth.scheme
-            schemes[name] = {"bearerFormat": "JWT", "description": description}
+            schemes[declaration.auth.scheme.name] = _bearer_scheme(declaration.auth.scheme, "JWT")
         if keys := _key_scheme(app, declaration):
-            schemes[keys.name] = {"description": keys.description}
+            schemes[keys.name] = _bearer_scheme(keys)
+        if cookie := of_app(app).cookies.get(rule.endpoint):
+            schemes[cookie.name] = _cookie_scheme(cookie)
     used = set(re.findall(r"#/components/examples/(\w+)", json.dumps(paths)))
     _, definitions = models_json_schema(list(models.items()), ref_template=REF)
     return {
@@ -149,9 +150,7 @@ def build(app: Flask) -> JsonObject:
                 if problem.code in used
             },
             "headers": {name: _header(*header) for name, header in about.headers.items()},
-            "securitySchemes": {
-                name: {"type": "http", "scheme": "bearer", **more} for name, more in sorted(schemes.items())
-            },
+            "securitySchemes": dict(sorted(schemes.items())),
         },
     }
 
@@ -221,7 +220,7 @@ def _operation(
         "description": "\n\n".join(
             [description, *([_roles_text(auth.roles)] if auth and auth.roles else [])]
         ),
-        "security": _security(app, declaration),
+        "security": list(_security(app, rule, declaration)),
         "parameters": [
             *_path_parameters(rule),
             *_query_parameters(declaration.query),
@@ -238,21 +237,29 @@ def _operation(
     return operation
 
 
+def _security(app: Flask, rule: Rule, declaration: Declaration) -> Iterator[JsonObject]:
+    """Return the security schemes of an operation. A request needs one of them."""
+    if auth := declaration.auth:
+        # OpenAPI 3.1 lets schemes other than OAuth2 name the roles. One of them suffices.
+        yield {auth.scheme.name: list(auth.roles)}
+    if declaration.scope and (keys := _key_scheme(app, declaration)):
+        yield {keys.name: [declaration.scope]}
+    if cookie := of_app(app).cookies.get(rule.endpoint):
+        yield {cookie.name: []}
+
+
+def _bearer_scheme(scheme: BearerScheme | KeyScheme, form: str = "") -> JsonObject:
+    known_form = {"bearerFormat": form} if form else {}
+    return {"type": "http", "scheme": "bearer", **known_form, "description": scheme.description}
+
+
+def _cookie_scheme(scheme: CookieScheme) -> JsonObject:
+    return {"type": "apiKey", "in": "cookie", "name": scheme.cookie, "description": scheme.description}
+
+
 def _roles_text(roles: Sequence[str]) -> str:
     *others, last = (f"`{role}`" for role in roles)
     return f"Requires the role {', '.join(others)}{' or ' if others else ''}{last}."
-
-
-def _security(app: Flask, declaration: Declaration) -> list[JsonObject]:
-    """Return what a caller needs: one of these schemes, with one of the roles or with the key's scope.
-
-    OpenAPI 3.1 lets schemes other than OAuth2 name roles.
-    """
-    if declaration.auth is None:
-        return []
-    keys = _key_scheme(app, declaration)
-    by_key: list[JsonObject] = [{keys.name: [declaration.scope]}] if keys and declaration.scope else []
-    return [{declaration.auth.scheme.name: list(declaration.auth.roles)}, *by_key]
 
 
 def _path_parameters(rule: Rule) -> Iterator[JsonObject]:

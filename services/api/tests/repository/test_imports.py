@@ -16,11 +16,11 @@ from tests.support.settings import NEVER_OPENED, SECRET_KEY
 LAYERS = [
     ["app"],
     ["app.commands"],
-    ["app.mail", "app.keys"],
+    ["app.mail", "app.keys", "app.cookies"],
     ["app.blueprint"],
     ["app.jobs", "app.confirmation"],
     ["app.limits", "app.authentication"],
-    ["app.account_mail", "app.account_keys"],
+    ["app.account_mail", "app.account_keys", "app.token_delivery"],
     ["app.database"],
     ["app.model"],
     ["app.exceptions", "app.events", "app.config"],

@@ -9,7 +9,7 @@ from app import create_app
 from kit.errors import NotFound
 from kit.web import openapi
 from kit.web.endpoint import endpoint
-from kit.web.features import add_errors, extend_schemas
+from kit.web.features import CookieScheme, accept_cookie, add_errors, add_fields, extend_schemas
 from kit.web.schemas import RequestBody, ResponseBody, Text
 from tests.support.settings import NEVER_OPENED, settings_for
 
@@ -72,6 +72,30 @@ def test_a_feature_is_in_the_document_of_its_own_app_alone(plain: Flask, extende
     assert "404" in responses
     assert "PetWithOwner" in json.dumps(responses["201"])
     assert "owner" not in json.dumps(openapi.build(plain)["paths"]["/pets"])
+
+
+def test_fields_are_added_to_what_another_feature_has_extended(extended: Flask, plain: Flask) -> None:
+    add_fields(extended, NewPet, age=(int, 1))
+    add_fields(extended, Pet, age=(int, 1))
+    whole = {"name": "rex", "owner": "ann", "age": 3}
+
+    assert extended.test_client().post("/pets", json=whole).json == whole
+    assert extended.test_client().post("/pets", json={"name": "rex"}).status_code == 422
+    assert plain.test_client().post("/pets", json=whole).status_code == 422
+
+
+def test_a_cookie_is_documented_as_another_credential(plain: Flask) -> None:
+    accept_cookie(plain, "pets.add", CookieScheme("pet_cookie", "pet", "The pet."))
+
+    document = openapi.build(plain)
+
+    assert document["paths"]["/pets"]["post"]["security"] == [{"pet_cookie": []}]
+    assert document["components"]["securitySchemes"]["pet_cookie"] == {
+        "type": "apiKey",
+        "in": "cookie",
+        "name": "pet",
+        "description": "The pet.",
+    }
 
 
 def test_a_replacement_must_have_the_fields_of_the_original(plain: Flask) -> None:
