@@ -27,6 +27,7 @@ from tools.scaffold.kinds import KINDS
 REPOSITORY = Path(__file__).parents[2]
 TEMPLATE = REPOSITORY / "docs/templates/README.md"
 README = REPOSITORY / "README.md"
+OPTIONAL = ("mail", "keys", "cookies", "second_factor")
 PAGES = sorted({*REPOSITORY.glob("docs/**/*.md")} - {TEMPLATE})
 DOCUMENTATION = "\n".join(file.read_text() for file in (README, *PAGES))
 MAKEFILE = (REPOSITORY / "Makefile").read_text()
@@ -158,11 +159,7 @@ def test_the_layout_shows_every_module_of_the_app() -> None:
     matched = {name: {file for file in modules if file.match(name)} for name in names}
     assert [name for name, files in matched.items() if not files] == []
     explained_as_one = {*(blueprint.import_name for blueprint in BLUEPRINTS)}
-    rest = {
-        file
-        for file in modules - set(chain(*matched.values()))
-        if file.parent.name not in ("mail", "cookies")
-    }
+    rest = {file for file in modules - set(chain(*matched.values())) if file.parent.name not in OPTIONAL}
     assert [file for file in rest if f"app.blueprint.{file.stem}" not in explained_as_one] == []
 
 

@@ -42,6 +42,11 @@ MAILER = "kit/mail/mailer.py"
 SMTP = "kit/mail/smtp.py"
 MAIL = "app/mail/views.py"
 MAIL_JOBS = "app/mail/jobs.py"
+FACTORS = "app/model/second_factors.py"
+FACTOR_VIEWS = "app/second_factor/views.py"
+REQUIRED_FACTOR = "app/second_factor/required_factor.py"
+LIMITS = "app/limits.py"
+ENCRYPTION = "kit/security/encryption.py"
 VIEWS = "tools/scaffold/templates/blueprint.py.jinja"
 
 MUTATIONS = [
@@ -160,7 +165,7 @@ MUTATIONS = [
         (USERS, "user.password_hash, user.pending_email = password_hash, None", "user.password_hash = password_hash", "integration/test_email", "a_new_password_cancels_a_change_of_the_address"),
         # Exports, jobs and mail
         (EXPORT, ".where(belongs_to(user_id))", "", "integration/test_export", "an_export_contains_the_rows_of_the_caller_only"),
-        (ACCOUNT, "auth=FRESH_TOKEN, keys=False, returns=AccountExport", "auth=ACCESS_TOKEN, returns=AccountExport", "integration/test_export", "an_export_requires_a_recent_login"),
+        (ACCOUNT, "auth=FRESH_TOKEN, keys=False, returns=AccountExport", "auth=ACCESS_TOKEN, keys=False, returns=AccountExport", "integration/test_export", "an_export_requires_a_recent_login"),
         (RESPONSES, 'body: Mapped[str | None] = mapped_column(Text, info={"secret": True})', "body: Mapped[str | None] = mapped_column(Text)", "integration/test_export", "an_export_contains_no_secret"),
         (QUEUE, "delete(QueuedJob).where(*_held(job))", "delete(QueuedJob).where(QueuedJob.id == job.id)", "kit/jobs/test_worker", "a_worker_whose_lease_has_expired_changes_nothing"),
         (QUEUE, "            ScheduledJob.due_at == known.due_at,\n", "", "kit/jobs/test_worker", "only_one_of_two_workers_queues_a_scheduled_job"),
@@ -168,5 +173,26 @@ MUTATIONS = [
         (MAILER, 'message["To"] = _address(to)', 'message["To"] = to', "kit/mail/test_mailer", "another_recipient_than_one_address_is_refused"),
         (COMMANDS, "SessionRepository(db.session).end_all(account.id, Reason.PASSWORD_CHANGED)", "pass", "integration/test_commands", "set_password_ends_the_sessions"),
         (COMMANDS, "            sessions.end_all(account.id, Reason.REVOKED)\n", "            pass\n", "integration/test_commands", "token_revoke_all_ends_every_session_and_keeps_accounts"),
+        # Second factors
+        (FACTORS, ", SecondFactor.last_step < step)", ")", "integration/test_second_factor", "a_code_works_once"),
+        (FACTORS, "return self.change(delete(RecoveryCode).where(*own)) == 1", "return self.session.scalar(select(RecoveryCode).where(*own)) is not None", "integration/test_second_factor", "a_recovery_code_works_once"),
+        (FACTORS, "(RecoveryCode.user_id == user_id, RecoveryCode.code_hash", "(RecoveryCode.code_hash", "integration/test_second_factor", "a_recovery_code_of_another_account_is_wrong"),
+        (FACTORS, "                LoginChallenge.tries < MAX_TRIES,\n", "", "integration/test_second_factor", "a_challenge_has_five_tries"),
+        (FACTORS, "                LoginChallenge.expires_at > now(),\n", "", "integration/test_second_factor", "a_challenge_expires_after_five_minutes"),
+        (FACTORS, "if decrypted.plaintext[:16] != factor.user_id.bytes:", "if False:", "integration/test_second_factor", "the_secret_of_another_account_is_useless"),
+        (FACTORS, "        if not decrypted.is_current:\n", "        if False:\n", "integration/test_second_factor", "a_new_signing_key_reads_and_replaces"),
+        (FACTOR_VIEWS, "        challenges.use(id)\n", "", "integration/test_second_factor", "a_challenge_works_once"),
+        (FACTOR_VIEWS, " or user.password_changed_at != password_changed_at", "", "integration/test_second_factor", "a_changed_password_voids_a_challenge"),
+        (FACTOR_VIEWS, "user is None or user.disabled or", "user is None or", "integration/test_second_factor", "a_disabled_account_cannot_complete_a_login"),
+        (FACTOR_VIEWS, "if user_id == caller.user.id:", "if False:", "integration/test_second_factor", "an_admin_needs_a_code_for_their_own_factor"),
+        (AUTH, "forget_failures=isinstance(outcome, NewTokens)", "forget_failures=True", "integration/test_second_factor", "the_right_password_clears_no_limit_before_the_code"),
+        (AUTH, "        check_code(user)\n", "", "integration/test_second_factor", "a_step_up_needs_the_password_and_the_code"),
+        (LIMITS, "CODE_LIMIT = RateLimit(10, 3600)", "CODE_LIMIT = RateLimit(1000, 3600)", "integration/test_second_factor", "wrong_codes_count_together_wherever_they_are_sent"),
+        (LIMITS, '{limit_keys("second factor", str(user_id))', '{limit_keys("second factor", str(user_id), client_network())', "integration/test_second_factor", "a_thousand_wrong_codes"),
+        (WHO, "    if not may_enrol:\n        refuse_without_factor(caller.user)\n", "", "integration/test_required_factor", "an_account_that_needs_a_factor_can_only_add_one"),
+        (REQUIRED_FACTOR, "required == \"admins\" and user.role == Role.ADMIN", "required == \"admins\"", "integration/test_required_factor", "the_setting_says_which_accounts_need_a_factor"),
+        (SESSIONS, "        find_user_by_token(self.session.connection(), *ids, lifetimes.leeway)\n", "", "integration/test_meanwhile", "a_token_that_is_revoked_meanwhile_gets_no_fresh_one"),
+        (SESSIONS, "        tokens.make_room(session, time, lifetimes.leeway)\n", "", "integration/test_second_factor", "a_session_has_at_most_ten_live_access_tokens"),
+        (ENCRYPTION, "for number, key in enumerate(keys):", "for number, key in enumerate([*keys][:1]):", "kit/security/test_encryption", "a_fallback_key_decrypts_but_is_not_current"),
     ]
 ]  # fmt: skip

@@ -7,7 +7,16 @@ from importlib import import_module
 
 from flask import Flask
 
-from app import account_mail, authentication, blueprint, commands, config, token_delivery
+from app import (
+    account_factor,
+    account_mail,
+    authentication,
+    blueprint,
+    commands,
+    config,
+    token_delivery,
+)
+from app.account_factor import AccountFactor
 from app.account_mail import AccountMail
 from app.blueprint import handlers
 from app.events import Event
@@ -53,5 +62,7 @@ def create_app(settings: config.Settings | None = None) -> Flask:
     token_delivery.init_app(app, TokenDelivery())
     if settings.browser_cookies == "on":
         import_module("app.cookies").init_app(app)
+    account_factor.init_app(app, AccountFactor())
+    import_module("app.second_factor").init_app(app, settings)
     commands.init_app(app)
     return app

@@ -18,6 +18,10 @@ class Notice(StrEnum):
     EMAIL_CHANGED = "email-changed"
     EMAIL_REMOVED = "email-removed"
     ACCOUNT_DISABLED = "account-disabled"
+    SECOND_FACTOR_ADDED = "second-factor-added"
+    SECOND_FACTOR_REMOVED = "second-factor-removed"
+    RECOVERY_CODE_USED = "recovery-code-used"
+    RECOVERY_CODES_REPLACED = "recovery-codes-replaced"
 
 
 class AccountMail:

@@ -9,9 +9,10 @@ from uuid import UUID
 
 from flask import Flask, current_app, g, request
 
+from app.account_factor import account_factor
 from app.config import APP_NAME, KEY_PREFIX, Settings, current
 from app.database import read_connection
-from app.exceptions import Forbidden, FreshTokenRequired, TokenReused
+from app.exceptions import Forbidden, FreshTokenRequired, SecondFactorEnrolmentRequired, TokenReused
 from app.model.models import Role, Token, TokenType, User
 from app.model.passwords import Passwords
 from app.model.session_repository import ClientInfo, Lifetimes, PresentedToken, find_user_by_session
@@ -124,6 +125,16 @@ def _verify_fresh_token(_scope: str | None) -> Caller:
     return caller
 
 
+def _verify_enrolling_token(_scope: str | None) -> Caller:
+    return _authenticate(None, may_enrol=True)[0]
+
+
+def _verify_fresh_enrolling_token(_scope: str | None) -> Caller:
+    caller, claims = _authenticate(None, may_enrol=True)
+    _refuse_stale(claims)
+    return caller
+
+
 def _refuse_stale(claims: Claims) -> None:
     oldest = now().timestamp() - current().fresh_seconds - current().clock_leeway_seconds
     if not claims["fresh"] or claims["iat"] < oldest:
@@ -139,7 +150,7 @@ def _verify_refresh_token(_scope: str | None) -> PresentedToken:
 
 def _verify_session(_scope: str | None) -> Caller:
     claims = _cookie_claims()
-    return _find_caller_by_session(claims) if claims else _authenticate(None)[0]
+    return _find_caller_by_session(claims) if claims else _authenticate(None, may_enrol=True)[0]
 
 
 ACCESS_SCHEME = BearerScheme("access_token", "The access token from a login or a refresh.")
@@ -150,6 +161,12 @@ FRESH_TOKEN = AuthRequirement(_verify_fresh_token, (*_BEARER_ERRORS, FreshTokenR
 # An access token, or the cookie of a live session. `require_access_token` refuses the cookie.
 SESSION = AuthRequirement(_verify_session, _BEARER_ERRORS, ACCESS_SCHEME)
 REFRESH_TOKEN = AuthRequirement(_verify_refresh_token, (*_BEARER_ERRORS, TokenReused), REFRESH_SCHEME)
+# Also for an account that must add a second factor (REQUIRE_SECOND_FACTOR), which is refused elsewhere.
+ENROLLING_TOKEN = AuthRequirement(_verify_enrolling_token, _BEARER_ERRORS, ACCESS_SCHEME)
+FRESH_ENROLLING_TOKEN = AuthRequirement(
+    _verify_fresh_enrolling_token, (*_BEARER_ERRORS, FreshTokenRequired), ACCESS_SCHEME
+)
+ENROLLING_REQUIREMENTS = (REFRESH_TOKEN, SESSION, ENROLLING_TOKEN, FRESH_ENROLLING_TOKEN)
 
 
 def role(*roles: Role, fresh: bool = False) -> AuthRequirement:
@@ -187,14 +204,23 @@ def current_caller() -> Caller | None:
     return cast("Caller | None", g.get("caller"))
 
 
-def _authenticate(scope: str | None) -> tuple[Caller, Claims]:
+def refuse_without_factor(user: User) -> None:
+    """Raise SecondFactorEnrolmentRequired if the account must add a second factor first."""
+    if account_factor().must_enrol(user):
+        raise SecondFactorEnrolmentRequired
+
+
+def _authenticate(scope: str | None, *, may_enrol: bool = False) -> tuple[Caller, Claims]:
     """Return the caller and the claims of the request's access token. An API key has no claims."""
     token = _bearer_token()
     if token.startswith(KEY_PREFIX):
         g.caller = key_caller = _find_key_caller(token, scope)
+        refuse_without_factor(key_caller.user)
         return key_caller, {}
     claims = _claims(token, TokenType.ACCESS)
     caller = _find_caller(claims)
+    if not may_enrol:
+        refuse_without_factor(caller.user)
     jwt.expose_to_library(claims, caller)
     g.caller = caller
     return caller, claims
@@ -241,7 +267,11 @@ def _find_key_caller(key: str, scope: str | None) -> KeyCaller:
 
 def _load_caller(claims: Claims) -> Caller | PresentedToken:
     """Return the caller for Flask-JWT-Extended's own decorators."""
-    return _presented(claims) if claims["type"] == TokenType.REFRESH else _find_caller(claims)
+    if claims["type"] == TokenType.REFRESH:
+        return _presented(claims)
+    caller = _find_caller(claims)
+    refuse_without_factor(caller.user)
+    return caller
 
 
 def _presented(claims: Claims) -> PresentedToken:

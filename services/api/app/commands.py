@@ -114,7 +114,7 @@ def export_user(name: str) -> None:
 def set_email(name: str, address: str) -> None:
     """Set the e-mail address of the account NAME. It counts as verified."""
     users = UserRepository(db.session)
-    account = _locked_account(users, name)
+    account = locked_account(users, name)
     account_mail().notify(account, Notice.EMAIL_CHANGED)
     users.verify_email(account, address)
     db.session.commit()
@@ -130,7 +130,7 @@ def reset_password(name: str, prints: bool) -> None:
 
     Prints the link if the account has no verified e-mail address.
     """
-    account = _locked_account(UserRepository(db.session), name)
+    account = locked_account(UserRepository(db.session), name)
     if account.disabled:
         raise AccountDisabled
     if prints or not account.verified_email:
@@ -229,7 +229,7 @@ def _change(name: str, *, role: Role | None = None, disabled: bool | None = None
     return account
 
 
-def _locked_account(users: UserRepository, name: str) -> User:
+def locked_account(users: UserRepository, name: str) -> User:
     account = users.lock(_account(users, name).id)
     if account is None:
         raise UserNotFound

@@ -48,6 +48,7 @@ class Settings(settings.Settings):
     register_limit: OptionalRateLimit = RateLimit(20, 3600)
     register_email: Literal["optional", "required", "off"] = "optional"
     key_limit: OptionalRateLimit = None
+    require_second_factor: Literal["none", "admins", "all"] = "none"
     mail_limit: OptionalRateLimit = RateLimit(3, 3600)
     mail_limit_client: OptionalRateLimit = RateLimit(20, 3600)
 

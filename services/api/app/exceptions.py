@@ -95,6 +95,43 @@ class CrossOrigin(DomainError):
     advice = "Serve the page under the scheme, host and port of the API, or send tokens in headers instead."
 
 
+class SecondFactorRequired(DomainError):
+    """The password is right, and the login needs a code. `challenge` and the code complete it."""
+
+    message = "The password is right, but this account also needs a code of its second factor."
+    advice = (
+        "Send `challenge` and the code to POST /auth/login/second-factor, "
+        "within `challenge_expires_in` seconds."
+    )
+
+    def __init__(self, challenge: str = "", expires_in: int = 0) -> None:
+        super().__init__()
+        self.members = {"challenge": challenge, "challenge_expires_in": expires_in}
+
+
+class InvalidCode(DomainError):
+    message = "The code is wrong or was already used, or the login has taken too long."
+    advice = (
+        "Wait for the next code of your authenticator app, or use a recovery code. "
+        "If it is for a login, log in again."
+    )
+
+
+class SecondFactorEnrolmentRequired(DomainError):
+    message = "Your account must have a second factor before you can do this."
+    advice = "Add one with POST /account/second-factor. If that needs a recent login, use POST /auth/step-up."
+
+
+class SecondFactorActive(DomainError):
+    message = "Your account already has a second factor."
+    advice = "To replace it, remove it first with DELETE /account/second-factor."
+
+
+class SecondFactorNotFound(DomainError):
+    message = "The account has no second factor for this."
+    advice = "Start with POST /account/second-factor."
+
+
 class LinkInvalid(DomainError):
     message = "This link can't be used: it was used already, has expired, or isn't complete."
     advice = "Request a new link, and open the newest message."

@@ -7,7 +7,7 @@ from uuid import UUID
 from app.config import current
 from app.database import db
 from app.events import Event
-from app.exceptions import InvalidCredentials, UsernameTaken, WrongCurrentPassword
+from app.exceptions import InvalidCode, InvalidCredentials, UsernameTaken, WrongCurrentPassword
 from app.model.user_repository import login_key
 from kit.data.attempts import CONFIRMED, AttemptRepository, Count, Keys
 from kit.email_address import email_key
@@ -17,6 +17,7 @@ from kit.setting_types import RateLimit
 from kit.web.rate_limits import Attempt, attempt, client_network, limit_keys
 
 FAILURES = (InvalidCredentials, WrongCurrentPassword)
+CODE_LIMIT = RateLimit(10, 3600)
 
 
 @contextmanager
@@ -44,8 +45,28 @@ def login(username: str, user_id: UUID | None, *, is_known_client: bool) -> Iter
         limits,
         FAILURES,
         success_limits=success_limits,
-        cleared=pair,
+        cleared=pair if settings.login_limit_pair else (),
         on_failure=lambda: record(Event.LOGIN_FAILED, user_id),
+    ) as reserved:
+        yield reserved
+
+
+@contextmanager
+def code(user_id: UUID) -> Iterator[Attempt]:
+    """Count a wrong code of a second factor. Raises TooManyAttempts, even if the code is right.
+
+    The limit applies to all clients together. Otherwise, a person who knows the password could guess from
+    many addresses. No success forgets wrong codes: the owner's logins would give that person new attempts.
+
+    The block must call `succeed` and then commit. A completed login forgets the client's failed logins.
+    """
+    limits = {limit_keys("second factor", str(user_id)): CODE_LIMIT}
+    pair = _pair_keys("user", str(user_id)) if current().login_limit_pair else ()
+    with attempt(
+        limits,
+        (InvalidCode,),
+        cleared=pair,
+        on_failure=lambda: record(Event.SECOND_FACTOR_FAILED, user_id),
     ) as reserved:
         yield reserved
 

@@ -5,9 +5,14 @@ from uuid import UUID
 
 from flask import Flask, current_app
 
+from kit.web.schemas import RequestBody
+
 
 class TokenDelivery:
     """Uses no cookies. With BROWSER_COOKIES=on, RefreshCookie (app/cookies) replaces it."""
+
+    def offer_choice(self, app: Flask, login: type[RequestBody], endpoint: str) -> None:
+        """Let the body of a view that completes a login ask for a cookie."""
 
     def is_chosen(self, _body: object) -> bool:
         """Return whether the body of a login asks for a cookie. Raises CrossOrigin if that isn't allowed."""
@@ -40,3 +45,9 @@ def init_app(app: Flask, delivery: TokenDelivery) -> None:
 def token_delivery() -> TokenDelivery:
     """Return how the current app delivers refresh tokens."""
     return cast("TokenDelivery", current_app.extensions["token_delivery"])
+
+
+def offer_choice(app: Flask, login: type[RequestBody], endpoint: str) -> None:
+    """Let the body of a view that completes a login ask for a cookie, if the app delivers cookies."""
+    delivery: TokenDelivery = app.extensions["token_delivery"]
+    delivery.offer_choice(app, login, endpoint)

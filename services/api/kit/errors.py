@@ -3,7 +3,7 @@
 kit/web/problems.py says how each is answered. An app adds its own errors by subclassing DomainError.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import ClassVar, NamedTuple
 
 FIELD_CODES = frozenset((
@@ -28,6 +28,9 @@ class DomainError(Exception):
 
     message: ClassVar[str] = "The request can't be completed."
     advice: ClassVar[str] = "Change the request, then try again."
+    members: Mapping[
+        str, object
+    ] = {}  # more members of the response, which the schema of the problem describes
 
     def __init__(self, message: str | None = None) -> None:
         super().__init__(message or self.message)

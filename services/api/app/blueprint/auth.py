@@ -5,9 +5,11 @@ from typing import Any
 from flask import Blueprint
 
 from app import limits
+from app.account_factor import account_factor
 from app.account_mail import Notice, account_mail
 from app.authentication import (
     ACCESS_TOKEN,
+    ENROLLING_TOKEN,
     REFRESH_TOKEN,
     SESSION,
     SessionCaller,
@@ -18,16 +20,19 @@ from app.authentication import (
     require_access_token,
 )
 from app.blueprint.schemas import (
+    AccessToken,
     Account,
     ListedToken,
     Login,
     Logout,
     NewAccount,
+    StepUp,
     TokenChange,
     TokenList,
     TokenPair,
     TokenQuery,
 )
+from app.confirmation import CONFIRMATION_ERRORS, confirmed
 from app.database import db
 from app.events import Event
 from app.exceptions import (
@@ -44,7 +49,7 @@ from app.model.session_repository import NewTokens, PresentedToken, SessionRepos
 from app.model.token_repository import NEWEST_FIRST, TokenRepository
 from app.model.user_repository import UserRepository
 from app.token_delivery import token_delivery
-from kit.errors import Overloaded, TooManyAttempts
+from kit.errors import DomainError, Overloaded, TooManyAttempts
 from kit.security.events import record
 from kit.uuids import parse_uuid
 from kit.web.endpoint import endpoint
@@ -83,7 +88,7 @@ def register(body: NewAccount) -> tuple[User, dict[str, str]]:
 def login(body: Login) -> TokenPair:
     """Log in. Beyond 50 sessions, the one that has been inactive longest is ended."""
     in_cookie = token_delivery().is_chosen(body)
-    users, sessions = UserRepository(db.session), SessionRepository(db.session)
+    users = UserRepository(db.session)
     found, is_known_client = users.find_for_login(body.username, client_network())
     with limits.login(body.username, found.id if found else None, is_known_client=is_known_client) as attempt:
         is_right, new_hash = passwords().verify_and_update(
@@ -93,19 +98,52 @@ def login(body: Login) -> TokenPair:
         if not user:
             raise InvalidCredentials
         user.password_hash = new_hash or user.password_hash
-        tokens = None
-        if account_mail().must_verify(user):
-            account_mail().send_verification(user)
-        else:
-            tokens = sessions.open(user.id, client_info(), lifetimes())
-            if not is_known_client:
-                account_mail().notify(user, Notice.NEW_NETWORK)
-            record(Event.LOGGED_IN, user.id)
-        attempt.succeed(forget_failures=tokens is not None)
+        outcome = _next_step(user) or open_session(user, is_known_client=is_known_client)
+        attempt.succeed(forget_failures=isinstance(outcome, NewTokens))
         db.session.commit()
-    if tokens is None:
-        raise EmailUnverified
-    return deliver(tokens, in_cookie=in_cookie)
+    if isinstance(outcome, DomainError):
+        raise outcome
+    return deliver(outcome, in_cookie=in_cookie)
+
+
+def _next_step(user: User) -> DomainError | None:
+    """Return what a login with the right password still needs, if anything."""
+    if account_mail().must_verify(user):
+        account_mail().send_verification(user)
+        return EmailUnverified()
+    return account_factor().challenge(user)
+
+
+def open_session(user: User, *, is_known_client: bool, **details: str) -> NewTokens:
+    """Complete the login of a locked account: open a session, and notify the owner of a new network."""
+    tokens = SessionRepository(db.session).open(user.id, client_info(), lifetimes())
+    if not is_known_client:
+        account_mail().notify(user, Notice.NEW_NETWORK)
+    record(Event.LOGGED_IN, user.id, **details)
+    return tokens
+
+
+@blueprint.post("/step-up")
+@endpoint(auth=ENROLLING_TOKEN, keys=False, body=StepUp, returns=AccessToken, raises=CONFIRMATION_ERRORS)
+def step_up(caller: SessionCaller, body: StepUp) -> AccessToken:
+    """Get a fresh access token. It is of the same session, and good for what requires a recent login."""
+    sessions = SessionRepository(db.session)
+    presented = PresentedToken(caller.user.id, caller.session_id, caller.token_id)
+    code = getattr(body, "code", None)  # app/second_factor/schemas.py adds the field
+    with (
+        account_factor().checked_code(caller.user, code) as check_code,
+        confirmed(caller, body.current_password) as (user, _, attempt),
+    ):
+        check_code(user)
+        token = sessions.step_up(presented, client_info(), lifetimes())
+        attempt.succeed()
+        record(Event.STEPPED_UP, user.id)
+        db.session.commit()
+    return AccessToken(
+        access_token=encode(token),
+        expires_in=token.lifetime_seconds,
+        session_id=caller.session_id,
+    )
 
 
 @blueprint.post("/refresh")

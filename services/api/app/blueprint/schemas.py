@@ -107,6 +107,14 @@ class Login(RequestBody):
     password: Password
 
 
+class StepUp(RequestBody):
+    """Your password."""
+
+    model_config = example(current_password="correct horse battery staple")
+
+    current_password: Password
+
+
 class Logout(RequestBody):
     model_config = example(scope="session")
 
@@ -228,6 +236,19 @@ class TokenPair(ResponseBody):
     token_type: Literal["Bearer"] = "Bearer"
     expires_in: Seconds
     refresh_expires_in: Seconds
+    session_id: Id
+
+
+class AccessToken(ResponseBody):
+    """An access token of the same session, with its remaining lifetime in seconds."""
+
+    model_config = example(
+        **{name: value for name, value in EXAMPLE_PAIR.items() if not name.startswith("refresh")}
+    )
+
+    access_token: Jwt
+    token_type: Literal["Bearer"] = "Bearer"
+    expires_in: Seconds
     session_id: Id
 
 

@@ -51,7 +51,7 @@ def read(user_id: UUID) -> User:
 def change(caller: SessionCaller, body: UserAccountChange, user_id: UUID) -> User:
     """Change an account. Disabling it ends its sessions and prevents new logins. Requires a recent login."""
     users = UserRepository(db.session)
-    user = _lock(users, user_id, caller)
+    user = lock_for_change(users, user_id, caller)
     check_if_match(UserAccount, user)
     was_disabled = user.disabled
     users.set_role_and_status(user, role=Role(body.role) if body.role else None, disabled=body.disabled)
@@ -72,14 +72,15 @@ def delete(caller: SessionCaller, user_id: UUID) -> None:
     for _ in shorten_history(db.session, user_id):
         db.session.commit()
     users = UserRepository(db.session)
-    user = _lock(users, user_id, caller)
+    user = lock_for_change(users, user_id, caller)
     check_if_match(UserAccount, user)
     users.remove(user.id)
     record(Event.ACCOUNT_DELETED, user.id, by=str(caller.user.id))
     db.session.commit()
 
 
-def _lock(users: UserRepository, user_id: UUID, caller: SessionCaller) -> User:
+def lock_for_change(users: UserRepository, user_id: UUID, caller: SessionCaller) -> User:
+    """Lock an account for an admin who changes it."""
     return users.lock_for_admin_change(
         user_id,
         by=caller.user.id,

@@ -25,11 +25,6 @@ COOKIE = CookieScheme(
     "The refresh token in a cookie, from a login with `cookie`. Only for pages of the API's own origin.",
 )
 PROBLEMS = (problem_type(CrossOrigin, 403),)
-CHOICE = Field(
-    False,
-    description="Put the refresh token in a cookie that scripts can't read, and not in the body. "
-    "Only for pages of the API's own origin.",
-)
 
 
 def init_app(app: Flask) -> None:
@@ -37,16 +32,15 @@ def init_app(app: Flask) -> None:
     token_delivery.init_app(app, cookie)
     app.after_request(cookie.clear_if_refused)
     problems.add(app, PROBLEMS)
+    cookie.offer_choice(app, schemas.Login, "auth.login")
     _extend_schemas(app)
-    for endpoint in ("auth.login", "auth.refresh", "auth.logout"):
-        features.add_errors(app, endpoint, CrossOrigin)
     for endpoint in ("auth.refresh", "auth.logout"):
+        features.add_errors(app, endpoint, CrossOrigin)
         features.accept_cookie(app, endpoint, COOKIE)
 
 
 def _extend_schemas(app: Flask) -> None:
     unset: Any = {"exclude_if": lambda value: value is UNSET}
-    features.add_fields(app, schemas.Login, cookie=(bool, CHOICE))
     features.add_fields(app, schemas.TokenPair, refresh_token=(Jwt, Field(UNSET, **unset)))
     pair = features.of_app(app).schemas[schemas.TokenPair]
     features.add_fields(app, schemas.ChangedAccount, tokens=(pair, Field(UNSET, **unset)))

@@ -3,22 +3,36 @@
 from typing import Any
 from uuid import UUID
 
-from flask import Response, after_this_request, g, request
+from flask import Flask, Response, after_this_request, g, request
+from pydantic import Field
 
 from app.cookies.same_origin import require_same_origin
+from app.exceptions import CrossOrigin
 from app.token_delivery import TokenDelivery
 from kit.errors import DomainError, InvalidToken
 from kit.security import jwt
+from kit.web import features
 from kit.web.problems import INVALID_TOKEN
+from kit.web.schemas import RequestBody
 
 # Browsers accept this prefix only with Secure, with Path=/ and without Domain (RFC 6265bis, section 4.1.3.2).
 # So no other host, such as a subdomain, can set the cookie.
 NAME = "__Host-refresh_token"
 ATTRIBUTES: Any = {"path": "/", "secure": True, "httponly": True, "samesite": "Strict"}
 
+CHOICE = Field(
+    False,
+    description="Put the refresh token in a cookie that scripts can't read, and not in the body. "
+    "Only for pages of the API's own origin.",
+)
+
 
 class RefreshCookie(TokenDelivery):
     """Puts the refresh token in a cookie if the client chose that at login."""
+
+    def offer_choice(self, app: Flask, login: type[RequestBody], endpoint: str) -> None:
+        features.add_fields(app, login, cookie=(bool, CHOICE))
+        features.add_errors(app, endpoint, CrossOrigin)
 
     def is_chosen(self, body: object) -> bool:
         is_chosen = bool(getattr(body, "cookie", False))

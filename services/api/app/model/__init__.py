@@ -6,6 +6,7 @@ Import every model here, so that migrations see it.
 from app.model.api_keys import ApiKey
 from app.model.links import Link
 from app.model.models import KnownNetwork, Session, Token, User
+from app.model.second_factors import LoginChallenge, RecoveryCode, SecondFactor
 from kit.data.attempts import Attempts
 from kit.data.stored_responses import StoredResponse
 from kit.jobs.queue import QueuedJob, ScheduledJob
@@ -17,6 +18,9 @@ MODELS = (
     KnownNetwork,
     Link,
     ApiKey,
+    SecondFactor,
+    RecoveryCode,
+    LoginChallenge,
     StoredResponse,
     Attempts,
     QueuedJob,

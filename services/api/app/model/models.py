@@ -54,6 +54,7 @@ class User(Base):
     pending_email: Mapped[str | None] = mapped_column(String(254))
     role: Mapped[str] = mapped_column(String(16), default=Role.USER)
     disabled: Mapped[bool] = mapped_column(default=False, server_default=false())
+    second_factor_at: Mapped[datetime | None]  # while a second factor is active; read with each request
     created_at: Mapped[datetime] = mapped_column(default=now)
     updated_at: Mapped[datetime] = mapped_column(default=now)
 
@@ -123,6 +124,11 @@ class Token(Base):
     ip: Mapped[str | None] = mapped_column(String(45))
 
     session: Mapped[Session] = relationship(lazy="joined", innerjoin=True, viewonly=True)
+
+    @property
+    def lifetime_seconds(self) -> int:
+        """The lifetime when it was issued. Times in a JWT are whole seconds."""
+        return int((self.expires_at - self.issued_at.replace(microsecond=0)).total_seconds())
 
     @property
     def revoked_since(self) -> datetime | None:

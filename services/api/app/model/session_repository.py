@@ -25,7 +25,7 @@ from app.model import retention
 from app.model.models import Reason, Session, Token, TokenType, User
 from app.model.network_repository import NetworkRepository, known_client_exists
 from app.model.repository import Repository
-from app.model.token_repository import TokenRepository
+from app.model.token_repository import TokenRepository, find_user_by_token
 from kit.clock import now
 from kit.data.snapshot import columns_of, snapshot
 from kit.errors import TokenExpired, TokenRevoked
@@ -170,6 +170,27 @@ class SessionRepository(Repository[Session]):
         tokens.trim(session, presented.token_id, time, lifetimes.grace + lifetimes.leeway)
         return self._issue(session, presented.token_id, time, client, lifetimes)
 
+    def step_up(self, presented: PresentedToken, client: ClientInfo, lifetimes: Lifetimes) -> Token:
+        """Issue a fresh access token of a session, and revoke all but its newest nine others.
+
+        The caller must have locked the user. The presented access token is checked again behind the lock of
+        the session, because it may have been revoked meanwhile. Raises TokenRevoked and TokenExpired.
+        """
+        time, tokens = now(), TokenRepository(self.session)
+        session = self.lock(presented.session_id)
+        if session is None:
+            raise TokenRevoked
+        ids = (str(presented.token_id), str(presented.session_id), str(presented.user_id))
+        find_user_by_token(self.session.connection(), *ids, lifetimes.leeway)
+        if session.ends_at <= time:
+            raise TokenExpired
+        tokens.make_room(session, time, lifetimes.leeway)
+        tokens.trim(session, session.refresh_id, time, lifetimes.grace + lifetimes.leeway)
+        row = _token_row(session, uuid4(), TokenType.ACCESS, None, time, client, lifetimes.access)
+        self.session.execute(insert(Token), [row])
+        session.expires_at = max(session.expires_at, row["expires_at"])
+        return Token(**row)
+
     def is_known_client(self, user_id: UUID, network: str) -> bool:
         return bool(self.session.scalar(select(known_client_exists(user_id, network))))
 
@@ -228,23 +249,37 @@ class SessionRepository(Repository[Session]):
         client: ClientInfo,
         lifetimes: Lifetimes,
     ) -> NewTokens:
-        def token(id: UUID, type: TokenType, lifetime: timedelta) -> dict[str, Any]:
-            return {
-                "id": id,
-                "session_id": session.id,
-                "user_id": session.user_id,
-                "parent_id": parent_id,
-                "type": type,
-                "issued_at": time,
-                "expires_at": min(_whole_seconds(time) + lifetime, session.ends_at),
-                "ip": client.ip,
-                "user_agent": client.user_agent,
-            }
-
-        access = token(uuid4(), TokenType.ACCESS, lifetimes.access)
-        refresh = token(session.refresh_id, TokenType.REFRESH, lifetimes.refresh)
+        access, refresh = (
+            _token_row(session, id, type, parent_id, time, client, lifetime)
+            for id, type, lifetime in (
+                (uuid4(), TokenType.ACCESS, lifetimes.access),
+                (session.refresh_id, TokenType.REFRESH, lifetimes.refresh),
+            )
+        )
         self.session.execute(insert(Token), [access, refresh])
         return NewTokens(Token(**access), Token(**refresh), time)
+
+
+def _token_row(
+    session: Session,
+    id: UUID,
+    type: TokenType,
+    parent_id: UUID | None,
+    time: datetime,
+    client: ClientInfo,
+    lifetime: timedelta,
+) -> dict[str, Any]:
+    return {
+        "id": id,
+        "session_id": session.id,
+        "user_id": session.user_id,
+        "parent_id": parent_id,
+        "type": type,
+        "issued_at": time,
+        "expires_at": min(_whole_seconds(time) + lifetime, session.ends_at),
+        "ip": client.ip,
+        "user_agent": client.user_agent,
+    }
 
 
 @cache

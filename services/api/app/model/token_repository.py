@@ -128,6 +128,12 @@ class TokenRepository(Repository[Token]):
             return False
         raise TokenRevoked if token.revoked_at else TokenExpired
 
+    def make_room(self, session: Session, time: datetime, leeway: timedelta) -> None:
+        """Revoke all access tokens of a session except the newest nine."""
+        none = UUID(int=0)
+        times = {"time": time, "expired_at": time - leeway}
+        self.session.execute(_revocation(self.dialect), {**_owner(session), "spent": none, **times})
+
     def trim(self, session: Session, spent_id: UUID, time: datetime, spent_kept: timedelta) -> None:
         """Delete the tokens of a session that nothing needs any more, but not the one that was just spent.
 

@@ -29,7 +29,7 @@ from kit.web.errors import (
 )
 from kit.web.features import CookieScheme, KeyScheme, of_app
 from kit.web.problems import MEDIA_TYPE, ProblemType, find_problem
-from kit.web.schemas import Problem, Query, RequestBody
+from kit.web.schemas import Query, RequestBody
 
 JsonObject = dict[str, Any]
 REF = "#/components/schemas/{model}"
@@ -113,7 +113,9 @@ def build(app: Flask) -> JsonObject:
     settings = cast("Settings", app.extensions["settings"])
     about = _about(app)
     paths: dict[str, JsonObject] = {}
-    models: dict[type[BaseModel], JsonSchemaMode] = {Problem: "serialization"}
+    models: dict[type[BaseModel], JsonSchemaMode] = {
+        problem.schema: "serialization" for problem in problems.all_problems(app)
+    }
     schemes: dict[str, JsonObject] = {}
     for rule, method, declaration, view in _operations(app):
         path = re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule)
@@ -363,13 +365,16 @@ def _problems(app: Flask, rule: Rule, method: str, declaration: Declaration) -> 
 
 def _problem_response(of_status: list[ProblemType]) -> JsonObject:
     # Documented headers must always be there, so document only those that all problems have in common.
+    schemas = [
+        {"$ref": REF.format(model=name)} for name in sorted({each.schema.__name__ for each in of_status})
+    ]
     names = {"X-Request-ID"} | set.intersection(*(set(problem.headers) for problem in of_status))
     return {
         "description": " ".join(problem.meaning for problem in of_status),
         "headers": _headers(sorted(names)),
         "content": {
             MEDIA_TYPE: {
-                "schema": {"$ref": REF.format(model="Problem")},
+                "schema": schemas[0] if len(schemas) == 1 else {"anyOf": schemas},
                 "examples": {
                     problem.code: {"$ref": f"#/components/examples/{problem.code}"} for problem in of_status
                 },
@@ -381,7 +386,8 @@ def _problem_response(of_status: list[ProblemType]) -> JsonObject:
 def _problem_example(problem: ProblemType) -> JsonObject:
     is_validation = FieldsRefused in problem.errors
     fields = [FieldError("Unknown parameter.", "unknown_field", parameter="colour")] if is_validation else []
-    value = json.loads(problems.body(problem, REQUEST_ID, fields=fields))
+    extra: Any = problem.schema.model_config.get("json_schema_extra") or {"examples": [{}]}
+    value = json.loads(problems.body(problem, REQUEST_ID, fields=fields, members=extra["examples"][0]))
     return {"summary": problem.title, "description": problem.advice, "value": value}
 
 

@@ -4,7 +4,7 @@ import logging
 import re
 from collections.abc import Iterable, Mapping
 from functools import partial
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 from flask import Flask, Response, current_app
 from flask_jwt_extended.exceptions import JWTExtendedException, NoAuthorizationError
@@ -45,6 +45,7 @@ class ProblemType(NamedTuple):
     meaning: str
     advice: str  # what the client can do
     headers: Mapping[str, str]
+    schema: type[Problem]
 
     @property
     def uri(self) -> str:
@@ -61,11 +62,13 @@ def problem_type(
     name: str = "",
     title: str = "",
     also: tuple[type[Exception], ...] = (),
+    schema: type[Problem] = Problem,
 ) -> ProblemType:
     """Say how an exception and its subclasses are answered.
 
     Code and title come from the exception's name: UsernameTaken is `username_taken`, "Username taken".
     Meaning and advice are its `message` and `advice`. `also` are other exceptions with the same answer.
+    `schema` describes the response of an exception with more `members`.
     """
     code = WORD_BOUNDARY.sub("_", name or error.__name__).lower()
     title = title or code.replace("_", " ").capitalize()
@@ -76,7 +79,7 @@ def problem_type(
             f"problem_type({error.__name__}, ...): the error needs arguments. Describe it with meaning=..."
         ) from missing
     advice = advice or getattr(error, "advice", "")
-    return ProblemType((error, *also), status, code, title, meaning, advice, headers or {})
+    return ProblemType((error, *also), status, code, title, meaning, advice, headers or {}, schema)
 
 
 KIT_PROBLEMS = (
@@ -201,10 +204,14 @@ def find_problem(app: Flask, error: type[Exception]) -> ProblemType | None:
 
 
 def body(
-    problem: ProblemType, request_id: str, detail: str = "", fields: Iterable[errors.FieldError] = ()
+    problem: ProblemType,
+    request_id: str,
+    detail: str = "",
+    fields: Iterable[errors.FieldError] = (),
+    members: Mapping[str, Any] | None = None,
 ) -> bytes:
     """Return the JSON body of a problem."""
-    response = Problem(
+    response = problem.schema(
         type=problem.uri,
         title=problem.title,
         status=problem.status,
@@ -212,6 +219,7 @@ def body(
         code=problem.code,
         request_id=request_id,
         errors=[ProblemField(**field._asdict()) for field in fields] or None,
+        **(members or {}),
     )
     return response.model_dump_json(exclude_none=True).encode()
 
@@ -221,11 +229,10 @@ def _respond(problem: ProblemType, error: Exception) -> Response:
         logger.warning("%s", reason_of(error))
     if isinstance(error, errors.ValueRefused):  # the schema allowed it, so schema and database disagree
         logger.warning("the database refused a value: %s", error.reason)
-    detail = str(error) if isinstance(error, errors.DomainError) else ""
+    detail, members = (str(error), error.members) if isinstance(error, errors.DomainError) else ("", {})
     fields = error.fields if isinstance(error, errors.FieldsRefused) else ()
-    response = Response(
-        body(problem, request_id(), detail, fields), problem.status, problem.headers, content_type=MEDIA_TYPE
-    )
+    text = body(problem, request_id(), detail, fields, members)
+    response = Response(text, problem.status, problem.headers, content_type=MEDIA_TYPE)
     if isinstance(error, http.MethodNotAllowed):
         response.allow.update(error.valid_methods or ())
     if isinstance(error, errors.TooManyAttempts):

@@ -127,7 +127,7 @@ def reserve(limits: Limits, state: str, success_limits: Limits | None = None, cl
     ids = {keys[0] for keys in limits}
     failure = {id: entry for id, entry in entries.items() if id in ids}
     success = {id: entry for id, entry in entries.items() if id not in ids}
-    return Attempt(failure, success, cleared if limits.get(cleared) else ())
+    return Attempt(failure, success, cleared)
 
 
 def _limit_requests() -> None:

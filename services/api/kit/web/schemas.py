@@ -123,6 +123,15 @@ class Document(ResponseBody):
     openapi: Text
 
 
+class ProblemField(ResponseBody):
+    """An error in one field of the body (`pointer`, RFC 6901) or in one parameter."""
+
+    pointer: Text | None = None
+    parameter: Text | None = None
+    detail: Text
+    code: Text
+
+
 class Problem(ResponseBody):
     """An error (RFC 9457)."""
 
@@ -132,16 +141,7 @@ class Problem(ResponseBody):
     detail: Text
     code: Text
     request_id: Text
-    errors: Annotated[list["ProblemField"] | None, Field(max_length=100)] = None
-
-
-class ProblemField(ResponseBody):
-    """An error in one field of the body (`pointer`, RFC 6901) or in one parameter."""
-
-    pointer: Text | None = None
-    parameter: Text | None = None
-    detail: Text
-    code: Text
+    errors: Annotated[list[ProblemField] | None, Field(max_length=100)] = None
 
 
 EXAMPLE_PROBLEM = {

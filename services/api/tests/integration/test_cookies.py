@@ -19,6 +19,7 @@ from app.database import db
 from app.model.models import Session, User
 from kit.clock import now
 from kit.security import jwt
+from tests.support.authenticator import add_challenge, add_factor
 from tests.support.cookies import ATTRIBUTES, CLEARED, NAME, SAME_ORIGIN, Page, cookie_header, sent_cookies
 from tests.support.credentials import PASSWORD, bearer
 from tests.support.documented import documented
@@ -95,6 +96,21 @@ def test_the_cookie_has_exactly_these_attributes(app: Flask, people: People) -> 
 
     expires = (time + timedelta(days=30)).strftime("%a, %d %b %Y %H:%M:%S GMT")
     assert cookie == f"{NAME}={page.cookie}; Expires={expires}; Max-Age=2592000; {ATTRIBUTES}"
+
+
+def test_a_login_in_two_steps_puts_the_refresh_token_in_the_cookie(app: Flask, people: People) -> None:
+    ann = people("ann")
+    authenticator, _ = add_factor(app, ann)
+    body = {"challenge": add_challenge(app, ann), "code": authenticator.code(), "cookie": True}
+    browser = app.test_client()
+
+    elsewhere = browser.post("/auth/login/second-factor", json=body, headers={"Sec-Fetch-Site": "same-site"})
+    response = browser.post("/auth/login/second-factor", json=body, headers={"Sec-Fetch-Site": "same-origin"})
+
+    assert (elsewhere.status_code, elsewhere.get_json()["code"]) == (403, "cross_origin")
+    assert response.status_code == 200
+    assert "refresh_token" not in response.get_json()
+    assert sent_cookies(response)[0].startswith(f"{NAME}=")
 
 
 @pytest.mark.parametrize("choice", [{}, {"cookie": False}])

@@ -10,7 +10,8 @@ from flask.testing import FlaskClient
 from sqlalchemy import delete, select, update
 
 from app.database import db
-from app.model.models import User
+from app.model.models import Token, User
+from kit.clock import now
 from kit.security.hashers import Argon2id
 from tests.support.credentials import PASSWORD
 from tests.support.people import People, Person
@@ -69,3 +70,15 @@ def test_a_disabled_or_deleted_account_cannot_be_logged_in_to(
         response = client.post("/auth/login", json={"username": "ann", "password": PASSWORD})
 
     assert problem(response) == (401, "invalid_credentials")
+
+
+def test_a_token_that_is_revoked_meanwhile_gets_no_fresh_one(app: Flask, ann: Person) -> None:
+    def revoke() -> object:
+        return db.session.execute(update(Token).where(Token.type == "access").values(revoked_at=now()))
+
+    with meanwhile(revoke):
+        response = ann.post("/auth/step-up", {"current_password": PASSWORD})
+
+    assert problem(response) == (401, "token_revoked")
+    with app.app_context():
+        assert len(db.session.scalars(select(Token)).all()) == 2

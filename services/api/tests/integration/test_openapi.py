@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import cached_property
 from typing import Any
 from unittest.mock import patch
@@ -16,12 +17,14 @@ from openapi_spec_validator import validate
 from referencing import Registry, Resource
 from werkzeug.test import TestResponse
 
-from app import create_app
+from app import create_app, limits
 from app.database import db
+from app.exceptions import InvalidCode
 from app.mail import pages
 from app.model.models import Role
 from app.model.user_repository import UserRepository
 from kit.web import openapi
+from tests.support.authenticator import add_challenge, add_factor, start_factor
 from tests.support.credentials import PASSWORD, bearer
 from tests.support.documented import roles_of
 from tests.support.keys import make_key
@@ -44,7 +47,7 @@ ANSWERS = [
     (name, status)
     for name, (_, _, each) in OPERATIONS.items()
     for status in each["responses"]
-    if each["tags"][0] in {*SCENARIO, "email"}
+    if each["tags"][0] in {*SCENARIO, "email", "second_factor"}
 ]
 # Only the server gives these responses. The last test covers them.
 BY_SERVER = {"431", "501"}
@@ -174,6 +177,30 @@ SCENARIOS: dict[tuple[str, str], Scenario] = {
     ("keys_read", "404"): lambda s: s.ann.get(f"/account/keys/{UNKNOWN_ID}"),
     ("keys_change", "404"): lambda s: s.ann.patch(f"/account/keys/{UNKNOWN_ID}", json={}),
     ("keys_delete", "404"): lambda s: s.ann.delete(f"/account/keys/{UNKNOWN_ID}"),
+    ("auth_step_up", "403"): lambda s: s.send("auth_step_up", json=WRONG),
+    ("auth_step_up", "429"): lambda s: s.until_refused(("auth_step_up", "403")),
+    ("second_factor_complete_login", "200"): lambda s: s.with_factor("second_factor_complete_login"),
+    ("second_factor_complete_login", "401"): lambda s: s.send("second_factor_complete_login"),
+    ("second_factor_complete_login", "429"): lambda s: s.after_wrong_codes("second_factor_complete_login"),
+    ("second_factor_start", "403"): lambda s: s.send("second_factor_start", json=WRONG),
+    ("second_factor_start", "409"): lambda s: s.with_factor("second_factor_start"),
+    ("second_factor_start", "429"): lambda s: s.until_refused(("second_factor_start", "403")),
+    ("second_factor_confirm", "200"): lambda s: s.with_factor("second_factor_confirm"),
+    ("second_factor_confirm", "404"): lambda s: s.send("second_factor_confirm"),
+    ("second_factor_confirm", "409"): lambda s: s.with_factor("second_factor_confirm", confirmed=True),
+    ("second_factor_confirm", "429"): lambda s: s.after_wrong_codes("second_factor_confirm"),
+    ("second_factor_replace_recovery_codes", "200"): lambda s: s.with_factor(
+        "second_factor_replace_recovery_codes"
+    ),
+    ("second_factor_replace_recovery_codes", "404"): lambda s: s.send("second_factor_replace_recovery_codes"),
+    ("second_factor_replace_recovery_codes", "429"): lambda s: s.after_wrong_codes(
+        "second_factor_replace_recovery_codes"
+    ),
+    ("second_factor_remove", "204"): lambda s: s.with_factor("second_factor_remove"),
+    ("second_factor_remove", "404"): lambda s: s.send("second_factor_remove"),
+    ("second_factor_remove", "429"): lambda s: s.after_wrong_codes("second_factor_remove"),
+    ("second_factor_remove_for_user", "204"): lambda s: s.with_factor("second_factor_remove_for_user"),
+    ("second_factor_remove_for_user", "404"): lambda s: s.send("second_factor_remove_for_user"),
     ("users_read", "304"): lambda s: s.unchanged("users_read"),
     ("users_read", "404"): lambda s: s.root.get(f"/users/{UNKNOWN_ID}"),
     ("users_change", "404"): lambda s: s.root.patch(f"/users/{UNKNOWN_ID}", json={"role": "user"}),
@@ -263,6 +290,27 @@ class Stage:
                 db.session.commit()
         path, method, _ = OPERATIONS[name]
         return self.send(name, json=world.body(f"{method.upper()} {path}"))
+
+    def with_factor(self, name: str, *, confirmed: bool = False) -> TestResponse:
+        """Send the example with a code, when the account has the second factor that the operation needs."""
+        path, _, operation = OPERATIONS[name]
+        if name == "second_factor_confirm" and not confirmed:
+            return self.send(name, json={"code": start_factor(self.app, self.ann).code()})
+        code = add_factor(self.app, self.bob if "{user_id}" in path else self.ann)[0].code()
+        body = operation.get("requestBody", {}).get("content", {}).get("application/json", {}).get("example")
+        if body and "code" in body:
+            body = body | {"code": code}
+        if body and "challenge" in body:
+            body = body | {"challenge": add_challenge(self.app, self.ann)}
+        return self.send(name, json=body)
+
+    def after_wrong_codes(self, name: str) -> TestResponse:
+        """Send the example with a code, when too many codes were wrong."""
+        with self.app.test_request_context():
+            for _ in range(10):
+                with suppress(InvalidCode), limits.code(UUID(self.ann.id)):
+                    raise InvalidCode
+        return self.with_factor(name)
 
     def revive(self) -> TestResponse:
         id_ = self.ann.get("/auth/token").json["items"][0]["id"]

@@ -47,6 +47,7 @@ HEADER_TEXT = st.text([chr(code) for code in (*range(32, 127), 9, 0x80, 0xE9, 0x
 # Pieces of valid and invalid headers.
 HEADERS = {
     "AUTHORIZATION": ["Bearer", "bearer", "Basic", " ", "\t", ",", "x.y.z", "eyJhbGciOiJub25lIn0.e30.", "=",
+    "fa_",
     "%s", ".", "\xff"],
     "CONTENT_TYPE": ["application/json", "text/plain", ";", " charset=", "utf-8", "utf-16", '"', ",", "=",
     "boundary", "\xe9"],
@@ -247,7 +248,7 @@ def test_any_body_gets_a_response_within_the_contract(
         operation[1], method=operation[0], data=raw, content_type=content_type, headers=headers
     )
 
-    assert holds(response) in (200, 201, 204, 400, 401, 403, 404, 409, 415, 422)
+    assert holds(response) in (200, 201, 202, 204, 400, 401, 403, 404, 409, 415, 422)
 
 
 @examples(80)

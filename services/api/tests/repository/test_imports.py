@@ -15,12 +15,13 @@ from tests.support.settings import NEVER_OPENED, SECRET_KEY
 # From the outside in. A module may import its own layer and those below. Your own modules needn't be listed.
 LAYERS = [
     ["app"],
+    ["app.second_factor"],
     ["app.commands"],
     ["app.mail", "app.keys", "app.cookies"],
     ["app.blueprint"],
     ["app.jobs", "app.confirmation"],
     ["app.limits", "app.authentication"],
-    ["app.account_mail", "app.account_keys", "app.token_delivery"],
+    ["app.account_mail", "app.account_keys", "app.account_factor", "app.token_delivery"],
     ["app.database"],
     ["app.model"],
     ["app.exceptions", "app.events", "app.config"],
@@ -40,6 +41,7 @@ NOT_FOR_SERVING = {
     "email_validator",
     "flask_migrate",
     "gunicorn",
+    "nacl",
     "prometheus_client",
     "pydantic_settings",
     "pytest",

@@ -15,13 +15,14 @@ from tests.support.settings import NEVER_OPENED, settings_for
 
 
 @cache
-def documented(browser_cookies: str = "off") -> dict[str, Any]:
+def documented(browser_cookies: str = "off", require_second_factor: str = "none") -> dict[str, Any]:
     """Return the OpenAPI document."""
-    return openapi.build(create_app(settings_for(NEVER_OPENED, browser_cookies=browser_cookies)))
+    changes = {"browser_cookies": browser_cookies, "require_second_factor": require_second_factor}
+    return openapi.build(create_app(settings_for(NEVER_OPENED, **changes)))
 
 
-def documented_paths(browser_cookies: str = "off") -> dict[str, Any]:
-    return dict(documented(browser_cookies)["paths"])
+def documented_paths(browser_cookies: str = "off", require_second_factor: str = "none") -> dict[str, Any]:
+    return dict(documented(browser_cookies, require_second_factor)["paths"])
 
 
 def roles_of(operation: dict[str, Any]) -> list[Role]:
@@ -33,8 +34,9 @@ def roles_of(operation: dict[str, Any]) -> list[Role]:
 def refuse_undocumented(response: Response) -> Response:
     """Fail the test if the document doesn't list the response's status, or the code of its problem."""
     path = re.sub(r"<(?:uuid:)?(\w+)>", r"{\1}", str(request.url_rule))
-    browser_cookies = current_app.extensions["settings"].browser_cookies
-    operation = documented_paths(browser_cookies).get(path, {}).get(request.method.lower())
+    settings = current_app.extensions["settings"]
+    paths = documented_paths(settings.browser_cookies, settings.require_second_factor)
+    operation = paths.get(path, {}).get(request.method.lower())
     code = json.loads(response.get_data())["code"] if response.mimetype == MEDIA_TYPE else ""
     # Any path can be not found, if it is spelled in another way. A 500 is a bug, which some tests provoke.
     if operation and response.status_code != 500 and code != "not_found":

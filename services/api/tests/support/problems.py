@@ -7,6 +7,8 @@ def problem(response: TestResponse) -> tuple[int, str]:
     """Return status and code of a problem, which must have exactly the contract's members."""
     body = response.get_json(force=True)
     members = {"type", "title", "status", "detail", "code", "request_id"}
+    if body["code"] == "second_factor_required":
+        members |= {"challenge", "challenge_expires_in"}
     assert response.content_type == "application/problem+json"
     assert set(body) - {"errors"} == members
     assert body["status"] == response.status_code

@@ -16,6 +16,7 @@ from flask import Flask
 from app.database import db
 from app.model.links import LinkRepository, Purpose
 from app.model.models import Role, User
+from tests.support.authenticator import add_challenge, add_factor, start_factor
 from tests.support.documented import documented, roles_of
 from tests.support.paths import API
 from tests.support.people import People, Person
@@ -25,6 +26,12 @@ LINKS = {
     "POST /auth/email/verify": Purpose.VERIFY_EMAIL,
     "POST /auth/password-reset/confirm": Purpose.RESET_PASSWORD,
 }
+WITH_FACTOR = (
+    "POST /account/second-factor/recovery-codes",
+    "DELETE /account/second-factor",
+    "POST /auth/login/second-factor",
+    "DELETE /users/<uuid:user_id>/second-factor",
+)
 NAMES = {"/docs/": "swagger-ui.css", "/problems/": "not-found"}
 
 
@@ -99,6 +106,7 @@ class World:
     def body(self, route: str) -> dict[str, Any] | None:
         """Return the document's example, with references to existing rows."""
         operation = operation_of(route)
+        code = self._code(route)
         if "requestBody" not in operation:
             return None
         body: dict[str, Any] = operation["requestBody"]["content"]["application/json"]["example"]
@@ -111,7 +119,18 @@ class World:
             self.people.register(body["username"])
         if route in LINKS:
             body = body | {"token": self._link(LINKS[route])}
+        if code:
+            body = body | {"code": code}
+        if "challenge" in body:
+            body = body | {"challenge": add_challenge(self.people.app, self.owner)}
         return body
+
+    def _code(self, route: str) -> str:
+        """Give the owner the second factor that a route needs. Return a code, or an empty text."""
+        app = self.people.app
+        if route == "POST /account/second-factor/confirmation":
+            return start_factor(app, self.owner).code()
+        return add_factor(app, self.owner)[0].code() if route in WITH_FACTOR else ""
 
     def _link(self, purpose: Purpose) -> str:
         """Return the token of a link that was mailed to the owner."""

@@ -2,14 +2,17 @@
 
 import pytest
 
-from app import cookies, exceptions, keys, mail
+from app import cookies, exceptions, keys, mail, second_factor
 from app.blueprint import handlers
 from kit import errors
 from kit.errors import DomainError
 from kit.web import errors as web_errors
 from kit.web.problems import KIT_PROBLEMS, ProblemType
 
-PROBLEMS = (*KIT_PROBLEMS, *handlers.PROBLEMS, *mail.PROBLEMS, *keys.PROBLEMS, *cookies.PROBLEMS)
+PROBLEMS = (
+    *(*KIT_PROBLEMS, *handlers.PROBLEMS, *mail.PROBLEMS, *keys.PROBLEMS, *cookies.PROBLEMS),
+    *second_factor.PROBLEMS,
+)
 
 
 @pytest.mark.parametrize("problem", PROBLEMS, ids=lambda problem: str(problem.code))

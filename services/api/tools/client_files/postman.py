@@ -16,7 +16,8 @@ TRIM_BASE_URL = r"""pm.variables.set("baseUrl", pm.variables.get("baseUrl").trim
 STOP_AT_A_LIMIT = """if (pm.response.code === 429) {
   const path = pm.request.url.getPath();
   const login = "LOGIN_LIMIT_PAIR, LOGIN_LIMIT_CLIENT, LOGIN_LIMIT_ACCOUNT or LOGIN_LIMIT_SUCCESS";
-  const limits = {"/auth/register": "REGISTER_LIMIT", "/auth/login": login, "/account": login};
+  const limits = {"/auth/register": "REGISTER_LIMIT", "/auth/login": login, "/account": login,
+    "/auth/step-up": login, "/account/second-factor": login};
   const mails = ["/account/email", "/account/email/verification", "/auth/password-reset"];
   mails.forEach((mailed) => limits[mailed] = "MAIL_LIMIT_CLIENT");
   const reached = path in limits ? `${limits[path]} (or RATE_LIMIT)` : "RATE_LIMIT";

@@ -123,6 +123,14 @@ SCENARIO = {
         Step("Refresh with a spent token", "auth_refresh", 401, "token_reused", token="spent_token"),
         Step("Use a token of the ended session", "account_read", 401, "token_revoked"),
         Step("Log in again", "auth_login", 200, store=PAIR),
+        Step(
+            "Step up with a wrong password",
+            "auth_step_up",
+            403,
+            "wrong_current_password",
+            body={"current_password": "{{new_password}}"},
+        ),
+        Step("Step up", "auth_step_up", 200),
         Step("Log out other sessions", "auth_logout", 204, body={"scope": "others"}),
         Step("Log out", "auth_logout", 204),
         Step("Use a token after the logout", "auth_list_tokens", 401, "token_revoked"),
@@ -230,6 +238,59 @@ SCENARIO = {
         Step("List the problems", "problems_list_problems", 200),
         Step("Get a problem", "problems_show", 200, path={"name": "token-reused"}),
         Step("Get an unknown problem", "problems_show", 404, "not_found", path={"name": "unknown"}),
+    ),
+    # Without a code: the files can't compute the codes of an authenticator app.
+    "second_factor": (
+        Step("Get the state of the second factor", "second_factor_read", 200),
+        Step(
+            "Add a second factor with a wrong password",
+            "second_factor_start",
+            403,
+            "wrong_current_password",
+            body={"current_password": "{{new_password}}"},
+        ),
+        Step(
+            "Confirm a second factor that was not added",
+            "second_factor_confirm",
+            404,
+            "second_factor_not_found",
+        ),
+        Step("Add a second factor", "second_factor_start", 201),
+        Step(
+            "Confirm the second factor with a wrong code",
+            "second_factor_confirm",
+            401,
+            "invalid_code",
+            body={"code": "12345"},
+        ),
+        Step(
+            "Replace the recovery codes without a second factor",
+            "second_factor_replace_recovery_codes",
+            404,
+            "second_factor_not_found",
+        ),
+        Step(
+            "Remove a second factor that is not active",
+            "second_factor_remove",
+            404,
+            "second_factor_not_found",
+        ),
+        Step(
+            "Complete a login with an unknown challenge", "second_factor_complete_login", 401, "invalid_code"
+        ),
+        Step(
+            "Remove the second factor of an account without being an admin",
+            "second_factor_remove_for_user",
+            403,
+            "forbidden",
+            path={"user_id": UNKNOWN_ID},
+        ),
+        Step("Refresh before a step-up", "auth_refresh", 200, store=PAIR),
+        Step("Add a second factor without a fresh login", "second_factor_start", 401, "fresh_token_required"),
+        Step(
+            "Step up to add a second factor", "auth_step_up", 200, store={"access_token": "body.access_token"}
+        ),
+        Step("Add a second factor after the step-up", "second_factor_start", 201),
     ),
     # Only an API with mail has this tag.
     "email": (
