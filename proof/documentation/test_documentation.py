@@ -55,6 +55,11 @@ ELSEWHERE = {
     ("docs/3-run/many-servers.md", "Deploy", 2): "proof/scripts/swarm-drill",
     (ROLES, "With another database", 1): "proof/scripts/swarm-drill",
     (ROLES, "Restrict a table further", 1): "test_a_table_declares_what_the_api_may_do",
+    (
+        "docs/4-reference/audit.md",
+        "Record your own events",
+        1,
+    ): "test_changes_are_recorded of scaffolded resources",
     ("docs/2-build/jobs.md", "Write a job", 1): "proof/tests/test_celery.py",
     ("docs/2-build/jobs.md", "Hand over to Celery", 1): "proof/tests/test_celery.py",
     ("docs/2-build/jobs.md", "Hand over to Celery", 2): "proof/tests/test_celery.py",

@@ -33,6 +33,9 @@ COOKIE = "app/cookies/refresh_cookie.py"
 ORIGIN = "app/cookies/same_origin.py"
 CONFIRMATION = "app/confirmation.py"
 EXPORT = "kit/data/export.py"
+AUDIT = "kit/data/audit.py"
+EVENTS = "kit/security/events.py"
+TRAIL = "app/blueprint/audit.py"
 LINKS = "app/model/links.py"
 KEYS = "app/model/api_keys.py"
 KEY_VIEWS = "app/keys/views.py"
@@ -140,15 +143,28 @@ MUTATIONS = [
         (USERS, "Role.ADMIN, User.disabled.is_(False)", "Role.ADMIN", "integration/test_users", "a_disabled_admin_does_not_count_as_one"),
         (USERS, "raise TAKEN[error.field] from error", "raise UsernameTaken from error", "integration/test_email", "only_the_holder_of_the_link_learns_that_an_address_is_taken"),
         (USERS, "if admin.role != Role.ADMIN:", "if not admin.role:", "integration/test_users", "an_admin_who_loses_the_right_while_a_request_waits_changes_nothing"),
-        (ADMIN, "    check_if_match(UserAccount, user)\n    was", "    was", "integration/test_users", "an_outdated_version_of_an_account_cannot_be_changed"),
+        (ADMIN, "    check_if_match(UserAccount, user)\n    before", "    before", "integration/test_users", "an_outdated_version_of_an_account_cannot_be_changed"),
         (ADMIN, "    check_if_match(UserAccount, user)\n    users.remove", "    users.remove", "integration/test_users", "an_outdated_version_of_an_account_cannot_be_changed"),
         (ADMIN, "SessionRepository(db.session).end_all(user.id, Reason.REVOKED)", "pass", "integration/test_users", "enabling_revives_no_session"),
-        (ADMIN, "record(Event.ACCOUNT_CHANGED_BY_ADMIN, user.id, **details)", "pass", "integration/test_other_users", "changes_by_an_admin_are_logged_with_both_ids"),
-        (ADMIN, "record(Event.ACCOUNT_DELETED, user.id, by=str(caller.user.id))", "pass", "integration/test_other_users", "changes_by_an_admin_are_logged_with_both_ids"),
         (WHO, "[*roles, Role.ADMIN]", "roles", "kit/test_extension_points", "admins_pass_every_role_and_the_document_names_the_roles"),
         (OPENAPI, "list(auth.roles)", "[]", "kit/test_extension_points", "admins_pass_every_role_and_the_document_names_the_roles"),
-        (COMMANDS, "record(Event.ACCOUNT_CHANGED_BY_OPERATOR, account.id, **before, **after)", "pass", "integration/test_commands", "user_role_gives_an_account_a_role_at_once"),
+        (COMMANDS, "record(Event.ACCOUNT_CHANGED_BY_OPERATOR, account.id, **changed(before, account.rights))", "pass", "integration/test_commands", "user_role_gives_an_account_a_role_at_once"),
         (COMMANDS, "SessionRepository(db.session).end_all(account.id, Reason.REVOKED)", "pass", "integration/test_commands", "user_disable_ends_the_sessions_and_user_enable_allows_logins"),
+        (ADMIN, "record(Event.ACCOUNT_CHANGED_BY_ADMIN, user.id, **changed(before, user.rights))", "pass", "integration/test_other_users", "changes_by_an_admin_are_logged_with_both_ids"),
+        (ADMIN, "record(Event.ACCOUNT_DELETED, user.id)", "pass", "integration/test_other_users", "changes_by_an_admin_are_logged_with_both_ids"),
+        # The audit trail
+        (EVENTS, 'AuditRepository(db.session).insert({"event": str(event), "user_id": user_id, **about}, details)', "pass", "integration/test_audit", "a_row_says_who_did_what_from_where"),
+        (AUDIT, "self.session.execute(insert(_table()), row)", "self.session.execute(insert(_table()), row); self.session.commit()", "integration/test_audit", "a_change_and_its_row_are_committed_together"),
+        (ACCOUNT, "    forget_addresses(caller.user.id)\n", "", "integration/test_audit", "the_addresses_of_a_deleted_account_are_blanked"),
+        (ADMIN, "    forget_addresses(user.id)\n", "", "integration/test_audit", "the_addresses_of_a_deleted_account_are_blanked"),
+        (COMMANDS, "    forget_addresses(account.id)\n", "", "integration/test_audit", "the_addresses_of_a_deleted_account_are_blanked"),
+        (AUDIT, "and_(AuditRow.user_id == user_id, AuditRow.actor_id.is_(None))", "AuditRow.user_id == user_id", "integration/test_audit", "the_addresses_of_a_deleted_account_are_blanked"),
+        (TRAIL, "auth=ADMIN, keys=False", "auth=ACCESS_TOKEN, keys=False", "integration/test_audit", "only_admins_read_the_trail"),
+        (TRAIL, '{"user_id": caller.user.id}', "{}", "integration/test_audit", "an_account_sees_its_own_events_only"),
+        (TRAIL, 'if by == "admin" else {}', "if False else {}", "integration/test_audit", "an_account_sees_that_an_admin_acted_but_not_who"),
+        (EXPORT, "case((hidden_if(table), None), else_=column)", "case((hidden_if(table), column), else_=column)", "integration/test_audit", "an_account_sees_that_an_admin_acted_but_not_who"),
+        (COMMANDS, "    record(Event.PASSWORD_CHANGED, account.id)\n", "", "integration/test_audit", "commands_are_recorded"),
+        (VIEWS, "    record(Event.{{ r.name | upper }}_DELETED, {{ about }}row_id=str({{ r.name }}.id))\n", "", "tools/scaffold/test_commands", "the_tests_of_generated_resources_pass"),
         # Mailed links
         (LINKS, "Link.purpose == purpose, Link.expires_at > now()\n            )\n        )\n        if link", "Link.expires_at > now()\n            )\n        )\n        if link", "integration/test_password_reset", "a_link_for_one_purpose_does_not_serve_another"),
         (LINKS, "Link.token_hash == _hash(token), Link.purpose == purpose, Link.expires_at > now()", "Link.token_hash == _hash(token), Link.purpose == purpose", "integration/test_password_reset", "a_link_works_once_and_for_half_an_hour"),
@@ -190,7 +206,7 @@ MUTATIONS = [
         (LIMITS, "CODE_LIMIT = RateLimit(10, 3600)", "CODE_LIMIT = RateLimit(1000, 3600)", "integration/test_second_factor", "wrong_codes_count_together_wherever_they_are_sent"),
         (LIMITS, '{limit_keys("second factor", str(user_id))', '{limit_keys("second factor", str(user_id), client_network())', "integration/test_second_factor", "a_thousand_wrong_codes"),
         (WHO, "    if not may_enrol:\n        refuse_without_factor(caller.user)\n", "", "integration/test_required_factor", "an_account_that_needs_a_factor_can_only_add_one"),
-        (REQUIRED_FACTOR, "required == \"admins\" and user.role == Role.ADMIN", "required == \"admins\"", "integration/test_required_factor", "the_setting_says_which_accounts_need_a_factor"),
+        (REQUIRED_FACTOR, " or user.role == Role.ADMIN", " or True", "integration/test_required_factor", "the_setting_says_which_accounts_need_a_factor"),
         (SESSIONS, "        find_user_by_token(self.session.connection(), *ids, lifetimes.leeway)\n", "", "integration/test_meanwhile", "a_token_that_is_revoked_meanwhile_gets_no_fresh_one"),
         (SESSIONS, "        tokens.make_room(session, time, lifetimes.leeway)\n", "", "integration/test_second_factor", "a_session_has_at_most_ten_live_access_tokens"),
         (ENCRYPTION, "for number, key in enumerate(keys):", "for number, key in enumerate([*keys][:1]):", "kit/security/test_encryption", "a_fallback_key_decrypts_but_is_not_current"),

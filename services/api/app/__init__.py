@@ -40,7 +40,7 @@ def create_app(settings: config.Settings | None = None) -> Flask:
     lifecycle.init_app(app)
     proxies.init_app(app, settings)
     database.init_app(app, settings)
-    events.init_app(app, Event)
+    events.init_app(app, Event, authentication.current_actor)
     authentication.init_app(app, settings)
     paths.init_app(app)
     handlers.init_app(app)

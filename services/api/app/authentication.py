@@ -2,12 +2,12 @@
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import cast
 from uuid import UUID
 
-from flask import Flask, current_app, g, request
+from flask import Flask, current_app, g, has_request_context, request
 
 from app.account_factor import account_factor
 from app.config import APP_NAME, KEY_PREFIX, Settings, current
@@ -21,10 +21,12 @@ from app.token_delivery import token_delivery
 from kit.clock import now
 from kit.errors import InsufficientScope, InvalidToken, MissingToken, TokenExpired, TokenRevoked
 from kit.security import jwt
+from kit.security.events import Actor, Via
 from kit.security.hashers import HASHERS, Bulkhead
 from kit.security.jwt import Claims
 from kit.web.endpoint import AuthRequirement, BearerScheme
 from kit.web.proxies import network_of
+from kit.web.request_id import request_id
 
 BEARER_ANYWHERE = re.compile(r"(^|,)\s*bearer(\s|$)", re.IGNORECASE)
 BEARER = re.compile(r"bearer +([A-Za-z0-9._-]+)", re.IGNORECASE)
@@ -36,6 +38,10 @@ class Caller:
 
     user: User  # a read-only copy with every column (kit/data/snapshot.py): lock the row to change it
 
+    def as_actor(self) -> Actor:
+        """Return who this is, for the audit trail."""
+        raise NotImplementedError
+
 
 @dataclass(frozen=True, slots=True)
 class SessionCaller(Caller):
@@ -44,6 +50,9 @@ class SessionCaller(Caller):
     session_id: UUID
     token_id: UUID
 
+    def as_actor(self) -> Actor:
+        return Actor(Via.SESSION, self.user.id, self.session_id, self.token_id)
+
 
 @dataclass(frozen=True, slots=True)
 class KeyCaller(Caller):
@@ -51,6 +60,9 @@ class KeyCaller(Caller):
 
     key_id: UUID
     scopes: frozenset[str]
+
+    def as_actor(self) -> Actor:
+        return Actor(Via.KEY, self.user.id, key_id=self.key_id)
 
 
 KeyVerifier = Callable[[str], KeyCaller]
@@ -202,6 +214,15 @@ def require_access_token() -> None:
 def current_caller() -> Caller | None:
     """Return the caller whom this request has authenticated, if any."""
     return cast("Caller | None", g.get("caller"))
+
+
+def current_actor() -> Actor:
+    """Return who is acting and from where, for the audit trail."""
+    if not has_request_context():
+        return Actor(Via.JOB if "current_job" in g else Via.COMMAND)
+    caller, client = current_caller(), client_info()
+    actor = caller.as_actor() if caller else Actor(Via.ANONYMOUS)
+    return replace(actor, ip=client.ip, user_agent=client.user_agent, request_id=request_id())
 
 
 def refuse_without_factor(user: User) -> None:

@@ -1,6 +1,7 @@
 """The commands of this API: accounts and tokens. kit/commands.py has those of every app."""
 
 import sys
+from datetime import UTC, datetime
 
 import click
 from flask import Flask
@@ -9,26 +10,30 @@ from flask.cli import AppGroup
 from app.account_keys import end_keys
 from app.account_mail import Notice, account_mail
 from app.authentication import lifetimes, passwords
+from app.config import current
 from app.database import db, release
 from app.events import Event
 from app.exceptions import AccountDisabled, UserNotFound
+from app.jobs import forget_addresses
 from app.model import retention
 from app.model.models import Reason, Role, User
 from app.model.session_repository import SessionRepository
 from app.model.user_repository import UserRepository
 from kit import commands
 from kit.commands import reports_failures
+from kit.data.audit import AuditRepository
 from kit.data.export import export
-from kit.security.events import record
+from kit.security.events import changed, record
 
 ROLES = click.Choice([role.value for role in Role])
 user = AppGroup("user", help="Accounts: create, list, change, disable, export, delete.")
 token = AppGroup("token", help="Tokens: delete expired ones, revoke all.")
+audit = AppGroup("audit", help="The audit trail: export it.")
 
 
 def init_app(app: Flask) -> None:
     commands.init_app(app)
-    for command in (user, token):
+    for command in (user, token, audit):
         app.cli.add_command(command)
 
 
@@ -61,6 +66,7 @@ def create_user(name: str, role: str, email: str | None, password_stdin: bool) -
     account = users.register(name, passwords().hash(password), Role(role))
     if email is not None:
         users.verify_email(account, email)
+    record(Event.REGISTERED, account.id, role=role)
     db.session.commit()
     click.echo(f"Created the account {name} with the role {role}.")
 
@@ -92,6 +98,7 @@ def set_password(name: str, password_stdin: bool) -> None:
     SessionRepository(db.session).end_all(account.id, Reason.PASSWORD_CHANGED)
     end_keys(account.id)
     account_mail().notify(account, Notice.PASSWORD_CHANGED)
+    record(Event.PASSWORD_CHANGED, account.id)
     db.session.commit()
     click.echo(f"The account {account.username} has a new password. Its sessions and API keys have ended.")
 
@@ -117,6 +124,7 @@ def set_email(name: str, address: str) -> None:
     account = locked_account(users, name)
     account_mail().notify(account, Notice.EMAIL_CHANGED)
     users.verify_email(account, address)
+    record(Event.EMAIL_VERIFIED, account.id)
     db.session.commit()
     click.echo(f"The account {account.username} has the e-mail address {address}.")
 
@@ -138,6 +146,7 @@ def reset_password(name: str, prints: bool) -> None:
     else:
         account_mail().send_password_reset(account)
         message = f"A link is on its way to the address of {account.username}. If none arrives, use --print."
+    record(Event.PASSWORD_RESET_LINK_ISSUED, account.id)
     db.session.commit()
     click.echo(message)
 
@@ -181,6 +190,8 @@ def delete_user(name: str) -> None:
         db.session.commit()
     if not users.remove(account.id):
         raise UserNotFound
+    record(Event.ACCOUNT_DELETED, account.id)
+    forget_addresses(account.id)
     db.session.commit()
     click.echo(f"Deleted the account {name}.")
 
@@ -190,7 +201,7 @@ def delete_user(name: str) -> None:
 def prune() -> None:
     """Delete rows that are older than they are kept. A job does this every hour."""
     total = 0
-    for deleted in retention.prune_all(db.session, lifetimes().retention):
+    for deleted in retention.prune_all(db.session, lifetimes().retention, current().audit_days):
         db.session.commit()
         total += deleted
     click.echo(f"Deleted {total} expired rows.")
@@ -208,6 +219,7 @@ def revoke_all() -> None:
         if users.lock(account.id):
             sessions.end_all(account.id, Reason.REVOKED)
             end_keys(account.id)
+            record(Event.SESSIONS_REVOKED, account.id)
         db.session.commit()
     click.echo("Every session has ended, and every API key is deleted.")
 
@@ -216,17 +228,38 @@ def _change(name: str, *, role: Role | None = None, disabled: bool | None = None
     """Change an account as PATCH /users/<id> does. Raises UserNotFound and LastAdmin."""
     users = UserRepository(db.session)
     account = users.lock_with_admins(_account(users, name).id)
-    before = {"role_before": account.role, "disabled_before": str(account.disabled)}
-    was_disabled = account.disabled
+    before = account.rights
     users.set_role_and_status(account, role=role, disabled=disabled)
     if account.disabled:
         SessionRepository(db.session).end_all(account.id, Reason.REVOKED)
-    if account.disabled and not was_disabled:
+    if account.disabled and not before["disabled"]:
         account_mail().notify(account, Notice.ACCOUNT_DISABLED)
-    after = {"role": account.role, "disabled": str(account.disabled)}
-    record(Event.ACCOUNT_CHANGED_BY_OPERATOR, account.id, **before, **after)
+    record(Event.ACCOUNT_CHANGED_BY_OPERATOR, account.id, **changed(before, account.rights))
     db.session.commit()
     return account
+
+
+def _time(_context: click.Context, _option: click.Parameter, text: str | None) -> datetime | None:
+    """Read a time. Without an offset, it is in UTC."""
+    if text is None:
+        return None
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        raise click.BadParameter("Give a time such as 2026-11-22 or 2026-11-22T08:45:00Z.") from None
+    return time if time.tzinfo else time.replace(tzinfo=UTC)
+
+
+@audit.command("export")
+@click.option(
+    "--since", metavar="TIME", callback=_time, help="Only at this time or later, such as 2026-11-22."
+)
+@click.option("--until", metavar="TIME", callback=_time, help="Only before this time.")
+@reports_failures
+def export_audit(since: datetime | None, until: datetime | None) -> None:
+    """Print the audit trail as lines of JSON, the oldest first."""
+    for line in AuditRepository(db.session).export(since, until):
+        click.echo(line)
 
 
 def locked_account(users: UserRepository, name: str) -> User:

@@ -38,6 +38,7 @@ class Settings(settings.Settings):
     clock_leeway_seconds: WholeNumber = Field(10, ge=0, le=30)
     browser_cookies: Literal["off", "on"] = "off"
     retention_days: WholeNumber = Field(90, ge=1, le=3650)
+    audit_days: WholeNumber = Field(365, ge=30, le=3650)
     password_min_length: WholeNumber = Field(15, ge=8, le=64, json_schema_extra={"weak_below": 15})
     password_hasher: Literal["argon2id", "scrypt"] = "argon2id"
     reserved_usernames: Words = RESERVED_USERNAMES

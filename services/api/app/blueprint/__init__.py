@@ -5,6 +5,7 @@ BLUEPRINTS lists them in the order of the documentation.
 
 from app.blueprint import (
     account,
+    audit,
     auth,
     health,
     index,
@@ -15,6 +16,7 @@ from kit.web import documentation, metrics, problem_pages
 BLUEPRINTS = (
     auth.blueprint,
     account.blueprint,
+    audit.blueprint,
     users.blueprint,
     problem_pages.blueprint,
     index.blueprint,

@@ -16,6 +16,7 @@ from app.confirmation import CONFIRMATION_ERRORS, confirmed
 from app.database import db
 from app.events import Event
 from app.exceptions import LastAdmin, UsernameTaken
+from app.jobs import forget_addresses
 from app.model.models import Reason, User
 from app.model.retention import shorten_history
 from app.model.session_repository import SessionRepository
@@ -74,6 +75,7 @@ def delete(caller: SessionCaller) -> None:
     if not UserRepository(db.session).remove(caller.user.id):
         raise TokenRevoked
     record(Event.ACCOUNT_DELETED, caller.user.id)
+    forget_addresses(caller.user.id)
     db.session.commit()
     token_delivery().forget(caller.session_id)
 

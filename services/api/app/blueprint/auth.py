@@ -119,7 +119,7 @@ def open_session(user: User, *, is_known_client: bool, **details: str) -> NewTok
     tokens = SessionRepository(db.session).open(user.id, client_info(), lifetimes())
     if not is_known_client:
         account_mail().notify(user, Notice.NEW_NETWORK)
-    record(Event.LOGGED_IN, user.id, **details)
+    record(Event.LOGGED_IN, user.id, session_id=tokens.access.session_id, **details)
     return tokens
 
 
@@ -156,7 +156,7 @@ def refresh(caller: PresentedToken) -> TokenPair:
     """
     tokens = SessionRepository(db.session).refresh(caller, client_info(), lifetimes())
     if tokens is None:
-        record(Event.TOKEN_REUSED, caller.user_id)
+        record(Event.TOKEN_REUSED, caller.user_id, session_id=caller.session_id)
     db.session.commit()
     if tokens is None:
         raise TokenReused
@@ -209,7 +209,7 @@ def change_token(caller: SessionCaller, body: TokenChange, token_id: str) -> Lis
     token = tokens.get_locked(caller.user.id, id)
     if body.revoke:
         tokens.revoke(token)
-        record(Event.TOKEN_REVOKED, caller.user.id, token_id=str(token.id))
+        record(Event.TOKEN_REVOKED, caller.user.id, revoked_token_id=str(token.id))
     elif token.revoked_since:
         raise RevocationIsFinal
     db.session.commit()

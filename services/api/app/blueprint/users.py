@@ -10,12 +10,13 @@ from app.blueprint.schemas import UserAccount, UserAccountChange, UserAccountLis
 from app.database import db
 from app.events import Event
 from app.exceptions import LastAdmin
+from app.jobs import forget_addresses
 from app.model.models import Reason, Role, User
 from app.model.retention import shorten_history
 from app.model.session_repository import SessionRepository
 from app.model.user_repository import UserRepository
 from kit.errors import NotFound
-from kit.security.events import record
+from kit.security.events import changed, record
 from kit.web.conditional import check_if_match
 from kit.web.endpoint import endpoint
 from kit.web.pagination import decode_cursor, page_response
@@ -53,14 +54,13 @@ def change(caller: SessionCaller, body: UserAccountChange, user_id: UUID) -> Use
     users = UserRepository(db.session)
     user = lock_for_change(users, user_id, caller)
     check_if_match(UserAccount, user)
-    was_disabled = user.disabled
+    before = user.rights
     users.set_role_and_status(user, role=Role(body.role) if body.role else None, disabled=body.disabled)
     if user.disabled:
         SessionRepository(db.session).end_all(user.id, Reason.REVOKED)
-    if user.disabled and not was_disabled:
+    if user.disabled and not before["disabled"]:
         account_mail().notify(user, Notice.ACCOUNT_DISABLED)
-    details = {"by": str(caller.user.id), "role": user.role, "disabled": str(user.disabled)}
-    record(Event.ACCOUNT_CHANGED_BY_ADMIN, user.id, **details)
+    record(Event.ACCOUNT_CHANGED_BY_ADMIN, user.id, **changed(before, user.rights))
     db.session.commit()
     return user
 
@@ -75,7 +75,8 @@ def delete(caller: SessionCaller, user_id: UUID) -> None:
     user = lock_for_change(users, user_id, caller)
     check_if_match(UserAccount, user)
     users.remove(user.id)
-    record(Event.ACCOUNT_DELETED, user.id, by=str(caller.user.id))
+    record(Event.ACCOUNT_DELETED, user.id)
+    forget_addresses(user.id)
     db.session.commit()
 
 

@@ -8,6 +8,7 @@ from app.model.links import Link
 from app.model.models import KnownNetwork, Session, Token, User
 from app.model.second_factors import LoginChallenge, RecoveryCode, SecondFactor
 from kit.data.attempts import Attempts
+from kit.data.audit import AuditRow
 from kit.data.stored_responses import StoredResponse
 from kit.jobs.queue import QueuedJob, ScheduledJob
 
@@ -23,6 +24,7 @@ MODELS = (
     LoginChallenge,
     StoredResponse,
     Attempts,
+    AuditRow,
     QueuedJob,
     ScheduledJob,
 )

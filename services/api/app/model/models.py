@@ -67,6 +67,11 @@ class User(Base):
     def email_verified(self) -> bool:
         return self.verified_email is not None
 
+    @property
+    def rights(self) -> dict[str, object]:
+        """What admins and operators can change, for the audit trail."""
+        return {"role": self.role, "disabled": self.disabled}
+
 
 class Session(Base):
     """One login with all its tokens. Ending the session invalidates them in one row."""

@@ -14,6 +14,7 @@ from app.model.links import LinkRepository
 from app.model.models import KnownNetwork, Session, Token
 from kit.clock import now
 from kit.data.attempts import AttemptRepository
+from kit.data.audit import AuditRepository
 from kit.data.repository import KEPT_EXPIRED, AnySession, delete_unlocked
 from kit.data.stored_responses import StoredResponse
 
@@ -42,14 +43,16 @@ def prune(session: AnySession, retention: timedelta, limit: int = 100) -> int:
     return deleted
 
 
-def prune_all(session: AnySession, retention: timedelta, limit: int = 1000) -> Iterator[int]:
+def prune_all(session: AnySession, retention: timedelta, audit_days: int, limit: int = 1000) -> Iterator[int]:
     """Delete all rows that are older than they are kept. Each step yields how many: commit it."""
     attempts, links, keys = AttemptRepository(session), LinkRepository(session), ApiKeyRepository(session)
+    audit = AuditRepository(session)
     while deleted := (
         prune(session, retention, limit)
         + attempts.prune(limit)
         + links.prune(limit)
         + keys.prune(retention, limit)
+        + audit.prune(audit_days, limit)
     ):
         yield deleted
 

@@ -36,7 +36,7 @@ PROBLEMS = (
 def init_app(app: Flask, settings: Settings) -> None:
     jobs.add(app, JOBS)
     problems.add(app, PROBLEMS)
-    account_factor.init_app(app, RequiredFactor())
+    account_factor.init_app(app, RequiredFactor(settings.require_second_factor))
     features.extend_schemas(app, {app_schemas.StepUp: schemas.StepUp})
     features.add_errors(app, "auth.login", SecondFactorRequired)
     features.add_errors(app, "auth.step_up", InvalidCode)

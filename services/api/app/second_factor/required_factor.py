@@ -21,6 +21,9 @@ from kit.security.events import record
 
 
 class RequiredFactor(AccountFactor):
+    def __init__(self, required_of: str) -> None:
+        self.required_of = required_of  # REQUIRE_SECOND_FACTOR, not looked up in each request
+
     def challenge(self, user: User) -> SecondFactorRequired | None:
         if user.second_factor_at is None:
             return None
@@ -42,10 +45,9 @@ class RequiredFactor(AccountFactor):
             yield check
 
     def must_enrol(self, user: User) -> bool:
-        if user.second_factor_at:
+        if self.required_of == "none" or user.second_factor_at:
             return False
-        required = current().require_second_factor
-        return required == "all" or (required == "admins" and user.role == Role.ADMIN)
+        return self.required_of == "all" or user.role == Role.ADMIN
 
 
 def factors() -> SecondFactorRepository:

@@ -151,7 +151,7 @@ def remove_for_user(caller: SessionCaller, user_id: UUID) -> None:
     user = lock_for_change(UserRepository(db.session), user_id, caller)
     factors().remove(user)
     account_mail().notify(user, Notice.SECOND_FACTOR_REMOVED)
-    record(Event.SECOND_FACTOR_REMOVED, user.id, by=str(caller.user.id))
+    record(Event.SECOND_FACTOR_REMOVED, user.id)
     db.session.commit()
 
 

@@ -1,17 +1,30 @@
 """Exports everything that is stored about a user, except secrets, as JSON in parts of a bounded size.
 
 Which rows belong to a user is decided in ownership.py. A column with `info={"secret": True}` is left out. So
-is one whose name is that of a secret, such as `token_hash`, unless it has `info={"secret": False}`.
+is one whose name is that of a secret, such as `token_hash`, unless it has `info={"secret": False}`. A column
+with `info={"hidden_if": condition}` is null in the rows for which the function gives a true condition.
 """
 
 import re
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from time import monotonic
 from typing import Any
 from uuid import UUID
 
 from pydantic_core import to_json
-from sqlalchemy import Boolean, Column, Connection, Date, DateTime, Select, Table, Uuid, select
+from sqlalchemy import (
+    Boolean,
+    Column,
+    ColumnElement,
+    Connection,
+    Date,
+    DateTime,
+    Select,
+    Table,
+    Uuid,
+    case,
+    select,
+)
 
 from kit.clock import now
 from kit.data.base import Base
@@ -51,8 +64,13 @@ def export(user: type[Base], user_id: UUID, seconds: float = float("inf")) -> Ge
         yield part.removesuffix(b",\n") + b"}}\n"
 
 
-def exported_columns(table: Table) -> list[Column[Any]]:
-    return [column for column in table.columns if not is_secret(column)]
+def exported_columns(table: Table) -> list[ColumnElement[Any]]:
+    return [_exported(column, table) for column in table.columns if not is_secret(column)]
+
+
+def _exported(column: Column[Any], table: Table) -> ColumnElement[Any]:
+    hidden_if: Callable[[Table], ColumnElement[bool]] | None = column.info.get("hidden_if")
+    return column if hidden_if is None else case((hidden_if(table), None), else_=column).label(column.name)
 
 
 def is_secret(column: Column[Any]) -> bool:

@@ -1,15 +1,17 @@
-"""Security events: recorded in the transaction of what they report, and logged after its commit."""
+"""Security events: a row of the audit trail in the current transaction, and a line after its commit."""
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass
 from enum import StrEnum
-from typing import NamedTuple, Protocol, cast
+from typing import Any, NamedTuple, Protocol, cast
 from uuid import UUID
 
 from flask import Flask, current_app
 from sqlalchemy import event as sqlalchemy_event
 from sqlalchemy.orm import Session, SessionTransaction
 
+from kit.data.audit import AuditRepository
 from kit.data.database import RequestSession, db
 
 logger = logging.getLogger("app.security")
@@ -24,9 +26,37 @@ class KitEvent(StrEnum):
     RATE_LIMITED = "rate_limited"
 
 
-def init_app(app: Flask, events: Iterable[str]) -> None:
-    """Register the app's events, so that metrics count each from zero."""
+class Via(StrEnum):
+    """How the actor was authenticated."""
+
+    SESSION = "session"
+    KEY = "key"
+    ANONYMOUS = "anonymous"
+    COMMAND = "command"
+    JOB = "job"
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who causes an event, and from where."""
+
+    via: Via
+    actor_id: UUID | None = None
+    session_id: UUID | None = None
+    token_id: UUID | None = None
+    key_id: UUID | None = None
+    ip: str | None = None
+    user_agent: str | None = None
+    request_id: str | None = None
+
+
+def init_app(app: Flask, events: Iterable[str], actor: Callable[[], Actor] | None = None) -> None:
+    """Register the app's events, so that metrics count each from zero.
+
+    `actor` returns who is acting. Without it, there is no audit trail, and events are only logged.
+    """
     app.extensions["security_events"] = (*events, *KitEvent)
+    app.extensions["security_actor"] = actor
 
 
 def all_events(app: Flask) -> tuple[str, ...]:
@@ -36,23 +66,39 @@ def all_events(app: Flask) -> tuple[str, ...]:
 class RecordedEvent(NamedTuple):
     event: str
     user_id: UUID | None
-    details: dict[str, str]
+    details: dict[str, Any]
 
 
-def record(event: str, user_id: UUID | None = None, **details: str) -> None:
-    """Record an event in the current transaction: call it before the commit, which logs and counts it.
+def record(
+    event: str, user_id: UUID | None = None, *, session_id: UUID | None = None, **details: object
+) -> None:
+    """Record an event in the current transaction: call it before the commit.
 
-    Never pass a username: after a failed login it may be a password.
+    The row of the audit trail is added at once. The commit logs and counts the event. `session_id` is the
+    session that a login has begun; by default, it is the caller's.
+
+    Never pass a secret, or a username: after a failed login it may be a password.
     """
+    about: dict[str, Any] = {}
     session = db.session()
     if not session.in_transaction():
         session.begin()
+    if find_actor := current_app.extensions["security_actor"]:
+        about = asdict(find_actor())
+        about["session_id"] = session_id or about["session_id"]
+        AuditRepository(db.session).insert({"event": str(event), "user_id": user_id, **about}, details)
+    logged = {name: about.get(name) for name in ("actor_id", "via", "session_id", "key_id")}
     pending: list[RecordedEvent] = session.info.setdefault(PENDING, [])
-    pending.append(RecordedEvent(event, user_id, details))
+    pending.append(RecordedEvent(event, user_id, {**logged, **details}))
 
 
-def log(event: str, user_id: UUID | None = None, **details: str) -> None:
-    """Log and count an event at once, without a transaction."""
+def changed(before: Mapping[str, object], after: Mapping[str, object]) -> dict[str, Any]:
+    """Return the details of a change: the old and the new value of each name that has another one."""
+    return {name: [old, after[name]] for name, old in before.items() if old != after[name]}
+
+
+def log(event: str, user_id: UUID | None = None, **details: object) -> None:
+    """Log and count an event at once, without a transaction and without a row."""
     fields = {"event": str(event), "user_id": user_id, **details}
     logger.info(str(event), extra={"fields": fields})
     counter: EventCounter | None = current_app.extensions.get("metrics")

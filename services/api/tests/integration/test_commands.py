@@ -146,7 +146,7 @@ def test_user_role_gives_an_account_a_role_at_once(
     assert result.output == "The account ann has the role admin.\n"
     assert ann.get("/users").status_code == 200
     [line] = [json.loads(line) for line in output.getvalue().splitlines() if "by_operator" in line]
-    assert (line["user_id"], line["role_before"], line["role"]) == (ann.id, "user", "admin")
+    assert (line["user_id"], line["role"], line["via"]) == (ann.id, ["user", "admin"], "command")
 
 
 def test_user_role_lists_the_roles_if_one_is_unknown(runner: FlaskCliRunner, people: People) -> None:

@@ -76,7 +76,7 @@ def test_changes_by_an_admin_are_logged_with_both_ids(output: StringIO, people: 
     root.delete(f"/users/{bob.id}")
 
     lines = [json.loads(line) for line in output.getvalue().splitlines()]
-    assert [(line["event"], line["user_id"], line["by"]) for line in lines if "by" in line] == [
+    assert [(line["event"], line["user_id"], line["actor_id"]) for line in lines if "event" in line] == [
         ("account_changed_by_admin", bob.id, root.id),
         ("account_deleted", bob.id, root.id),
     ]

@@ -1,7 +1,7 @@
 """REQUIRE_SECOND_FACTOR: an account that must add a factor can do nothing else. And apps without it."""
 
 from collections.abc import Callable, Iterator
-from unittest.mock import patch
+from unittest import mock
 
 import pytest
 from flask import Flask
@@ -10,6 +10,7 @@ from flask.testing import FlaskClient
 from app import create_app
 from app.account_factor import AccountFactor
 from app.model.models import Role
+from app.second_factor.required_factor import RequiredFactor
 from kit.web import openapi
 from tests.support.authenticator import Authenticator, add_factor
 from tests.support.credentials import PASSWORD, bearer
@@ -38,10 +39,13 @@ def require(app: Flask) -> Iterator[Callable[[str], None]]:
     settings = app.extensions["settings"]
 
     def change(value: str) -> None:
-        app.extensions["settings"] = settings.model_copy(update={"require_second_factor": value})
+        patch.setitem(
+            app.extensions, "settings", settings.model_copy(update={"require_second_factor": value})
+        )
+        patch.setitem(app.extensions, "account_factor", RequiredFactor(value))
 
-    yield change
-    app.extensions["settings"] = settings
+    with pytest.MonkeyPatch.context() as patch:
+        yield change
 
 
 @pytest.mark.parametrize("route", ROUTES)
@@ -137,11 +141,11 @@ def test_the_document_lists_the_refusal_where_it_occurs() -> None:
     }
 
     assert listed == secured - PERMITTED
-    assert REFUSED[1] not in str(documented_paths("none"))
+    assert REFUSED[1] not in str(documented_paths())
 
 
 def test_an_app_without_the_feature_has_no_trace_of_it() -> None:
-    with patch("app.second_factor.init_app"):
+    with mock.patch("app.second_factor.init_app"):
         app = create_app(settings_for(NEVER_OPENED, require_second_factor="all"))
 
     text = openapi.text(app)
@@ -155,7 +159,7 @@ def test_an_app_without_the_feature_has_no_trace_of_it() -> None:
 def test_an_app_without_the_feature_logs_in_and_steps_up_with_the_password(
     app: Flask, client: FlaskClient, ann: Person
 ) -> None:
-    with patch.dict(app.extensions, account_factor=AccountFactor()):
+    with mock.patch.dict(app.extensions, account_factor=AccountFactor()):
         login = client.post("/auth/login", json={"username": "ann", "password": PASSWORD})
         step = ann.post("/auth/step-up", {"current_password": PASSWORD})
 

@@ -555,7 +555,7 @@ def test_an_admin_removes_the_factor_of_an_account(
     assert problem(again) == (404, "second_factor_not_found")
     assert problem(unknown) == (404, "not_found")
     assert log_in(client).status_code == 200
-    assert f'"by": "{root.id}"' in output.getvalue()
+    assert f'"actor_id": "{root.id}"' in output.getvalue()
 
 
 def test_an_admin_needs_a_code_for_their_own_factor(people: People, clock: Any) -> None:

@@ -187,6 +187,7 @@ def test_an_empty_setting_counts_as_unset(monkeypatch: pytest.MonkeyPatch) -> No
         ("REFRESH_GRACE_SECONDS", 0, 10),
         ("CLOCK_LEEWAY_SECONDS", 0, 30),
         ("RETENTION_DAYS", 1, 3650),
+        ("AUDIT_DAYS", 30, 3650),
         ("PASSWORD_MIN_LENGTH", 8, 64),
         ("PORT", 1, 65_535),
         ("THREADS", 1, 200),

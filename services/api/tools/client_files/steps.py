@@ -210,6 +210,10 @@ SCENARIO = {
             "Get the account with the deleted API key", "account_read", 401, "token_revoked", token="api_key"
         ),
     ),
+    "audit": (
+        Step("List your account's events", "audit_list_account_events", 200),
+        Step("List the audit trail without being an admin", "audit_list_audit_trail", 403, "forbidden"),
+    ),
     "users": (
         Step("List the accounts without being an admin", "users_list_users", 403, "forbidden"),
         Step(

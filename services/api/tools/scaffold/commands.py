@@ -13,6 +13,7 @@ from flask.cli import with_appcontext
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.database import db
+from app.events import Event
 from app.model import MODELS
 from tools import COMMANDS
 from tools.scaffold.kinds import KINDS
@@ -28,7 +29,8 @@ from tools.scaffold.resource import (
 from tools.scaffold.tree import RECORD, Tree
 
 API = Path(__file__).parents[2]
-VARIABLES = {"blueprint", "body", "caller", "db", "fields", "query"}  # of generated functions
+OF_AUDITED = {"Event", "record", "changed"}  # names in the generated code of audited resources only
+VARIABLES = {"blueprint", "changed", "body", "caller", "db", "fields", "query"}  # of generated functions
 FIELDS_HELP = f"""A field is NAME:TYPE, followed by marks:
 
 \b
@@ -67,14 +69,21 @@ def init_app(app: Flask) -> None:
     help="Everyone can read, only admins can write. This is the default.",
 )
 @click.option("--plural", help="The plural of NAME, if it is irregular.")
+@click.option("--audited", is_flag=True, help="Record each change in the audit trail.")
 @click.option("--require-match", is_flag=True, help="Require If-Match for every change.")
 @click.option("--dry-run", is_flag=True, help="Only list the files.")
 @with_appcontext
 def scaffold(
-    name: str, fields: tuple[str, ...], access: str, plural: str | None, require_match: bool, dry_run: bool
+    name: str,
+    fields: tuple[str, ...],
+    access: str,
+    plural: str | None,
+    audited: bool,
+    require_match: bool,
+    dry_run: bool,
 ) -> None:
     tree = Tree(API)
-    resource = new_resource(tree, name, fields, access, plural, require_match=require_match)
+    resource = new_resource(tree, name, fields, access, plural, require_match=require_match, audited=audited)
     down, revision = tree.head(), tree.next_revision()
     script = _migration_path(revision, f"add {resource.plural}")
     paths = [*tree.paths(resource), script]
@@ -162,7 +171,7 @@ def unscaffold(name: str) -> None:
             "To remove the resource by hand:",
             f"  1. Delete the files listed in {RECORD.format(name=name)}, except the migrations.",
             "  2. Delete that file.",
-            "  3. Delete its lines in app/blueprint/__init__.py, app/model/__init__.py and",
+            "  3. Delete its lines in app/blueprint/__init__.py, app/model/__init__.py, app/events.py and",
             "     tests/authorization.md.",
             f"  4. Drop the table: make migration m='drop {resource.plural}'",
             "  5. Update the documents: make docs",
@@ -195,16 +204,26 @@ def unscaffold(name: str) -> None:
 
 
 def new_resource(
-    tree: Tree, name: str, fields: tuple[str, ...], access: str, plural: str | None, *, require_match: bool
+    tree: Tree,
+    name: str,
+    fields: tuple[str, ...],
+    access: str,
+    plural: str | None,
+    *,
+    require_match: bool,
+    audited: bool = False,
 ) -> Resource:
     """Return the described resource. Raises ScaffoldError if it can't be generated."""
     check_resource_name(name)
     table = plural or plural_of(name)
     check_resource_name(table, "table")
-    resource = Resource(name, table, access, require_match, parse_fields(fields, table))
+    resource = Resource(name, table, access, require_match, parse_fields(fields, table), audited)
     classes = {f"{resource.class_name}{suffix}" for suffix in ("", "Query", "Repository")}
-    if used := (classes & imported_names()) | ({name, table} & VARIABLES):
+    names = imported_names() | VARIABLES
+    if used := (classes | {name, table}) & (names if audited else names - OF_AUDITED):
         raise ScaffoldError(f"The generated code uses the name {min(used)!r} itself. Choose another name.")
+    if taken := set(resource.events) & set(Event):
+        raise ScaffoldError(f"The event {min(taken)!r} already exists. Choose another name for the resource.")
     if resource.class_name in {model.__name__ for model in MODELS}:
         raise ScaffoldError(f"A model {resource.class_name} already exists. Choose another name.")
     if name == table:

@@ -123,6 +123,7 @@ class Resource:
     access: str
     requires_match: bool
     fields: tuple[Field, ...]
+    is_audited: bool = False
 
     @property
     def class_name(self) -> str:
@@ -147,6 +148,13 @@ class Resource:
     @property
     def is_owned(self) -> bool:
         return self.access == "owned"
+
+    @property
+    def events(self) -> list[str]:
+        """The events of the audit trail, if changes are recorded there."""
+        return (
+            [f"{self.name}_{verb}" for verb in ("created", "changed", "deleted")] if self.is_audited else []
+        )
 
     @property
     def references(self) -> list[Field]:

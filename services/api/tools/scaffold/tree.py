@@ -72,7 +72,9 @@ class Tree:
             raise ScaffoldError(f"No generated resource is named {name!r}. Generated resources: {made}.")
         kept = json.loads(file.read_text(encoding="utf-8"))
         fields = parse_fields(kept["fields"], kept["plural"])
-        resource = Resource(name, kept["plural"], kept["access"], kept["requires_match"], fields)
+        resource = Resource(
+            name, kept["plural"], kept["access"], kept["requires_match"], fields, kept.get("audited", False)
+        )
         return Record(resource, kept["files"], kept["migrations"])
 
     def made(self) -> list[str]:
@@ -136,7 +138,7 @@ class Tree:
             (self.api / path).write_text(text, encoding="utf-8", newline="\n")
 
     def register(self, resource: Resource) -> None:
-        """Add the resource to the lists of blueprints and models, and to tests/authorization.md."""
+        """Add the resource to the lists of blueprints, models and events, and to tests/authorization.md."""
         name, class_name = resource.name, resource.class_name
         self._edit(
             "app/blueprint/__init__.py",
@@ -152,6 +154,8 @@ class Tree:
                 1,
             ).replace("    StoredResponse,\n", f"    {class_name},\n    StoredResponse,\n", 1),
         )
+        values = "".join(f'    {event.upper()} = "{event}"\n' for event in resource.events)
+        self._edit("app/events.py", lambda text: text + values)
         self._edit("tests/authorization.md", lambda text: _with_rows(text, resource))
 
     def unregister(self, resource: Resource) -> None:
@@ -162,6 +166,8 @@ class Tree:
             "app/model/__init__.py": rf"^    {class_name},\n|^from app\.model\.{name} import {class_name}\n",
             "tests/authorization.md": rf"^\| [A-Z]+ {own_path}(/<uuid:{name}_id>)? \|.*\n",
         }
+        if resource.events:
+            lines_of["app/events.py"] = rf"^    \w+ = \"({'|'.join(resource.events)})\"\n"
         for path, lines in lines_of.items():
             self._edit(path, lambda text, lines=lines: re.sub(lines, "", text, flags=re.MULTILINE))  # type: ignore[misc]
 
@@ -172,6 +178,7 @@ class Tree:
             "plural": resource.plural,
             "access": resource.access,
             "requires_match": resource.requires_match,
+            "audited": resource.is_audited,
             "fields": [field.spec for field in resource.fields],
             "migrations": migrations,
             "files": {path: _digest(self.api / path) for path in [*self.paths(resource), *scripts]},

@@ -1,9 +1,10 @@
 """Gives the API's database role access to the rows, if another role owns the tables and migrates them."""
 
 import logging
+from collections.abc import Iterator
 
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 
 from kit.data.database import db
 
@@ -22,13 +23,20 @@ OWN_RELATIONS = text("""
     WHERE nspname = current_schema() AND relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
         AND pg_has_role(relowner, 'USAGE')
 """)
+# PUBLIC may call a new function, unless that is revoked.
+FUNCTION = text("""
+    SELECT ARRAY(
+        SELECT grantee FROM aclexplode(coalesce(proacl, acldefault('f', proowner))) WHERE grantee != proowner
+    ) = ARRAY[CAST(CAST(:role AS regrole) AS oid)]
+    FROM pg_proc WHERE oid = to_regprocedure(:function)
+""")
 
 
 def grant(context: MigrationContext, name: str) -> None:
     """Let the role read and change the rows of every table, but only read Alembic's.
 
-    A table with `info={"api_may": "SELECT, INSERT"}` has other privileges. Nothing is written if the role has
-    exactly these already.
+    A table with `info={"api_may": "SELECT, INSERT"}` has other privileges. With `api_may_call`, its info also
+    names functions that only this role may call. Nothing is written if the role has exactly these already.
     """
     connection = context.connection
     assert connection is not None  # noqa: S101 # nosec B101
@@ -40,14 +48,14 @@ def grant(context: MigrationContext, name: str) -> None:
         return
     quote = connection.dialect.identifier_preparer.quote_identifier
     role = quote(found.rolname)
-    statements = []
+    schema = quote(str(connection.scalar(text("SELECT current_schema()"))))
+    statements = list(_function_grants(connection, schema, role))
     for relation, is_sequence, granted in connection.execute(OWN_RELATIONS, {"role": role}):
         kind, wanted = ("SEQUENCE", "USAGE") if is_sequence else ("TABLE", _privileges(context, relation))
         if set(granted) != set(wanted.split(", ")):
             target = f"{kind} {quote(relation)}"
             statements += [f"REVOKE ALL ON {target} FROM {role}", f"GRANT {wanted} ON {target} TO {role}"]
     if statements:
-        schema = quote(str(connection.scalar(text("SELECT current_schema()"))))
         # For tables that are created by hand, or by the output of `flask db upgrade --sql`.
         default = f"ALTER DEFAULT PRIVILEGES IN SCHEMA {schema} GRANT"
         statements += [
@@ -57,6 +65,16 @@ def grant(context: MigrationContext, name: str) -> None:
         ]
     for statement in statements:
         connection.exec_driver_sql(statement)
+
+
+def _function_grants(connection: Connection, schema: str, role: str) -> Iterator[str]:
+    for table in db.metadata.tables.values():
+        for function in table.info.get("api_may_call", ()):
+            name = f"{schema}.{function}"
+            is_granted = connection.scalar(FUNCTION, {"function": name, "role": role})
+            if is_granted is False:  # None: it doesn't exist at this revision
+                yield f"REVOKE ALL ON FUNCTION {name} FROM PUBLIC, {role}"
+                yield f"GRANT EXECUTE ON FUNCTION {name} TO {role}"
 
 
 def _privileges(context: MigrationContext, relation: str) -> str:

@@ -28,7 +28,7 @@ THING = [
     "trial_thing", "label:str(20)?~", "note:text!", "count:int=3", "total:decimal(6,0)?", "weight:float=1.5",
     "active:bool=true", "day:date=2026-01-02", "due:datetime?", "code:uuid^", "state:enum(open)=open",
     "data:json", "extra:json?", "mail:email^~", "homepage:url?", "creator:ref(user)?", "--admin",
-    "--require-match",
+    "--require-match", "--audited",
 ]  # fmt: skip
 # Every kind of reference.
 ARTICLE = [
@@ -180,8 +180,8 @@ def test_edited_files_are_left_alone(copy: Copy, here: Callable[..., str]) -> No
 @pytest.mark.any_database
 @pytest.mark.usefixtures("documents")
 def test_the_tests_of_generated_resources_pass(copy: Copy, here: Callable[..., str]) -> None:
-    here("scaffold", "trial_author", "name:str(50)")
-    here("scaffold", *ARTICLE)
+    here("scaffold", "trial_author", "name:str(50)", "--audited")
+    here("scaffold", *ARTICLE, "--audited")
 
     tested = copy.output(
         "pytest", "-q", *(f"tests/integration/test_trial_{name}.py" for name in ("author", "article"))

@@ -142,6 +142,20 @@ def test_an_invalid_resource_is_refused(name: str, field: str, plural: str | Non
         new_resource(Tree(API), name, (field,), "public", plural, require_match=False)
 
 
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("password", "The event 'password_changed' already exists"),
+        ("event", "The generated code uses the name 'Event' itself"),
+        ("record", "The generated code uses the name 'record' itself"),
+    ],
+)
+def test_an_audited_resource_needs_names_of_its_own(name: str, reason: str) -> None:
+    with pytest.raises(ScaffoldError, match=reason):
+        new_resource(Tree(API), name, ("size:int",), "public", None, require_match=False, audited=True)
+    new_resource(Tree(API), name, ("size:int",), "public", None, require_match=False)
+
+
 def made(folder: Path, **resources: tuple[str, ...]) -> Tree:
     """Return a tree of generated resources, each given as its access and its fields."""
     (folder / "tools/scaffold/made").mkdir(parents=True)

@@ -1,25 +1,19 @@
 """Two database roles: the owner migrates, and the API only reads and changes rows."""
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
-import flask_migrate
 import pytest
 from alembic.script import ScriptDirectory
 from flask import Flask
 from sqlalchemy import URL, Column, Integer, MetaData, Table
-from sqlalchemy.exc import DBAPIError
 
-from app import create_app
 from app.database import db
 from kit.data.base import Base
-from kit.data.database import reason_of
-from kit.data.migrations import commands as migrations
 from tests.support.credentials import PASSWORD, bearer
-from tests.support.databases import new_role
 from tests.support.paths import MIGRATIONS
-from tests.support.settings import settings_for
+from tests.support.two_roles import answer, upgrade
 
 pytestmark = pytest.mark.long
 REVISION = """
@@ -35,48 +29,6 @@ revision, down_revision = "broken", "diary"
 def upgrade():
     op.execute("SELECT 1 FROM nowhere")
 """
-
-
-@pytest.fixture
-def api_url(empty_url: URL) -> Iterator[URL]:
-    """The empty database, with a role that has no privileges."""
-    with new_role(empty_url, "api") as url:
-        yield url
-
-
-@pytest.fixture
-def app_with(empty_url: URL) -> Iterator[Callable[..., Flask]]:
-    """Create apps that connect with this URL, and migrate as the owner unless told otherwise."""
-    apps = []
-
-    def create(url: URL, **settings: object) -> Flask:
-        app = create_app(settings_for(url, **{"migration_database_url": empty_url} | settings))
-        migrations.init_app(app)
-        apps.append(app)
-        return app
-
-    yield create
-    for app in apps:
-        with app.app_context():
-            db.session.remove()
-            for engine in db.engines.values():
-                engine.dispose()
-
-
-def upgrade(app: Flask, **options: str) -> None:
-    with app.app_context():
-        flask_migrate.upgrade(**options)
-
-
-def answer(app: Flask, statement: str) -> str:
-    """Run a statement as the API. Return why it is refused, or that it is done."""
-    with app.app_context():
-        try:
-            with db.engine.begin() as connection:
-                connection.exec_driver_sql(statement)
-        except DBAPIError as error:
-            return reason_of(error)
-    return "done"
 
 
 def test_the_api_does_all_its_work_with_a_role_that_only_changes_rows(
