@@ -761,7 +761,7 @@ def test_a_step_up_makes_a_fresh_token_of_the_same_session(client: FlaskClient, 
     assert (response.json["expires_in"], response.json["session_id"]) == (900, ann.session_id)
     fresh = bearer(response.json["access_token"])
     assert problem(client.get("/account/export", headers=bearer(refreshed))) == (401, "fresh_token_required")
-    assert client.get("/account/export", headers=fresh).status_code == 200
+    assert client.get("/account/export", headers=fresh, buffered=True).status_code == 200
     assert client.post("/auth/logout", headers=fresh).status_code == 204
     assert problem(client.get("/account", headers=bearer(refreshed))) == (401, "token_revoked")
 
