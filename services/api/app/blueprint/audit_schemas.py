@@ -43,7 +43,7 @@ class AccountEvent(ResponseBody):
     at: Time
     event: Text
     by: Literal["you", "admin", "operator", "anonymous"] = Field(
-        description="Who did it. `anonymous` means that nobody was logged in, as at a login. "
+        description="Who did it. `anonymous` means that the request had no token, as at a login. "
         "Of an admin, you see neither the account nor the client."
     )
     session_id: Id | None
@@ -99,7 +99,7 @@ class AuditQuery(PageQuery):
     rows = AuditRow
 
     event: EventName = Field(UNSET, description="Only this event.", examples=["login_failed"])
-    user_id: Reference = Field(UNSET, description="Only what is about this account.")
+    user_id: Reference = Field(UNSET, description="Only events about this account.")
     actor_id: Reference = Field(UNSET, description="Only what this account did.")
     at__gte: DateTime = Field(UNSET, description="Only at this time or later.")
     at__lt: DateTime = Field(UNSET, description="Only before this time.")

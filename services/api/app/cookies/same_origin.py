@@ -6,7 +6,7 @@ from app.exceptions import CrossOrigin
 
 
 def require_same_origin() -> None:
-    """Refuse a request that doesn't come from a page of our own origin. Raises CrossOrigin.
+    """Refuse a request that doesn't come from a page of the API's origin. Raises CrossOrigin.
 
     Current browsers send Sec-Fetch-Site over HTTPS (Fetch Metadata), and if it's there, it decides alone. In
     older browsers, Origin must be ours. A subdomain and another port are other origins.

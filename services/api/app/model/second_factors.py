@@ -194,7 +194,7 @@ class SecondFactorRepository(Repository[SecondFactor]):
         return self.change(update(SecondFactor).where(*same).values(secret=encrypted))
 
     def _encrypt(self, user_id: UUID, secret: bytes) -> str:
-        """Bind the secret to its user, so that nobody can use it by copying the row to another account."""
+        """Bind the secret to its user, so that a copy of the row is useless for another account."""
         return b64encode(encrypt(self.keys, PURPOSE, user_id.bytes + secret)).decode()
 
     def _decrypt(self, factor: SecondFactor) -> Decrypted | None:

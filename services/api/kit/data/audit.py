@@ -37,7 +37,7 @@ from kit.data.base import Base
 from kit.data.keyset import Page, SortValues, filtered, read_page
 from kit.data.repository import Repository
 
-MINIMUM_DAYS = 30  # the function on PostgreSQL deletes no younger rows, whatever it is asked for
+MINIMUM_DAYS = 30  # the function on PostgreSQL never deletes younger rows
 NEWEST_FIRST = "-at"
 ROWS = 500  # at once in memory, for an export
 
@@ -71,7 +71,7 @@ class AuditRow(Base):
     at: Mapped[datetime]
     event: Mapped[str] = mapped_column(String(64))
     user_id: Mapped[UUID | None] = mapped_column(info={"owner": True})  # whom it is about
-    actor_id: Mapped[UUID | None] = mapped_column(info=OF_ACTOR)  # who did it; NULL if nobody was logged in
+    actor_id: Mapped[UUID | None] = mapped_column(info=OF_ACTOR)  # who did it; NULL without a login
     via: Mapped[str] = mapped_column(String(16))
     session_id: Mapped[UUID | None] = mapped_column(info=OF_ACTOR)
     token_id: Mapped[UUID | None] = mapped_column(info=OF_ACTOR)

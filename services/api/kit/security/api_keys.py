@@ -31,7 +31,7 @@ def is_key(prefix: str, text: str) -> bool:
 
 
 def key_hash(key: str) -> str:
-    """Return what is stored of a key. A key has enough random bits for a hash without salt or secret."""
+    """Return the hash to store for a key. A key has enough random bits for a hash without salt or secret."""
     return sha256(key.encode()).hexdigest()
 
 

@@ -1,4 +1,4 @@
-"""The audit trail: what is recorded, and who can read it."""
+"""The audit trail: its rows, and who can read them."""
 
 import json
 from collections.abc import Callable
@@ -172,7 +172,7 @@ def test_commands_are_recorded(app: Flask, runner: FlaskCliRunner) -> None:
 
 def test_a_command_that_fails_leaves_no_row(app: Flask, runner: FlaskCliRunner, ann: Person) -> None:
     assert runner.invoke(args=["user", "create", "ann", "--password-stdin"], input=NEW).exit_code == 1
-    assert runner.invoke(args=["user", "delete", "nobody"]).exit_code == 1
+    assert runner.invoke(args=["user", "delete", "unknown"]).exit_code == 1
 
     assert audit_rows(app) == []
 

@@ -265,7 +265,7 @@ def test_operators_list_and_delete_keys(runner: FlaskCliRunner, ann: Person, bob
         "127.0.0.1",
     )
     assert used.startswith(f"{now():%Y-%m-%d}")
-    for wrong in (["bob", created["id"]], ["nobody", created["id"]]):
+    for wrong in (["bob", created["id"]], ["unknown", created["id"]]):
         assert runner.invoke(args=["key", "delete", *wrong]).exit_code == 1
     assert works(ann, created["key"])
     deleted = runner.invoke(args=["key", "delete", "ann", created["id"]])

@@ -630,7 +630,7 @@ def test_each_step_is_logged_without_a_secret(
     assert not [secret for secret in (token, *codes) if secret in log]
 
 
-# What is stored
+# Storage
 
 
 def test_the_database_has_no_secret(app: Flask, client: FlaskClient, ann: Person, clock: Any) -> None:

@@ -1,4 +1,4 @@
-"""Security events: logged after the commit of what they report, and never without it."""
+"""Security events: logged after the commit of their transaction, and never without it."""
 
 import pytest
 from flask import Flask

@@ -1,4 +1,4 @@
-"""The audit trail with two database roles: the API's role can't change or delete what is recorded."""
+"""The audit trail with two database roles: the API's role can't change or delete rows."""
 
 from collections.abc import Callable
 from uuid import uuid4
