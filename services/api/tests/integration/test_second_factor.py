@@ -173,7 +173,7 @@ def test_a_login_needs_a_code_after_the_password(client: FlaskClient, ann: Perso
     assert set(response.json or {}) == {
         "access_token", "refresh_token", "token_type", "expires_in", "refresh_expires_in", "session_id"
     }  # fmt: skip
-    fresh = client.get("/account/export", headers=bearer(response.json["access_token"]))
+    fresh = client.get("/account/export", headers=bearer(response.json["access_token"]), buffered=True)
     assert fresh.status_code == 200
 
 
