@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import cast
+from typing import Any, cast
 
 from flask import Flask, current_app
 
@@ -21,12 +21,13 @@ class AccountFactor:
         return None
 
     @contextmanager
-    def checked_code(self, user: User, code: str | None) -> Iterator[Callable[[User], None]]:
-        """Yield a function that uses up the code. Call it with the locked account, before the commit.
+    def checked_code(self, user: User, code: str | None) -> Iterator[Callable[[User], dict[str, Any]]]:
+        """Yield a function that uses up the code. Call it with the locked account, before the commit. It
+        returns the details for the audit trail.
 
         It does nothing if the account has no factor. Raises InvalidCode and TooManyAttempts.
         """
-        yield lambda _: None
+        yield lambda _: {}
 
     def must_enrol(self, user: User) -> bool:
         """Return whether the account can't be used until it has a second factor."""

@@ -252,12 +252,17 @@ def _time(_context: click.Context, _option: click.Parameter, text: str | None) -
 
 @audit.command("export")
 @click.option(
-    "--since", metavar="TIME", callback=_time, help="Only at this time or later, such as 2026-11-22."
+    "--since",
+    metavar="TIME",
+    callback=_time,
+    help="At this time or later, such as 2026-11-22. UTC unless it has an offset.",
 )
-@click.option("--until", metavar="TIME", callback=_time, help="Only before this time.")
+@click.option("--until", metavar="TIME", callback=_time, help="Before this time.")
 @reports_failures
 def export_audit(since: datetime | None, until: datetime | None) -> None:
-    """Print the audit trail as lines of JSON, the oldest first."""
+    """Print the audit trail as JSON Lines, oldest first."""
+    if since and until and since >= until:
+        raise click.UsageError("--since must be before --until.")
     for line in AuditRepository(db.session).export(since, until):
         click.echo(line)
 

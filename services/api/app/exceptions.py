@@ -87,7 +87,7 @@ class KeyNotFound(DomainError):
 
 class TooManyKeys(DomainError):
     message = "This account has 20 API keys, and can't have more."
-    advice = "Delete a key that isn't used any more."
+    advice = "Delete a key that is no longer used."
 
 
 class CrossOrigin(DomainError):
@@ -110,11 +110,8 @@ class SecondFactorRequired(DomainError):
 
 
 class InvalidCode(DomainError):
-    message = "The code is wrong or was already used, or the login has taken too long."
-    advice = (
-        "Wait for the next code of your authenticator app, or use a recovery code. "
-        "If it is for a login, log in again."
-    )
+    message = "The code is wrong, expired or already used, or the login's challenge is no longer valid."
+    advice = "Use the current code of your authenticator app. If that fails during a login, log in again."
 
 
 class SecondFactorEnrolmentRequired(DomainError):
@@ -128,7 +125,7 @@ class SecondFactorActive(DomainError):
 
 
 class SecondFactorNotFound(DomainError):
-    message = "The account has no second factor for this."
+    message = "The account has no second factor."
     advice = "Start with POST /account/second-factor."
 
 

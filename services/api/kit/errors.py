@@ -143,19 +143,19 @@ class InvalidToken(DomainError):
 
 class TokenExpired(DomainError):
     message = "The token has expired."
-    advice = "Get a new pair with the refresh token, or log in again."
+    advice = "Get a new pair with the refresh token, or log in again. If it is an API key, create a new one."
 
 
 class TokenRevoked(DomainError):
     message = "The token was revoked, or its session or account no longer exists."
-    advice = "Log in again."
+    advice = "Log in again. If it is an API key, create a new one."
 
 
 class InsufficientScope(DomainError):
     """An API key may not do this. `scope` is what it would need, or None if no key may."""
 
     message = "API keys can't be used here."
-    advice = "Use a key that has the scope in WWW-Authenticate. If it names none, log in, and use a token."
+    advice = "Log in and use an access token. If WWW-Authenticate names a scope, a key with it works, too."
 
     def __init__(self, scope: str | None = None) -> None:
         super().__init__(f"This needs an API key with the scope {scope}." if scope else None)

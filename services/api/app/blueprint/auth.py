@@ -126,7 +126,7 @@ def open_session(user: User, *, is_known_client: bool, **details: str) -> NewTok
 @blueprint.post("/step-up")
 @endpoint(auth=ENROLLING_TOKEN, keys=False, body=StepUp, returns=AccessToken, raises=CONFIRMATION_ERRORS)
 def step_up(caller: SessionCaller, body: StepUp) -> AccessToken:
-    """Get a fresh access token. It is of the same session, and good for what requires a recent login."""
+    """Get a fresh access token. It belongs to the same session and counts as a recent login."""
     sessions = SessionRepository(db.session)
     presented = PresentedToken(caller.user.id, caller.session_id, caller.token_id)
     code = getattr(body, "code", None)  # app/second_factor/schemas.py adds the field
@@ -134,10 +134,10 @@ def step_up(caller: SessionCaller, body: StepUp) -> AccessToken:
         account_factor().checked_code(caller.user, code) as check_code,
         confirmed(caller, body.current_password) as (user, _, attempt),
     ):
-        check_code(user)
+        used = check_code(user)
         token = sessions.step_up(presented, client_info(), lifetimes())
         attempt.succeed()
-        record(Event.STEPPED_UP, user.id)
+        record(Event.STEPPED_UP, user.id, **used)
         db.session.commit()
     return AccessToken(
         access_token=encode(token),

@@ -57,7 +57,7 @@ class NewKey(RequestBody):
 
     name: KeyName
     scopes: Scopes
-    expires_at: Expiry | None = Field(None, description="Null, or leaving it out, means never.")
+    expires_at: Expiry | None = Field(None, description="If null or omitted, the key doesn't expire.")
 
 
 class KeyChange(RequestBody):

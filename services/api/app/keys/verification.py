@@ -38,7 +38,7 @@ def _count(found: FoundKey) -> None:
 
 
 def _note_use(found: FoundKey) -> None:
-    """Write when the key was used. If the database can't write now, the request goes on."""
+    """Record the key's last use. If the write fails, continue the request."""
     time = now()
     if not found.is_use_due(time):
         return
@@ -48,6 +48,6 @@ def _note_use(found: FoundKey) -> None:
             db.session.commit()
         except SQLAlchemyError as error:
             db.session.rollback()
-            logger.warning("the last use of an API key wasn't written: %s", reason_of(error))
+            logger.warning("could not record the last use of an API key: %s", reason_of(error))
         finally:
             release()

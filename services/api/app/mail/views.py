@@ -112,7 +112,7 @@ def request_password_reset(body: PasswordResetRequest) -> Accepted:
 @blueprint.post("/auth/password-reset/confirm")
 @endpoint(body=PasswordReset, status=204, raises=[LinkInvalid, PasswordRefused, Overloaded])
 def reset_password(body: PasswordReset) -> None:
-    """Reset a forgotten password. All sessions end, and all API keys: log in with the new password."""
+    """Reset a forgotten password. Ends all sessions and deletes all API keys."""
     users, links = UserRepository(db.session), LinkRepository(db.session)
     link = links.find(body.token, Purpose.RESET_PASSWORD)
     found = users.get(link.user_id)

@@ -277,7 +277,7 @@ def _new_recovery_code() -> str:
 
 
 def _compact(code: str) -> str:
-    """Return a code as it counts: in lower case, without white space and hyphens."""
+    """Normalize a code: in lower case, without white space and hyphens."""
     return "".join(code.split()).replace("-", "").lower()
 
 

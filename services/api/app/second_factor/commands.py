@@ -26,11 +26,11 @@ def remove(name: str) -> None:
     account_mail().notify(account, Notice.SECOND_FACTOR_REMOVED)
     record(Event.SECOND_FACTOR_REMOVED, account.id)
     db.session.commit()
-    click.echo(f"The account {account.username} has no second factor any more.")
+    click.echo(f"The account {account.username} no longer has a second factor.")
 
 
 @second_factor.command("re-encrypt")
 @reports_failures
 def re_encrypt() -> None:
     """Encrypt all secrets under the current signing key, so that you can remove the older keys."""
-    click.echo(f"Encrypted {encrypt_again()} secrets again.")
+    click.echo(f"Re-encrypted {encrypt_again()} secrets.")

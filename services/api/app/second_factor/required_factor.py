@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from app import limits
 from app.account_factor import AccountFactor
@@ -32,15 +33,16 @@ class RequiredFactor(AccountFactor):
         return SecondFactorRequired(token, int(CHALLENGE_LIFETIME.total_seconds()))
 
     @contextmanager
-    def checked_code(self, user: User, code: str | None) -> Iterator[Callable[[User], None]]:
+    def checked_code(self, user: User, code: str | None) -> Iterator[Callable[[User], dict[str, Any]]]:
         if user.second_factor_at is None:
             yield _refuse_new_factor
             return
         with limits.code(user.id) as attempt:
 
-            def check(locked: User) -> None:
-                use_code(locked, code or "")
+            def check(locked: User) -> dict[str, Any]:
+                used = use_code(locked, code or "")
                 attempt.succeed(forget_failures=False)
+                return {"second_factor": used}
 
             yield check
 
@@ -62,7 +64,8 @@ def use_code(user: User, code: str) -> CodeType:
     return used
 
 
-def _refuse_new_factor(user: User) -> None:
-    """Refuse an account that has got a factor since the request began."""
+def _refuse_new_factor(user: User) -> dict[str, Any]:
+    """Refuse an account that added a factor after the request began."""
     if user.second_factor_at:
         raise InvalidCode
+    return {}

@@ -53,11 +53,11 @@ class StepUp(schemas.StepUp):
         caller = current_caller()
         has_factor = bool(caller and caller.user.second_factor_at)
         if has_factor and valid.get("code") is None:
-            yield FieldError("Give a code of your second factor.", "required", "/code")
-        if not has_factor and valid.get("code") is not None:
             yield FieldError(
-                "Your account has no second factor. Leave the code out.", "unknown_field", "/code"
+                "Give a code from your authenticator app, or a recovery code.", "required", "/code"
             )
+        if not has_factor and valid.get("code") is not None:
+            yield FieldError("Your account has no second factor. Omit `code`.", "unknown_field", "/code")
 
 
 class NewSecondFactor(ResponseBody):
@@ -73,7 +73,7 @@ class NewSecondFactor(ResponseBody):
 
 
 class RecoveryCodes(ResponseBody):
-    """Codes for the case that the authenticator app is lost. Each works once. They aren't shown again."""
+    """Recovery codes, in case you lose the authenticator app. Each works once. They aren't shown again."""
 
     model_config = example(recovery_codes=[EXAMPLE_RECOVERY_CODE])
 

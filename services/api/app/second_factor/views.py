@@ -116,11 +116,11 @@ def replace_recovery_codes(caller: SessionCaller, body: CodeBody) -> RecoveryCod
     _require_factor(caller)
     with limits.code(caller.user.id) as attempt:
         user = _locked(caller)
-        use_code(user, body.code)
+        used = use_code(user, body.code)
         codes = factors().replace_recovery_codes(user.id)
         account_mail().notify(user, Notice.RECOVERY_CODES_REPLACED)
         attempt.succeed(forget_failures=False)
-        record(Event.RECOVERY_CODES_REPLACED, user.id)
+        record(Event.RECOVERY_CODES_REPLACED, user.id, second_factor=used)
         db.session.commit()
     return RecoveryCodes(recovery_codes=codes)
 
@@ -130,22 +130,22 @@ def replace_recovery_codes(caller: SessionCaller, body: CodeBody) -> RecoveryCod
     auth=FRESH_TOKEN, keys=False, body=CodeBody, status=204, raises=[*CODE_ERRORS, SecondFactorNotFound]
 )
 def remove(caller: SessionCaller, body: CodeBody) -> None:
-    """Remove your second factor. It needs a code, or a recovery code. Requires a recent login."""
+    """Remove your second factor. Requires a code from the app or a recovery code, and a recent login."""
     _require_factor(caller)
     with limits.code(caller.user.id) as attempt:
         user = _locked(caller)
-        use_code(user, body.code)
+        used = use_code(user, body.code)
         factors().remove(user)
         account_mail().notify(user, Notice.SECOND_FACTOR_REMOVED)
         attempt.succeed(forget_failures=False)
-        record(Event.SECOND_FACTOR_REMOVED, user.id)
+        record(Event.SECOND_FACTOR_REMOVED, user.id, second_factor=used)
         db.session.commit()
 
 
 @blueprint.delete("/users/<uuid:user_id>/second-factor")
 @endpoint(auth=FRESH_ADMIN, keys=False, status=204, raises=[NotFound, SecondFactorNotFound])
 def remove_for_user(caller: SessionCaller, user_id: UUID) -> None:
-    """Remove an account's second factor. Not your own. Requires a recent login."""
+    """Remove an account's second factor. You can't remove your own here. Requires a recent login."""
     if user_id == caller.user.id:  # that would need no code
         raise Forbidden(ADMINS_OWN)
     user = lock_for_change(UserRepository(db.session), user_id, caller)

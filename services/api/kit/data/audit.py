@@ -112,7 +112,7 @@ class AuditRepository(Repository[AuditRow]):
             yield to_json({**row, "details": _details(row["details"])})
 
     def prune(self, days: int, limit: int) -> int:
-        """Delete some rows that are older than so many days, and return how many."""
+        """Delete some rows that are older than `days`, and return how many."""
         if self.dialect == "postgresql":
             return self._call(func.kit_audit_prune(_integer(days), _integer(limit)))
         old = AuditRow.at < now() - timedelta(days=max(days, MINIMUM_DAYS))
@@ -120,7 +120,7 @@ class AuditRepository(Repository[AuditRow]):
         return self.change(delete(AuditRow).where(AuditRow.id.in_(ids)))
 
     def forget(self, user_id: UUID, limit: int) -> int:
-        """Blank the client in some of the rows that a deleted account has caused, and return how many.
+        """Blank the client in some of the rows caused by a deleted account, and return how many.
 
         Call it in the transaction that deletes the account.
         """

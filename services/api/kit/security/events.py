@@ -93,7 +93,7 @@ def record(
 
 
 def changed(before: Mapping[str, object], after: Mapping[str, object]) -> dict[str, Any]:
-    """Return the details of a change: the old and the new value of each name that has another one."""
+    """Return the details of a change: the old and the new value of each field that changed."""
     return {name: [old, after[name]] for name, old in before.items() if old != after[name]}
 
 

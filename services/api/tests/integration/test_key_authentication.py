@@ -201,7 +201,7 @@ def test_a_request_succeeds_though_its_use_cannot_be_written(
         event.remove(Engine, "before_cursor_execute", refuse)
 
     assert last_use(app) == (None, None)
-    assert "the last use of an API key wasn't written: the database is read-only" in output.getvalue()
+    assert "could not record the last use of an API key: the database is read-only" in output.getvalue()
     assert answer(client, key) == (200, "")
     assert last_use(app).last_used_ip == "127.0.0.1"
 

@@ -25,6 +25,7 @@ from app.model.second_factors import (
 )
 from app.second_factor.jobs import tidy_second_factors
 from kit.clock import now
+from tests.support.audit import audit_rows
 from tests.support.authenticator import Authenticator, add_factor, start_factor
 from tests.support.credentials import PASSWORD, bearer
 from tests.support.mail import Mailbox
@@ -697,7 +698,7 @@ def test_the_hourly_job_encrypts_all_secrets_under_the_new_key(
     with_keys(new)
     response = complete(client, challenge(client), authenticator.code())
 
-    assert again.output == "Encrypted 0 secrets again.\n"
+    assert again.output == "Re-encrypted 0 secrets.\n"
     assert response.status_code == 200
 
 
@@ -778,6 +779,19 @@ def test_a_step_up_needs_the_password_and_the_code(ann: Person, clock: Any) -> N
     assert step_up(code=app.code()).status_code == 200  # the wrong password has used up no code
     assert problem(step_up(code=app.code())) == (401, "invalid_code")
     assert step_up(code=codes[0]).status_code == 200
+
+
+def test_the_audit_trail_says_which_kind_of_code_was_used(app: Flask, ann: Person, clock: Any) -> None:
+    authenticator, codes = enrol(ann)
+
+    ann.post("/auth/step-up", {"current_password": PASSWORD, "code": authenticator.code()})
+    ann.post("/account/second-factor/recovery-codes", {"code": codes[0]})
+
+    rows = audit_rows(app, "stepped_up", "recovery_codes_replaced")
+    assert [row.details_by_name for row in rows] == [
+        {"second_factor": "totp"},
+        {"second_factor": "recovery_code"},
+    ]
 
 
 def test_an_account_without_a_factor_sends_no_code_for_a_step_up(ann: Person) -> None:
