@@ -29,6 +29,10 @@ class AccountFactor:
         """
         yield lambda _: {}
 
+    def must_be_fresh(self, user: User) -> bool:
+        """Return whether the account needs a token of a recent login to change its password."""
+        return False
+
     def must_enrol(self, user: User) -> bool:
         """Return whether the account can't be used until it has a second factor."""
         return False

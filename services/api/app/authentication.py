@@ -8,10 +8,11 @@ from typing import cast
 from uuid import UUID
 
 from flask import Flask, current_app, g, has_request_context, request
+from flask_jwt_extended import get_jwt
 
 from app.account_factor import account_factor
 from app.config import APP_NAME, KEY_PREFIX, Settings, current
-from app.database import read_connection
+from app.database import db, read_connection
 from app.exceptions import Forbidden, FreshTokenRequired, SecondFactorEnrolmentRequired, TokenReused
 from app.model.models import Role, Token, TokenType, User
 from app.model.passwords import Passwords
@@ -209,6 +210,20 @@ def require_access_token() -> None:
     """Refuse a request that authenticates by cookie. Raises MissingToken."""
     if token_delivery().is_used():
         raise MissingToken
+
+
+def require_fresh_token() -> None:
+    """Refuse an access token that isn't of a recent login. Raises FreshTokenRequired."""
+    _refuse_stale(get_jwt())
+
+
+def check_again(caller: SessionCaller) -> None:
+    """Check the caller's token in the current transaction, behind the lock of the account.
+
+    The session may have ended while the request was on its way. Raises TokenRevoked and TokenExpired.
+    """
+    ids = (str(caller.token_id), str(caller.session_id), str(caller.user.id))
+    find_user_by_token(db.session.connection(), *ids, lifetimes().leeway)
 
 
 def current_caller() -> Caller | None:

@@ -245,9 +245,9 @@ def _time(_context: click.Context, _option: click.Parameter, text: str | None) -
         return None
     try:
         time = datetime.fromisoformat(text)
-    except ValueError:
+        return time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
         raise click.BadParameter("Give a time such as 2026-11-22 or 2026-11-22T08:45:00Z.") from None
-    return time if time.tzinfo else time.replace(tzinfo=UTC)
 
 
 @audit.command("export")

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from typing import NamedTuple
 
 from app import limits
-from app.authentication import SessionCaller, passwords
+from app.authentication import SessionCaller, check_again, passwords
 from app.database import db
 from app.exceptions import WrongCurrentPassword
 from app.model.models import User
@@ -44,4 +44,5 @@ def confirmed(
         user = users.lock_unchanged(caller.user)
         if user is None:  # the password was changed, or the account deleted, since it was verified
             raise WrongCurrentPassword if users.get(caller.user.id) else TokenRevoked
+        check_again(caller)
         yield Confirmed(user, new_hash, attempt)

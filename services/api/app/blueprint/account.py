@@ -2,8 +2,17 @@
 
 from flask import Blueprint, Response, stream_with_context
 
+from app.account_factor import account_factor
 from app.account_mail import Notice, account_mail
-from app.authentication import ACCESS_TOKEN, FRESH_TOKEN, Caller, SessionCaller, client_info, lifetimes
+from app.authentication import (
+    ACCESS_TOKEN,
+    FRESH_TOKEN,
+    Caller,
+    SessionCaller,
+    client_info,
+    lifetimes,
+    require_fresh_token,
+)
 from app.blueprint.auth import deliver
 from app.blueprint.schemas import (
     Account,
@@ -92,6 +101,8 @@ def export_account(caller: SessionCaller) -> Response:
 
 def _change(caller: SessionCaller, body: AccountChange | AccountReplacement) -> Changed:
     users, sessions = UserRepository(db.session), SessionRepository(db.session)
+    if body.password is not None and account_factor().must_be_fresh(caller.user):
+        require_fresh_token()
     check_if_match(Account, caller.user)
     with confirmed(caller, body.current_password, body.password) as (user, password_hash, attempt):
         check_if_match(Account, user)

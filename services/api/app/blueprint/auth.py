@@ -208,8 +208,10 @@ def change_token(caller: SessionCaller, body: TokenChange, token_id: str) -> Lis
     tokens = TokenRepository(db.session)
     token = tokens.get_locked(caller.user.id, id)
     if body.revoke:
+        was_revoked = token.revoked_since is not None
         tokens.revoke(token)
-        record(Event.TOKEN_REVOKED, caller.user.id, revoked_token_id=str(token.id))
+        if not was_revoked:
+            record(Event.TOKEN_REVOKED, caller.user.id, revoked_token_id=str(token.id))
     elif token.revoked_since:
         raise RevocationIsFinal
     db.session.commit()

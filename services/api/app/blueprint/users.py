@@ -60,7 +60,8 @@ def change(caller: SessionCaller, body: UserAccountChange, user_id: UUID) -> Use
         SessionRepository(db.session).end_all(user.id, Reason.REVOKED)
     if user.disabled and not before["disabled"]:
         account_mail().notify(user, Notice.ACCOUNT_DISABLED)
-    record(Event.ACCOUNT_CHANGED_BY_ADMIN, user.id, **changed(before, user.rights))
+    if details := changed(before, user.rights):
+        record(Event.ACCOUNT_CHANGED_BY_ADMIN, user.id, **details)
     db.session.commit()
     return user
 

@@ -4,7 +4,7 @@ from uuid import UUID
 
 from flask import Blueprint
 
-from app.authentication import ACCESS_TOKEN, FRESH_TOKEN, SessionCaller, lifetimes
+from app.authentication import ACCESS_TOKEN, FRESH_TOKEN, SessionCaller, check_again
 from app.blueprint.schemas import PageQuery
 from app.config import KEY_PREFIX
 from app.database import db
@@ -13,7 +13,6 @@ from app.exceptions import KeyNotFound, TooManyKeys
 from app.keys import schemas
 from app.keys.schemas import ApiKeyList, CreatedApiKey, KeyChange, NewKey
 from app.model.api_keys import NEWEST_FIRST, ApiKey, ApiKeyRepository
-from app.model.token_repository import find_user_by_token
 from app.model.user_repository import UserRepository
 from kit.security.api_keys import key_hash, new_key
 from kit.security.events import record
@@ -93,8 +92,7 @@ def _lock_and_check(caller: SessionCaller) -> None:
     Otherwise a request that was on its way during a logout or a password reset could leave a key behind.
     """
     UserRepository(db.session).lock(caller.user.id)
-    ids = (str(caller.token_id), str(caller.session_id), str(caller.user.id))
-    find_user_by_token(db.session.connection(), *ids, lifetimes().leeway)
+    check_again(caller)
 
 
 def _body(key: ApiKey) -> schemas.ApiKey:

@@ -202,7 +202,7 @@ class SecondFactorRepository(Repository[SecondFactor]):
             decrypted = decrypt(self.keys, PURPOSE, b64decode(factor.secret))
             if decrypted.plaintext[:16] != factor.user_id.bytes:
                 raise DecryptionFailed
-        except DecryptionFailed:
+        except (DecryptionFailed, ValueError):
             logger.error(
                 "The second factor of the account %s can't be decrypted. Put the signing key that "
                 "encrypted it into SECRET_KEY_FALLBACKS, or remove it: flask second-factor remove NAME",

@@ -10,6 +10,7 @@ from app.authentication import ENROLLING_REQUIREMENTS
 from app.blueprint import schemas as app_schemas
 from app.config import Settings
 from app.exceptions import (
+    FreshTokenRequired,
     InvalidCode,
     SecondFactorActive,
     SecondFactorEnrolmentRequired,
@@ -40,6 +41,8 @@ def init_app(app: Flask, settings: Settings) -> None:
     features.extend_schemas(app, {app_schemas.StepUp: schemas.StepUp})
     features.add_errors(app, "auth.login", SecondFactorRequired)
     features.add_errors(app, "auth.step_up", InvalidCode)
+    for endpoint in ("account.change", "account.replace"):
+        features.add_errors(app, endpoint, FreshTokenRequired)
     token_delivery.offer_choice(app, schemas.SecondFactorLogin, "second_factor.complete_login")
     app.register_blueprint(views.blueprint)
     app.cli.add_command(second_factor)

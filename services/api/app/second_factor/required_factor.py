@@ -46,6 +46,10 @@ class RequiredFactor(AccountFactor):
 
             yield check
 
+    def must_be_fresh(self, user: User) -> bool:
+        # The new password's session has a fresh token, which needs a code.
+        return user.second_factor_at is not None
+
     def must_enrol(self, user: User) -> bool:
         if self.required_of == "none" or user.second_factor_at:
             return False

@@ -12,6 +12,7 @@ from app.authentication import (
     FRESH_ENROLLING_TOKEN,
     FRESH_TOKEN,
     SessionCaller,
+    check_again,
 )
 from app.blueprint.auth import deliver, open_session
 from app.blueprint.schemas import TokenPair
@@ -186,4 +187,5 @@ def _locked(caller: SessionCaller) -> User:
     user = UserRepository(db.session).lock_unchanged(caller.user)
     if user is None:
         raise TokenRevoked
+    check_again(caller)
     return user

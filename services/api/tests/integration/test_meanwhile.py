@@ -7,10 +7,10 @@ from unittest.mock import patch
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, func, select, update
 
 from app.database import db
-from app.model.models import Token, User
+from app.model.models import Reason, Session, Token, User
 from kit.clock import now
 from kit.security.hashers import Argon2id
 from tests.support.credentials import PASSWORD
@@ -58,6 +58,23 @@ def test_a_disabled_account_cannot_be_changed(app: Flask, ann: Person) -> None:
     assert response.status_code in (401, 403)
     with app.app_context():
         assert db.session.scalars(select(User.username)).all() == ["ann"]
+
+
+def end_sessions() -> object:
+    return db.session.execute(update(Session).values(ended_at=now(), ended_reason=Reason.LOGOUT))
+
+
+@pytest.mark.parametrize("change", [{"username": "anna"}, {"password": "another horse, another staple"}])
+def test_a_session_that_ended_meanwhile_changes_nothing(
+    app: Flask, ann: Person, change: dict[str, str]
+) -> None:
+    with meanwhile(end_sessions):
+        response = ann.patch("/account", change | {"current_password": PASSWORD})
+
+    assert problem(response) == (401, "token_revoked")
+    with app.app_context():
+        assert db.session.scalars(select(User.username)).all() == ["ann"]
+        assert db.session.scalar(select(func.count()).where(Session.ended_at.is_(None))) == 0
 
 
 @pytest.mark.parametrize("change", [disable, remove])

@@ -781,6 +781,24 @@ def test_a_step_up_needs_the_password_and_the_code(ann: Person, clock: Any) -> N
     assert step_up(code=codes[0]).status_code == 200
 
 
+@pytest.mark.parametrize("method", ["patch", "put"])
+def test_a_new_password_needs_a_recent_login_if_the_account_has_a_factor(
+    client: FlaskClient, ann: Person, clock: Any, method: str
+) -> None:
+    authenticator, _ = enrol(ann)
+    pair = client.post("/auth/refresh", headers=bearer(ann.refresh)).json
+    body = {"username": "ann", "password": NEW, "current_password": PASSWORD}
+    change = getattr(client, method)
+
+    refused = change("/account", json=body, headers=bearer(pair["access_token"]))
+    confirmation = {"current_password": PASSWORD, "code": authenticator.code()}
+    fresh = client.post("/auth/step-up", json=confirmation, headers=bearer(pair["access_token"])).json
+    accepted = change("/account", json=body, headers=bearer(fresh["access_token"]))
+
+    assert problem(refused) == (401, "fresh_token_required")
+    assert accepted.status_code == 200
+
+
 def test_the_audit_trail_says_which_kind_of_code_was_used(app: Flask, ann: Person, clock: Any) -> None:
     authenticator, codes = enrol(ann)
 
@@ -788,10 +806,10 @@ def test_the_audit_trail_says_which_kind_of_code_was_used(app: Flask, ann: Perso
     ann.post("/account/second-factor/recovery-codes", {"code": codes[0]})
 
     rows = audit_rows(app, "stepped_up", "recovery_codes_replaced")
-    assert [row.details_by_name for row in rows] == [
-        {"second_factor": "totp"},
-        {"second_factor": "recovery_code"},
-    ]
+    assert {row.event: row.details_by_name for row in rows} == {
+        "stepped_up": {"second_factor": "totp"},
+        "recovery_codes_replaced": {"second_factor": "recovery_code"},
+    }
 
 
 def test_an_account_without_a_factor_sends_no_code_for_a_step_up(ann: Person) -> None:
