@@ -1,6 +1,7 @@
 """Authentication: bearer tokens, the caller behind them, and the claims of our JWTs."""
 
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -17,7 +18,7 @@ from app.exceptions import Forbidden, FreshTokenRequired, SecondFactorEnrolmentR
 from app.model.models import Role, Token, TokenType, User
 from app.model.passwords import Passwords
 from app.model.session_repository import ClientInfo, Lifetimes, PresentedToken, find_user_by_session
-from app.model.token_repository import find_user_by_token
+from app.model.token_repository import find_user_again, find_user_by_token
 from app.token_delivery import token_delivery
 from kit.clock import now
 from kit.errors import InsufficientScope, InvalidToken, MissingToken, TokenExpired, TokenRevoked
@@ -34,14 +35,14 @@ BEARER = re.compile(r"bearer +([A-Za-z0-9._-]+)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
-class Caller:
+class Caller(ABC):
     """The user who sent the request."""
 
     user: User  # a read-only copy with every column (kit/data/snapshot.py): lock the row to change it
 
+    @abstractmethod
     def as_actor(self) -> Actor:
         """Return who this is, for the audit trail."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,26 +129,6 @@ def encode(token: Token) -> str:
     return jwt.encode(token.type, str(token.user_id), claims)
 
 
-def _verify_access_token(scope: str | None) -> Caller:
-    return _authenticate(scope)[0]
-
-
-def _verify_fresh_token(_scope: str | None) -> Caller:
-    caller, claims = _authenticate(None)
-    _refuse_stale(claims)
-    return caller
-
-
-def _verify_enrolling_token(_scope: str | None) -> Caller:
-    return _authenticate(None, may_enrol=True)[0]
-
-
-def _verify_fresh_enrolling_token(_scope: str | None) -> Caller:
-    caller, claims = _authenticate(None, may_enrol=True)
-    _refuse_stale(claims)
-    return caller
-
-
 def _refuse_stale(claims: Claims) -> None:
     oldest = now().timestamp() - current().fresh_seconds - current().clock_leeway_seconds
     if not claims["fresh"] or claims["iat"] < oldest:
@@ -169,17 +150,6 @@ def _verify_session(_scope: str | None) -> Caller:
 ACCESS_SCHEME = BearerScheme("access_token", "The access token from a login or a refresh.")
 REFRESH_SCHEME = BearerScheme("refresh_token", "The refresh token from a login or a refresh. It works once.")
 _BEARER_ERRORS = (MissingToken, InvalidToken, TokenExpired, TokenRevoked)
-ACCESS_TOKEN = AuthRequirement(_verify_access_token, _BEARER_ERRORS, ACCESS_SCHEME)
-FRESH_TOKEN = AuthRequirement(_verify_fresh_token, (*_BEARER_ERRORS, FreshTokenRequired), ACCESS_SCHEME)
-# An access token, or the cookie of a live session. `require_access_token` refuses the cookie.
-SESSION = AuthRequirement(_verify_session, _BEARER_ERRORS, ACCESS_SCHEME)
-REFRESH_TOKEN = AuthRequirement(_verify_refresh_token, (*_BEARER_ERRORS, TokenReused), REFRESH_SCHEME)
-# Also for an account that must add a second factor (REQUIRE_SECOND_FACTOR), which is refused elsewhere.
-ENROLLING_TOKEN = AuthRequirement(_verify_enrolling_token, _BEARER_ERRORS, ACCESS_SCHEME)
-FRESH_ENROLLING_TOKEN = AuthRequirement(
-    _verify_fresh_enrolling_token, (*_BEARER_ERRORS, FreshTokenRequired), ACCESS_SCHEME
-)
-ENROLLING_REQUIREMENTS = (REFRESH_TOKEN, SESSION, ENROLLING_TOKEN, FRESH_ENROLLING_TOKEN)
 
 
 def role(*roles: Role, fresh: bool = False) -> AuthRequirement:
@@ -188,22 +158,37 @@ def role(*roles: Role, fresh: bool = False) -> AuthRequirement:
     Admins have every right of the other roles: refusing them would protect nothing, because an admin can give
     any role to any account. `fresh` requires a token of a recent login.
     """
-    allowed = tuple(dict.fromkeys([*roles, Role.ADMIN]))
+    return _requirement(tuple(dict.fromkeys([*roles, Role.ADMIN])), fresh=fresh)
+
+
+def _requirement(
+    allowed: tuple[Role, ...] = (), *, fresh: bool = False, may_enrol: bool = False
+) -> AuthRequirement:
+    """Require a token or an API key. An empty `allowed` admits every role."""
 
     def verify(scope: str | None) -> Caller:
-        caller, claims = _authenticate(None if fresh else scope)
-        if caller.user.role not in allowed:
+        caller, claims = _authenticate(None if fresh else scope, may_enrol=may_enrol)
+        if allowed and caller.user.role not in allowed:
             raise Forbidden
         if fresh:
             _refuse_stale(claims)
         return caller
 
-    errors = (*_BEARER_ERRORS, Forbidden, *([FreshTokenRequired] if fresh else []))
-    return AuthRequirement(verify, errors, ACCESS_SCHEME, allowed)
+    errors = [*_BEARER_ERRORS, *([Forbidden] if allowed else []), *([FreshTokenRequired] if fresh else [])]
+    return AuthRequirement(verify, tuple(errors), ACCESS_SCHEME, allowed)
 
 
+ACCESS_TOKEN = _requirement()
+FRESH_TOKEN = _requirement(fresh=True)
 ADMIN = role(Role.ADMIN)
 FRESH_ADMIN = role(Role.ADMIN, fresh=True)
+# An access token, or the cookie of a live session. `require_access_token` refuses the cookie.
+SESSION = AuthRequirement(_verify_session, _BEARER_ERRORS, ACCESS_SCHEME)
+REFRESH_TOKEN = AuthRequirement(_verify_refresh_token, (*_BEARER_ERRORS, TokenReused), REFRESH_SCHEME)
+# Also for an account that must add a second factor (REQUIRE_SECOND_FACTOR), which is refused elsewhere.
+ENROLLING_TOKEN = _requirement(may_enrol=True)
+FRESH_ENROLLING_TOKEN = _requirement(fresh=True, may_enrol=True)
+ENROLLING_REQUIREMENTS = (REFRESH_TOKEN, SESSION, ENROLLING_TOKEN, FRESH_ENROLLING_TOKEN)
 
 
 def require_access_token() -> None:
@@ -222,8 +207,8 @@ def check_again(caller: SessionCaller) -> None:
 
     The session may have ended while the request was on its way. Raises TokenRevoked and TokenExpired.
     """
-    ids = (str(caller.token_id), str(caller.session_id), str(caller.user.id))
-    find_user_by_token(db.session.connection(), *ids, lifetimes().leeway)
+    ids = (caller.token_id, caller.session_id, caller.user.id)
+    find_user_again(db.session, *ids, lifetimes().leeway)
 
 
 def current_caller() -> Caller | None:

@@ -25,7 +25,7 @@ from app.model import retention
 from app.model.models import Reason, Session, Token, TokenType, User
 from app.model.network_repository import NetworkRepository, known_client_exists
 from app.model.repository import Repository
-from app.model.token_repository import TokenRepository, find_user_by_token
+from app.model.token_repository import TokenRepository, find_user_again
 from kit.clock import now
 from kit.data.snapshot import columns_of, snapshot
 from kit.errors import TokenExpired, TokenRevoked
@@ -180,8 +180,8 @@ class SessionRepository(Repository[Session]):
         session = self.lock(presented.session_id)
         if session is None:
             raise TokenRevoked
-        ids = (str(presented.token_id), str(presented.session_id), str(presented.user_id))
-        find_user_by_token(self.session.connection(), *ids, lifetimes.leeway)
+        ids = (presented.token_id, presented.session_id, presented.user_id)
+        find_user_again(self.session, *ids, lifetimes.leeway)
         if session.ends_at <= time:
             raise TokenExpired
         tokens.make_room(session, time, lifetimes.leeway)

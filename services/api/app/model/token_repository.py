@@ -22,7 +22,7 @@ from app.model.repository import Repository
 from app.model.retention import LISTED
 from kit.clock import now
 from kit.data.keyset import Page, read_page
-from kit.data.repository import LOCKED, deletion_of_unlocked, is_any_of
+from kit.data.repository import LOCKED, AnySession, deletion_of_unlocked, is_any_of
 from kit.data.snapshot import columns_of, snapshot
 from kit.errors import TokenExpired, TokenRevoked
 
@@ -52,6 +52,16 @@ def find_user_by_token(
     if expires_at <= now() - leeway:
         raise TokenExpired
     return snapshot(User, user)
+
+
+def find_user_again(
+    session: AnySession, token_id: UUID, session_id: UUID, user_id: UUID, leeway: timedelta
+) -> User:
+    """Return the user of an access token as the current transaction sees it, behind the locks that it holds.
+
+    The token may have been revoked while the request was on its way. Raises TokenRevoked and TokenExpired.
+    """
+    return find_user_by_token(session.connection(), str(token_id), str(session_id), str(user_id), leeway)
 
 
 @cache

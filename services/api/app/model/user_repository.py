@@ -12,7 +12,7 @@ from app.model.links import LinkRepository
 from app.model.models import Role, User
 from app.model.network_repository import known_client_exists
 from app.model.repository import ResourceRepository
-from app.model.token_repository import find_user_by_token
+from app.model.token_repository import find_user_again
 from kit.clock import now
 from kit.email_address import email_key, is_email_address
 from kit.errors import AlreadyExists
@@ -129,8 +129,7 @@ class UserRepository(ResourceRepository[User]):
         removal sees that only one admin is left.
         """
         self._lock_admins()
-        connection = self.session.connection()
-        admin = find_user_by_token(connection, str(token_id), str(session_id), str(by), leeway)
+        admin = find_user_again(self.session, token_id, session_id, by, leeway)
         if admin.role != Role.ADMIN:
             raise Forbidden
         return self.find_locked(id)

@@ -9,9 +9,12 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import delete, func, select, update
 
+from app.authentication import client_info, lifetimes
 from app.database import db
-from app.model.models import Reason, Session, Token, User
+from app.model.models import Reason, Session, Token, TokenType, User
+from app.model.session_repository import PresentedToken, SessionRepository
 from kit.clock import now
+from kit.errors import TokenRevoked
 from kit.security.hashers import Argon2id
 from tests.support.credentials import PASSWORD
 from tests.support.people import People, Person
@@ -87,6 +90,16 @@ def test_a_disabled_or_deleted_account_cannot_be_logged_in_to(
         response = client.post("/auth/login", json={"username": "ann", "password": PASSWORD})
 
     assert problem(response) == (401, "invalid_credentials")
+
+
+def test_a_session_that_ends_just_before_its_lock_gets_no_fresh_token(app: Flask, ann: Person) -> None:
+    with app.test_request_context():
+        token = db.session.scalars(select(Token).where(Token.type == TokenType.ACCESS)).one()
+        presented = PresentedToken(token.user_id, token.session_id, token.id)
+        end_sessions()
+
+        with pytest.raises(TokenRevoked):
+            SessionRepository(db.session).step_up(presented, client_info(), lifetimes())
 
 
 def test_a_token_that_is_revoked_meanwhile_gets_no_fresh_one(app: Flask, ann: Person) -> None:
