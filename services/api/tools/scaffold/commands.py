@@ -17,7 +17,8 @@ from app.events import Event
 from app.model import MODELS
 from tools import COMMANDS
 from tools.scaffold.kinds import KINDS
-from tools.scaffold.render import FieldView, imported_names, migration
+from tools.scaffold.migration import migration
+from tools.scaffold.render import imported_names
 from tools.scaffold.resource import (
     Resource,
     ScaffoldError,
@@ -27,6 +28,7 @@ from tools.scaffold.resource import (
     plural_of,
 )
 from tools.scaffold.tree import RECORD, Tree
+from tools.scaffold.views import FieldView
 
 API = Path(__file__).parents[2]
 OF_AUDITED = {"Event", "record", "changed"}  # names in the generated code of audited resources only

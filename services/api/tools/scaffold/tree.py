@@ -13,8 +13,10 @@ from pathlib import Path
 from alembic.script import ScriptDirectory
 
 from kit.data.migrations import commands as migrations
-from tools.scaffold.render import ResourceView, matrix_rows, render
+from tools.scaffold.permissions import matrix_rows
+from tools.scaffold.render import render
 from tools.scaffold.resource import Field, Resource, ScaffoldError, parse_fields
+from tools.scaffold.views import ResourceView
 
 TEMPLATE_OF = {
     "app/model/{name}.py": "model.py",

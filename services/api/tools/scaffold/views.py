@@ -1,0 +1,290 @@
+"""What the templates see of a resource and its fields."""
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from tools.scaffold.resource import Field, Resource, member_of, path_of
+
+ACCESS_DESCRIPTIONS = {
+    "public": "everyone reads, admins change.",
+    "owned": "each user has their own.",
+    "admin": "for admins.",
+}
+
+
+class FieldView:
+    """A field, with the properties that the templates need."""
+
+    def __init__(self, field: Field, resource: "ResourceView") -> None:
+        self.field, self.resource = field, resource
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.field, name)
+
+    @property
+    def python(self) -> str:
+        may_be_null = self.is_nullable and self.type != "json"
+        return f"{self.kind.python} | None" if may_be_null else str(self.kind.python)
+
+    @property
+    def column_arguments(self) -> str:
+        parts = [self.fill(self.kind.column)]
+        if self.type == "ref":
+            parts = [f'ForeignKey("{self.table}.id", ondelete="{self.on_delete}")']
+        if self.type == "json":
+            parts.append(f"nullable={self.is_nullable}")
+        if self.has_default:
+            parts.append(f"server_default={self.server_default('')}")
+        return ", ".join(parts)
+
+    @property
+    def table(self) -> str:
+        """The table that the field refers to."""
+        return self.resource.tables[self.target]
+
+    @property
+    def target_path(self) -> str:
+        return path_of(self.table)
+
+    def server_default(self, module: str) -> str:
+        if self.type == "bool":
+            return f"{module}{'true' if self.default else 'false'}()"
+        return json.dumps(str(self.default), ensure_ascii=False)
+
+    @property
+    def migration_column(self) -> str:
+        """The column in a migration."""
+        default = f", server_default={self.server_default('sa.')}" if self.has_default else ""
+        kind = self.fill(self.kind.migration_type)
+        return f'sa.Column("{self.column_name}", {kind}, nullable={self.is_nullable}{default})'
+
+    @property
+    def enum(self) -> str:
+        """The class name of an enum, or an empty string."""
+        return f"{self.resource.class_name}{self.class_name}" if self.type == "enum" else ""
+
+    @property
+    def members(self) -> dict[str, str]:
+        """The values of an enum by the names of its members."""
+        return {member_of(value): value for value in self.arguments}
+
+    @property
+    def schema(self) -> str:
+        return str(self.fill(self.kind.schema)).replace("{enum}", self.enum)
+
+    @property
+    def alias(self) -> str:
+        """A name for a type that is too long to repeat, or an empty string."""
+        suffix = "Value" if self.enum else ""
+        return f"{self.resource.class_name}{self.class_name}{suffix}" if "[" in self.schema else ""
+
+    @property
+    def type_name(self) -> str:
+        return self.alias or self.schema
+
+    @property
+    def body_type(self) -> str:
+        if self.type == "json":
+            return "Json" if self.is_nullable else "Annotated[Json, NotNull]"
+        return f"{self.type_name} | None" if self.is_nullable else self.type_name
+
+    @property
+    def body_default(self) -> str:
+        if self.has_default:
+            return f" = {self.python_default}"
+        return " = None" if self.is_nullable else ""
+
+    @property
+    def python_default(self) -> str:
+        constructors = {"decimal": "Decimal({})", "date": "date.fromisoformat({})"}
+        return constructors.get(str(self.type), "{}").format(repr(self.default))
+
+    @property
+    def factory_value(self) -> str:
+        if self.type == "ref":
+            return "person.id" if self.target == "user" else f'{self.target}.add(person)["id"]'
+        if self.type == "enum" and (self.has_default or len(self.arguments) == 1):
+            return json.dumps(self.example)
+        return str(self.fill(self.kind.value))
+
+    @property
+    def other_choice(self) -> str:
+        """A value of an enum that isn't its default, or an empty string."""
+        others = [value for value in self.arguments if value != self.default] if self.enum else []
+        return others[0] if others and self.has_default else ""
+
+    @property
+    def operators(self) -> list[str]:
+        return [*self.kind.operators, *(["contains"] if self.is_searchable else [])]
+
+    @property
+    def comparable(self) -> str:
+        value = f'row["{self.column_name}"]'
+        return {"decimal": f"Decimal({value})"}.get(self.type, value)
+
+
+class ResourceView:
+    """A resource, with the properties that the templates need. `tables` maps resources to their tables."""
+
+    def __init__(self, resource: Resource, tables: dict[str, str]) -> None:
+        self.resource, self.tables = resource, tables
+        self.fields = [FieldView(field, self) for field in resource.fields]
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.resource, name)
+
+    @property
+    def who(self) -> str:
+        return ACCESS_DESCRIPTIONS[self.access]
+
+    @property
+    def indexes(self) -> list[tuple[str, ...]]:
+        owner = ("owner_id",) if self.is_owned else ()
+        sorted_by = [(*owner, name, "id") for name in self.sortable]
+        return [*sorted_by, *((field.column_name,) for field in self.fields if field.type == "ref")]
+
+    @property
+    def uniques(self) -> list[tuple[str, ...]]:
+        owner = ("owner_id",) if self.is_owned else ()
+        return [(*owner, field.column_name) for field in self.unique]
+
+    @property
+    def unique(self) -> list[FieldView]:
+        return [field for field in self.fields if field.is_unique]
+
+    @property
+    def references(self) -> list[FieldView]:
+        return [field for field in self.fields if field.type == "ref"]
+
+    @property
+    def targets(self) -> list[str]:
+        return sorted({field.target for field in self.references})
+
+    @property
+    def checks(self) -> list[tuple[str, str]]:
+        return [
+            (field.column_name, f"{field.column_name} IN ({', '.join(map(repr, field.arguments))})")
+            for field in self.enums
+        ]
+
+    @property
+    def enum_names(self) -> list[str]:
+        return [field.enum for field in self.enums]
+
+    @property
+    def enums(self) -> list[FieldView]:
+        return [field for field in self.fields if field.enum]
+
+    @property
+    def table_arguments(self) -> Iterator[str]:
+        for columns in self.uniques:
+            yield f"UniqueConstraint({quoted(columns)})"
+        for field in self.enums:
+            yield f'one_of("{field.column_name}", {field.enum})'
+        for columns in self.indexes:
+            yield f"Index(None, {quoted(columns)})"
+
+    @property
+    def example(self) -> str:
+        return repr({field.column_name: field.example for field in self.fields})
+
+    @property
+    def change_example(self) -> str:
+        field = next((each for each in self.fields if each.type != "ref"), self.fields[0])
+        return f"{field.column_name}={field.example!r}"
+
+    @property
+    def sort_arguments(self) -> str:
+        return ", ".join([*(f'"{name}"' for name in self.sortable), 'default="-created_at"'])
+
+    @property
+    def conditions(self) -> Iterator[tuple[str, str, str]]:
+        comparisons = {
+            "": "equals this value",
+            "gte": "is at least this value",
+            "lte": "is at most this value",
+            "contains": "contains this text",
+        }
+        for field in self.fields:
+            for operator in field.operators:
+                name = f"{field.column_name}__{operator}".removesuffix("__")
+                yield (
+                    name,
+                    field.kind.query or field.type_name,
+                    f"Only rows whose {field.words} {comparisons[operator]}.",
+                )
+
+    @property
+    def refused(self) -> str:
+        errors = ["AlreadyExists"] * bool(self.unique) + ["UnknownReference"] * bool(self.references)
+        return ", ".join(errors)
+
+    @property
+    def invalid(self) -> Iterator[tuple[str, str, str]]:
+        for field in self.fields:
+            for value, code in field.kind.invalid:
+                text = (
+                    f'"{value[0]}" * {len(value)}'
+                    if isinstance(value, str) and len(value) > 99
+                    else repr(value)
+                )
+                yield field.column_name, text, code
+            if field.is_required and field.type == "json":
+                yield field.column_name, "None", "wrong_type"
+
+    @property
+    def required(self) -> str:
+        return repr([field.column_name for field in self.fields if field.is_required])
+
+    @property
+    def optional(self) -> dict[str, object]:
+        return {field.column_name: field.default for field in self.fields if not field.is_required}
+
+    @property
+    def counts_rows(self) -> bool:
+        """Whether values of the factory depend on the number of the row."""
+        return any(re.search(r"\bnumber\b", field.factory_value) for field in self.fields)
+
+    @property
+    def varies(self) -> bool:
+        """Whether each body from the factory has other values."""
+        return any(re.search(r"\bnumber\b|\(", field.factory_value) for field in self.fields)
+
+    @property
+    def other_values(self) -> str:
+        """Arguments for the factory that change each enum from its default, or some value if none varies."""
+        defaults = (field for field in self.enums if field.other_choice)
+        others = {field.column_name: json.dumps(field.other_choice) for field in defaults}
+        if not others and not self.varies:
+            others = dict.fromkeys(self.nullable, "None")
+            others = others or {field.column_name: "bob.id" for field in self.references}
+        return "".join(f", {name}={value}" for name, value in others.items())
+
+    @property
+    def with_bob(self) -> str:
+        """The parameter that tests need to pass `other_values`."""
+        return ", bob: Person" if "bob" in self.other_values else ""
+
+    @property
+    def nullable(self) -> list[str]:
+        return [field.column_name for field in self.fields if field.is_nullable]
+
+    @property
+    def never_null(self) -> list[str]:
+        return [field.column_name for field in self.fields if not field.is_nullable]
+
+    @property
+    def three_keys(self) -> str:
+        names = (self.sortable * 3)[:3]
+        return f'"-{names[2]},{names[1]},-{names[0]}"'
+
+    @property
+    def filterable(self) -> list[FieldView]:
+        return [field for field in self.fields if field.operators]
+
+
+def quoted(names: tuple[str, ...]) -> str:
+    """Return the names as arguments in Python."""
+    return ", ".join(f'"{name}"' for name in names)
