@@ -43,7 +43,10 @@ def _assigned(module: ast.Module) -> dict[str, str | None]:
 
 
 def plan(
-    project: dict[str, str | None], before: dict[str, str | None], after: dict[str, str | None], kept: dict[str, str]
+    project: dict[str, str | None],
+    before: dict[str, str | None],
+    after: dict[str, str | None],
+    kept: dict[str, str],
 ) -> dict[str, str]:
     """Return the project's numbers of the template's migrations, where they differ.
 
@@ -56,7 +59,9 @@ def plan(
         return numbers
     heads = _heads(project)
     if len(heads) > 1:
-        raise Refused(f"Your migrations have several heads: {', '.join(heads)}. Run: scripts/flask db merge heads")
+        raise Refused(
+            f"Your migrations have several heads: {', '.join(heads)}. Run: scripts/flask db merge heads"
+        )
     highest = max((int(each) for each in project if each.isdecimal()), default=0)
     for number, revision in enumerate(new, start=highest + 1):
         numbers[revision] = f"{number:04}"
@@ -72,7 +77,9 @@ def _in_order(new: dict[str, str | None]) -> list[str]:
     ordered: list[str] = []
     rest = dict(new)
     while rest:
-        ready = [revision for revision, down in rest.items() if not down or not set(down.split(",")) & set(rest)]
+        ready = [
+            revision for revision, down in rest.items() if not down or not set(down.split(",")) & set(rest)
+        ]
         ordered += ready or list(rest)
         rest = {revision: down for revision, down in rest.items() if revision not in ordered}
     return ordered
@@ -81,7 +88,11 @@ def _in_order(new: dict[str, str | None]) -> list[str]:
 def renumber(template: Path, numbers: dict[str, str], project: dict[str, str | None]) -> None:
     """Give the migrations in a checkout of the template the project's numbers."""
     follows = read(template)
-    new = [revision for revision in _in_order(follows) if revision in numbers and numbers[revision] not in project]
+    new = [
+        revision
+        for revision in _in_order(follows)
+        if revision in numbers and numbers[revision] not in project
+    ]
     files = {file.name: file for file in (template / VERSIONS).glob("*.py")}
     for revision, number in numbers.items():
         for name, file in files.items():
@@ -99,4 +110,6 @@ def renumber(template: Path, numbers: dict[str, str], project: dict[str, str | N
             text = re.sub(r"^Revision ID: .*$", f"Revision ID: {number}", text, count=1, flags=re.M)
             text = re.sub(r"^Revises: .*$", f"Revises: {down}", text, count=1, flags=re.M)
             file.unlink()
-            file.with_name(f"{name.removesuffix(f'_{revision}.py')}_{number}.py").write_text(text, encoding="utf-8")
+            file.with_name(f"{name.removesuffix(f'_{revision}.py')}_{number}.py").write_text(
+                text, encoding="utf-8"
+            )

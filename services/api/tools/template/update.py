@@ -15,15 +15,13 @@ from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from tools.template import revisions
+from tools.template import lists, revisions
 from tools.template.git import AUTHOR, Refused, git, require_clean, run, tracked
 from tools.template.state import NAME, State
 
 PROJECT = Path(__file__).parents[4]
 GENERATED = "postman/"  # make docs writes it
 LOCKS = re.compile(r"services/api/requirements.*\.txt")  # make lock writes them
-SETTINGS = "docs/4-reference/settings.md"
-TABLE = re.compile(r"(?<=<!-- settings: written by make docs -->\n).*(?=<!-- end of settings -->)", re.DOTALL)
 OWN = ("README.md", "CHANGELOG.md")  # scripts/rename starts them, and the project continues them
 
 
@@ -39,7 +37,9 @@ def update(template: str, version: str, start: str) -> int:
         git(PROJECT, "clone", "--quiet", "--no-checkout", url, str(after))
         new = _commit(after, version or "HEAD")
         if not run(after, "cat-file", "-e", f"{new}:{NAME}").returncode:
-            raise Refused(f"{url} is a project made from the template. Pass the template: TEMPLATE=https://...")
+            raise Refused(
+                f"{url} is a project made from the template. Pass the template: TEMPLATE=https://..."
+            )
         old = _commit(after, start) if start else _find_start(after, state, new)
         if not run(after, "merge-base", "--is-ancestor", new, old).returncode:
             _say(f"Nothing to do: the project has {version or 'the newest version'} of the template.")
@@ -51,11 +51,12 @@ def update(template: str, version: str, start: str) -> int:
         numbers = _prepare(before, old, after, new, state)
         git(PROJECT, "fetch", "--quiet", "--no-tags", str(after), "HEAD")
         change = git(after, "rev-parse", "HEAD")
+        news = _news(after, old, new)
         tree = git(after, "rev-parse", f"{new}^{{tree}}")
     conflicts = _apply(change)
     replace(state, url=url, commit=new, tree=tree, migrations=numbers).write(PROJECT)
     git(PROJECT, "add", NAME)
-    return _report(conflicts)
+    return _report(conflicts, news)
 
 
 def _commit(template: Path, version: str) -> str:
@@ -70,15 +71,18 @@ def _find_start(template: Path, state: State, new: str) -> str:
     """Return the template's commit that the project has, by its commit, its files or a shared history."""
     if state.commit and not run(template, "cat-file", "-e", f"{state.commit}^{{commit}}").returncode:
         return state.commit
-    versions = dict(line.split()[::-1] for line in git(template, "log", "--all", "--format=%H %T").splitlines())
-    roots = git(PROJECT, "log", "--max-parents=0", "--format=%T", "HEAD").splitlines()
-    for tree in (state.tree, *roots):
-        if tree in versions:
-            return versions[tree]
+    versions = dict(
+        line.split()[::-1] for line in git(template, "log", "--all", "--format=%H %T").splitlines()
+    )
+    if state.tree in versions:
+        return versions[state.tree]
     git(template, "fetch", "--quiet", "--no-tags", str(PROJECT), "HEAD")
     shared = run(template, "merge-base", new, "FETCH_HEAD")
     if not shared.returncode:
         return shared.stdout.strip()
+    for tree in git(PROJECT, "log", "--max-parents=0", "--format=%T", "HEAD").splitlines():
+        if tree in versions:  # made with "Use this template"
+            return versions[tree]
     raise Refused(
         "Which version of the template did this project start from? Git can't find out, because the project has no "
         "history in common with it. Pass a tag or a commit: make update-from-template FROM=v0.1.0"
@@ -93,11 +97,14 @@ def _prepare(before: Path, old: str, after: Path, new: str, state: State) -> dic
     numbers = revisions.plan(project, revisions.read(before), revisions.read(after), state.migrations)
     rename = (after / "scripts/rename").read_text(encoding="utf-8")
     own = _project_files(before, old)
+    routes = lists.routes(before)
     for checkout in (before, after):
         _rename(checkout, rename)
         _leave_out(checkout, state.without)
         revisions.renumber(checkout, numbers, project)
-        _keep_table(checkout)
+        lists.keep_generated_tables(checkout, PROJECT)
+        lists.keep_version(checkout, PROJECT)
+        lists.keep_own_rows(checkout, PROJECT, routes)
         for path in tracked(checkout):
             if path in own or path.startswith(GENERATED):
                 (checkout / path).unlink(missing_ok=True)
@@ -151,16 +158,16 @@ def _call(folder: Path, *command: str) -> None:
         raise Refused(f"The template can't be prepared: {done.stderr.strip() or done.stdout.strip()}")
 
 
-def _keep_table(checkout: Path) -> None:
-    """Give the page of settings the project's tables, which make docs writes again."""
-    page, own = checkout / SETTINGS, PROJECT / SETTINGS
-    if page.exists() and own.exists() and (table := TABLE.search(own.read_text(encoding="utf-8"))):
-        page.write_text(TABLE.sub(lambda _: table[0], page.read_text(encoding="utf-8")), encoding="utf-8")
-
-
 def _apply(change: str) -> list[str]:
     """Apply a commit to the project's files and index. Return the conflicts; raise Refused if nothing was done."""
-    options = ("-c", "merge.directoryRenames=false", "-c", "merge.conflictStyle=merge", "-c", "rerere.enabled=false")
+    options = (
+        "-c",
+        "merge.directoryRenames=false",
+        "-c",
+        "merge.conflictStyle=merge",
+        "-c",
+        "rerere.enabled=false",
+    )
     done = run(PROJECT, *options, "cherry-pick", "--no-commit", change)
     stages: dict[str, set[str]] = {}
     for entry in git(PROJECT, "ls-files", "--unmerged", "-z").split("\0"):
@@ -176,16 +183,24 @@ def _apply(change: str) -> list[str]:
             git(PROJECT, "rm", "--quiet", "--force", "--", path)
         elif "3" not in found:
             conflicts.append(f"{path}: the template deleted it, and you changed it. Run git rm or git add.")
-        else:
+        elif not (path in lists.FILES and lists.keep_both(PROJECT, path)):
             conflicts.append(path)
     return conflicts
 
 
-def _report(conflicts: list[str]) -> int:
+def _news(template: Path, old: str, new: str) -> list[str]:
+    """Return what the template's changelog says about the changes."""
+    lines = git(template, "diff", "--unified=0", old, new, "--", "CHANGELOG.md").splitlines()
+    return [line[1:] for line in lines if line.startswith("+") and not line.startswith("+++")]
+
+
+def _report(conflicts: list[str], news: list[str]) -> int:
+    if news:
+        _say("\nThe template's changelog says:\n\n" + "\n".join(f"  {line}" for line in news) + "\n")
     if not conflicts:
         _say("All changes were applied, and staged for your next commit. To undo them: git reset --hard")
         return 0
-    _say(f"\nConflicts in {len(conflicts)} files. The other changes are staged for your next commit:\n")
+    _say(f"Conflicts in {len(conflicts)} files. The other changes are staged for your next commit:\n")
     for each in conflicts:
         _say(f"  {each}")
     _say(

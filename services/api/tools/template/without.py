@@ -87,7 +87,9 @@ def with_needs(names: Iterable[str], known: dict[str, Part]) -> list[str]:
 def unmarked(text: str, names: Iterable[str]) -> str:
     """Return a text without the lines and words of some parts."""
     gone = set(names)
-    while (shorter := WORDS.sub(lambda match: "" if _is_of(match, gone) else "\0" + match[0][1:], text)) != text:
+    while (
+        shorter := WORDS.sub(lambda match: "" if _is_of(match, gone) else "\0" + match[0][1:], text)
+    ) != text:
         text = shorter
     text = text.replace("\0", "<")
     kept: list[str] = []
