@@ -74,9 +74,13 @@ restore: ## restore a backup: make restore FILE=backups/... (REPLACE=1: overwrit
 deploy: ## deploy this version on a server without downtime (IMAGE=...: use an existing image)
 	@scripts/deploy
 
+# part: swarm
 #: scripts/stack-deploy    deploy to several servers with Docker Swarm
+# end of part
 #: scripts/check-release   check that a release tag matches the code and the changelog
 
+# part: proof
 ##@ Benchmarks and drills
 
 #: make -C proof           list the benchmarks, failure drills and rehearsals
+# end of part

@@ -24,8 +24,8 @@ def git(folder: Path, *arguments: str, **environment: str) -> str:
 
 
 def run(folder: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        ["git", *arguments],
+    return subprocess.run(  # noqa: S603
+        ["git", *arguments],  # noqa: S607
         cwd=folder,
         env=os.environ | environment,
         capture_output=True,

@@ -23,7 +23,8 @@ TABLE = re.compile(r"(?<=<!-- settings: written by make docs -->\n).*(?=<!-- end
 PERMISSIONS = "services/api/tests/authorization.md"
 ROW = re.compile(r"^\| ([A-Z]+ /[^|]*?) \|")
 CONFLICT = re.compile(
-    r"^<<<<<<< .*\n(?P<ours>(?:.*\n)*?)\|\|\|\|\|\|\| .*\n(?P<base>(?:.*\n)*?)=======\n(?P<theirs>(?:.*\n)*?)>>>>>>> .*\n",
+    r"^<<<<<<< .*\n(?P<ours>(?:.*\n)*?)\|{7} .*\n(?P<base>(?:.*\n)*?)"
+    r"=======\n(?P<theirs>(?:.*\n)*?)>>>>>>> .*\n",
     re.MULTILINE,
 )
 
@@ -75,7 +76,10 @@ def keep_own_rows(template: Path, project: Path, known: set[str]) -> None:
 
 
 def keep_both(project: Path, path: str) -> bool:
-    """Merge a file again, keeping both sides' lines where both only add some. Return whether no conflict is left."""
+    """Merge a file again, and keep both sides' lines where both only add some.
+
+    Return False if a conflict is left.
+    """
     with TemporaryDirectory() as folder:
         names = []
         for stage, side in ((2, "yours"), (1, "before"), (3, "the template")):

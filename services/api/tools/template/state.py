@@ -29,13 +29,13 @@ class State:
         file = repository / NAME
         lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
         values = dict(line.split(" ", 1) for line in lines if " " in line and not line.startswith("#"))
-        pairs = (pair.split("=") for pair in values.get("migrations", "").split())
+        pairs = (pair.split("=", 1) for pair in values.get("migrations", "").split())
         return cls(
             values.get("url", ""),
             values.get("commit", ""),
             values.get("tree", ""),
             values.get("without", "").split(),
-            {template: own for template, own in pairs},
+            dict(pairs),
         )
 
     def write(self, repository: Path) -> None:

@@ -1,8 +1,8 @@
 """Take a later version of the template: `python -m tools.template.update`. Git does the work.
 
 Both versions of the template, the one that the project has and the later one, are checked out in a scratch
-folder and made to look like the project: with its name, and without the parts that it left out. Their difference
-is what the template changed, in the project's words. `git cherry-pick` applies it with a three-way merge.
+folder. They get the project's name and lose the parts that it left out. Their difference is what the template
+changed, in the project's words. `git cherry-pick` applies it with a three-way merge.
 
 The options are environment variables: TEMPLATE, VERSION and FROM. See docs/2-build/later-versions.md.
 """
@@ -84,13 +84,13 @@ def _find_start(template: Path, state: State, new: str) -> str:
         if tree in versions:  # made with "Use this template"
             return versions[tree]
     raise Refused(
-        "Which version of the template did this project start from? Git can't find out, because the project has no "
-        "history in common with it. Pass a tag or a commit: make update-from-template FROM=v0.1.0"
+        "Which version of the template did this project start from? Its history doesn't show it. "
+        "Pass a tag or a commit: make update-from-template FROM=v0.1.0"
     )
 
 
 def _prepare(before: Path, old: str, after: Path, new: str, state: State) -> dict[str, str]:
-    """Commit both versions as if they were the project, the later one on top. Return the migrations' numbers."""
+    """Make both versions look like the project, and commit them. Return the numbers of migrations."""
     for checkout, commit in ((before, old), (after, new)):
         git(checkout, "checkout", "--quiet", "--detach", commit)
     project = revisions.read(PROJECT)
@@ -153,13 +153,15 @@ def _leave_out(checkout: Path, parts: list[str]) -> None:
 
 
 def _call(folder: Path, *command: str) -> None:
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    done = subprocess.run(  # noqa: S603
+        command, cwd=folder, capture_output=True, text=True, check=False
+    )
     if done.returncode:
         raise Refused(f"The template can't be prepared: {done.stderr.strip() or done.stdout.strip()}")
 
 
 def _apply(change: str) -> list[str]:
-    """Apply a commit to the project's files and index. Return the conflicts; raise Refused if nothing was done."""
+    """Apply a commit to the project's files and index. Return the conflicts."""
     options = (
         "-c",
         "merge.directoryRenames=false",
@@ -204,8 +206,9 @@ def _report(conflicts: list[str], news: list[str]) -> int:
     for each in conflicts:
         _say(f"  {each}")
     _say(
-        "\nIn each of these files, edit the lines between <<<<<<< and >>>>>>>: the first part is yours, the second one "
-        "the template's.\nThen run git add FILE, make docs and make test, and commit. To undo everything: git reset --hard"
+        "\nIn each of these files, edit the lines between <<<<<<< and >>>>>>>: first come yours, then the "
+        "template's.\nThen run git add FILE, make docs and make test, and commit. "
+        "To undo everything: git reset --hard"
     )
     return 1
 

@@ -1,6 +1,6 @@
 """Remove parts that a project doesn't need: `python -m tools.template.without heroku swarm`.
 
-parts.toml lists the parts. A part consists of whole files, of marked lines in other files, and of a few words that
+parts.toml lists the parts. A part consists of whole files, of marked lines in other files, and of words that
 are replaced. These are the marks, in any kind of comment (`#`, `;` or `<!-- -->`):
 
     # part: NAME                              the lines from here
@@ -28,7 +28,7 @@ NAMES = r"part: (?P<names>[a-z-]+(?:, [a-z-]+)*)"
 BEGIN = re.compile(rf"^\s*(?:#|;|<!--) {NAMES}(?: -->)?\s*$")
 END = re.compile(r"^\s*(?:#|;|<!--) end of part(?: -->)?\s*$")
 LINE = re.compile(rf"\S.*\s(?:#|;|<!--) {NAMES}(?: -->)?(?: \|)?\s*$")
-WORDS = re.compile(rf"<!-- {NAMES} -->(?P<text>(?:(?!<!-- part:).)*?)<!-- end of part -->")
+WORDS = re.compile(rf"<!-- {NAMES} -->(?! *\|? *\n)(?:(?!<!-- part:).)*?<!-- end of part -->", re.DOTALL)
 UNMARKED = ("services/api/tools/template/*", "services/api/tests/tools/test_template.py", "CHANGELOG.md")
 
 
