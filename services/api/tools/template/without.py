@@ -45,7 +45,7 @@ class Part:
 
     name: str
     summary: str
-    check: str
+    check: str = ""
     files: tuple[str, ...] = ()  # patterns
     needs: tuple[str, ...] = ()  # the parts that go with it
     edits: tuple[Edit, ...] = ()
@@ -60,7 +60,7 @@ def parts() -> dict[str, Part]:
 def _part(
     name: str,
     summary: str,
-    check: str,
+    check: str = "",
     files: Iterable[str] = (),
     needs: Iterable[str] = (),
     edits: Iterable[dict[str, str]] = (),
@@ -189,6 +189,9 @@ def main(arguments: list[str]) -> None:
             also = f" Also removes: {', '.join(part.needs)}." if part.needs else ""
             _say(f"  {part.name:<15}{part.summary}{also}{gone}")
         return
+    if arguments == ["--names"]:
+        _say("\n".join(known))
+        return
     is_quiet = arguments[0] == "--quietly"  # for make update-from-template
     if is_quiet:
         names = with_needs([name for name in arguments[1:] if name in known], known)
@@ -214,7 +217,8 @@ def _report(removal: Removal, gone: list[Part]) -> None:
     for edit in removal.missing:
         _say(f"  Not found in {edit.file}, so change it yourself if it is still there: {edit.old.strip()!r}")
     for part in gone:
-        _say(f"Check for {part.name}: {part.check}")
+        if part.check:
+            _say(f"  Check for {part.name}: {part.check}")
     _say("Run make lint and make test, review with git diff HEAD, and commit. To undo this: git reset --hard")
 
 
