@@ -87,6 +87,8 @@ ELSEWHERE = {
     ("docs/3-run/many-servers.md", "Deploy", 3): "needs a mail server; tests/scripts/test_stack_deploy.py",
     # end of part
     ("docs/4-reference/logging.md", "Jobs", 1): "a line of the log; tests/kit/jobs",
+    ("docs/2-build/template.md", "Leave parts out", 1): "proof/scripts/without",
+    ("docs/2-build/template.md", "Take later versions", 1): "proof/tests/test_update.py",
     (PGBOUNCER, "Use a pooler", 1): "proof/scripts/pgbouncer-rehearsal",
     (PGBOUNCER, "Use a pooler", 2): "proof/scripts/pgbouncer-rehearsal",
     ("docs/4-reference/security.md", "Containers", 1): "needs a registry and an account",

@@ -4,7 +4,7 @@ Both versions of the template, the one that the project has and the later one, a
 folder. They get the project's name and lose the parts that it left out. Their difference is what the template
 changed, in the project's words. `git cherry-pick` applies it with a three-way merge.
 
-The options are environment variables: TEMPLATE, VERSION and FROM. See docs/2-build/later-versions.md.
+The options are environment variables: TEMPLATE, VERSION and FROM. See docs/2-build/template.md.
 """
 
 import os
