@@ -93,23 +93,30 @@ def renumber(template: Path, numbers: dict[str, str], project: dict[str, str | N
         for revision in _in_order(follows)
         if revision in numbers and numbers[revision] not in project
     ]
-    files = {file.name: file for file in (template / VERSIONS).glob("*.py")}
+    texts = {file.name: file.read_text(encoding="utf-8") for file in (template / VERSIONS).glob("*.py")}
+    renamed = {}
     for revision, number in numbers.items():
-        for name, file in files.items():
-            if not name.endswith(f"_{revision}.py"):
-                continue
+        for name in [name for name in texts if name.endswith(f"_{revision}.py")]:
             if number in project:
                 down = project[number]
             elif new.index(revision) == 0:
                 down = _heads(project)[0]
             else:
                 down = numbers[new[new.index(revision) - 1]]
-            text = file.read_text(encoding="utf-8")
-            text = re.sub(r'^revision = ".*"$', f'revision = "{number}"', text, count=1, flags=re.M)
-            text = re.sub(r"^down_revision = .*$", f'down_revision = "{down}"', text, count=1, flags=re.M)
-            text = re.sub(r"^Revision ID: .*$", f"Revision ID: {number}", text, count=1, flags=re.M)
-            text = re.sub(r"^Revises: .*$", f"Revises: {down}", text, count=1, flags=re.M)
-            file.unlink()
-            file.with_name(f"{name.removesuffix(f'_{revision}.py')}_{number}.py").write_text(
-                text, encoding="utf-8"
+            renamed[f"{name.removesuffix(f'_{revision}.py')}_{number}.py"] = _numbered(
+                texts[name], number, down
             )
+            (template / VERSIONS / name).unlink()
+    for name, text in renamed.items():
+        (template / VERSIONS / name).write_text(text, encoding="utf-8")
+
+
+def _numbered(text: str, number: str, down: str | None) -> str:
+    for pattern, line in (
+        (r'^revision = ".*"$', f'revision = "{number}"'),
+        (r"^down_revision = .*$", f'down_revision = "{down}"'),
+        (r"^Revision ID: .*$", f"Revision ID: {number}"),
+        (r"^Revises: .*$", f"Revises: {down}"),
+    ):
+        text = re.sub(pattern, line, text, count=1, flags=re.MULTILINE)
+    return text

@@ -136,7 +136,7 @@ class Removal:
             self._delete(part)
         for name in tracked(self.repository):
             file = self.repository / name
-            if file.is_file() and not file.is_symlink() and not _matches(name, UNMARKED):
+            if file.is_file() and not file.is_symlink() and not matches(name, UNMARKED):
                 self._rewrite(name, names)
         for part in map(self.known.__getitem__, names):
             for edit in part.edits:
@@ -145,7 +145,7 @@ class Removal:
     def _delete(self, part: Part) -> None:
         for name in tracked(self.repository):
             file = self.repository / name
-            if _matches(name, part.files) and (file.exists() or file.is_symlink()):
+            if matches(name, part.files) and (file.exists() or file.is_symlink()):
                 file.unlink()
                 self.deleted.append(name)
                 for folder in file.parents:
@@ -175,7 +175,7 @@ class Removal:
             self.missing.append(edit)
 
 
-def _matches(name: str, patterns: Iterable[str]) -> bool:
+def matches(name: str, patterns: Iterable[str]) -> bool:
     return any(fnmatchcase(name, pattern) for pattern in patterns)
 
 
