@@ -13,7 +13,7 @@ from kit.web import openapi
 from kit.web.problems import MEDIA_TYPE, all_problems
 from tests.support.settings import NEVER_OPENED, settings_for
 
-OPTIONS = (
+OPTIONS: tuple[str, ...] = (
     "browser_cookies",  # part: cookies
     "require_second_factor",  # part: second-factor
 )

@@ -7,7 +7,7 @@ from werkzeug.test import TestResponse
 
 from kit.web.problems import ProblemType
 
-FEATURES = (
+FEATURES: tuple[str, ...] = (
     "app.mail",
     "app.keys",
     "app.cookies",  # part: cookies
