@@ -143,7 +143,7 @@ def _goals(
         Goal("GET /account: round trips", account.round_trips, 1),
         Goal("POST /auth/refresh: statements", refresh.statements, 4),
         Goal("POST /auth/refresh: transactions", refresh.transactions, 1),
-        Goal("POST /auth/login: statements", login.statements, 6),
+        Goal("POST /auth/login: statements", login.statements, 7),  # one for the audit trail
         Goal("POST /auth/login: transactions", login.transactions, 2),
         Goal("POST /auth/login: transactions open during the hash", login.is_open_at_longest_gap, 0),
         Goal(
