@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from shutil import copy2, copytree
 
@@ -116,19 +117,20 @@ def add_books(folder: Path) -> None:
     git(folder, "rm", "--quiet", "docs/3-run/heroku.md", "docs/5-troubleshooting.md")
 
 
+def updated(project: Path, template: Path, **options: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-EsB", "-m", "tools.template.update"],
+        cwd=project / "services/api",
+        env=ENVIRONMENT | {"TEMPLATE": str(template)} | options,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
 @pytest.fixture
 def update(project: Path, template: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
-    def run(**options: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-EsB", "-m", "tools.template.update"],
-            cwd=project / "services/api",
-            env=ENVIRONMENT | {"TEMPLATE": str(template)} | options,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-
-    return run
+    return partial(updated, project, template)
 
 
 Update = Callable[..., subprocess.CompletedProcess[str]]
@@ -232,3 +234,21 @@ def test_wrong_options_change_nothing(project: Path, template: Path, update: Upd
         done = update(**options)
         assert (done.returncode, words in done.stderr) == (2, True), done.stderr
     assert git(project, "status", "--porcelain") == ""
+
+
+def test_parts_that_were_left_out_stay_out(tmp_path: Path, template: Path) -> None:
+    git(tmp_path, "clone", "--quiet", str(template), "project")
+    project = tmp_path / "project"
+    command = [sys.executable, "-EsB", "-m", "tools.template.without", "heroku"]
+    subprocess.run(command, cwd=project / "services/api", check=True, capture_output=True)
+    commit(project, "Leave out Heroku")
+    for path in ("heroku.yml", "docs/3-run/heroku.md", "docs/1-start.md"):
+        (template / path).write_text((template / path).read_text() + "\n# More\n")
+    insert(template / ".dockerignore", "!heroku.yml\n", "!heroku.json\n")
+    commit(template, "Change Heroku")
+
+    done = updated(project, template)
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert sorted(git(project, "diff", "--cached", "--name-only").split()) == [".template", "docs/1-start.md"]
+    assert State.read(project).without == ["heroku"]
