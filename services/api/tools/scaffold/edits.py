@@ -228,14 +228,15 @@ class _Merge:
 
     def _add_to(self, same: Any, item: Any) -> None:
         """Add the names of an import to one that exists. Other items must be the same."""
-        wanted, existing = imported(item), imported(same)
+        module, wanted = imported(item)
+        _, existing = imported(same)
         if wanted and existing:
-            known = {form(each) for each in existing.names}
-            for name in wanted.names:
+            known = {form(each) for each in existing}
+            for name in wanted:
                 if form(name) in known:
-                    self.present.append(_import_of(wanted, name))
+                    self.present.append(_import_of(module, name))
                 else:
-                    self._add_after(name, existing.names[-1])
+                    self._add_after(name, existing[-1])
         elif form(same) == form(item):
             self.present.append(code(item))
         else:
@@ -298,9 +299,8 @@ class _Merge:
 
     def _remove(self, old: Any, items: Sequence[Any], index: int) -> None:
         item = items[index]
-        unwanted, existing = imported(old), imported(item)
-        if unwanted and existing:
-            self._remove_names(unwanted, existing, item)
+        if imported(old)[1] and imported(item)[1]:
+            self._remove_names(old, item)
         elif code(old) in self.keep:
             return
         elif form(item) != form(old):
@@ -310,15 +310,15 @@ class _Merge:
         else:
             self._remove_item(items, index)
 
-    def _remove_names(self, unwanted: Any, existing: Any, statement: Any) -> None:
-        names = [each for each in unwanted.names if _import_of(unwanted, each) not in self.keep]
-        forms = [form(each) for each in names]
-        removed = [index for index, each in enumerate(existing.names) if form(each) in forms]
-        if len(removed) == len(existing.names):
-            self._remove_statement(statement)
+    def _remove_names(self, old: Any, item: Any) -> None:
+        (module, names), (_, existing) = imported(old), imported(item)
+        unwanted = [form(each) for each in names if _import_of(module, each) not in self.keep]
+        removed = [index for index, each in enumerate(existing) if form(each) in unwanted]
+        if len(removed) == len(existing):
+            self._remove_statement(item)
             return
         for index in removed:
-            self._remove_item(existing.names, index)
+            self._remove_item(existing, index)
 
     def _remove_statement(self, item: Any) -> None:
         mine = self.mine
@@ -384,8 +384,7 @@ def _last_import(statements: Sequence[Any], wanted: Any) -> Any:
     return next(reversed([*docstring, *(same or imports)]), None)
 
 
-def _import_of(statement: cst.ImportFrom, name: Any) -> str:
-    module = code(statement.module) if statement.module else ""
+def _import_of(module: str, name: cst.ImportAlias) -> str:
     return f"from {module} import {code(name)}"
 
 

@@ -120,12 +120,12 @@ def is_import(node: cst.CSTNode) -> bool:
     return False
 
 
-def imported(node: cst.CSTNode) -> cst.ImportFrom | None:
-    """Return the `from ... import ...` with names in a statement."""
+def imported(node: cst.CSTNode) -> tuple[str, Sequence[cst.ImportAlias]]:
+    """Return the module and the names of a `from ... import ...`, or nothing for another statement."""
     match node:
-        case cst.SimpleStatementLine(body=[cst.ImportFrom(names=[*_]) as found]):
-            return found
-    return None
+        case cst.SimpleStatementLine(body=[cst.ImportFrom(module, [*names], relative=())]) if module:
+            return code(module), names
+    return "", ()
 
 
 def code(node: cst.CSTNode) -> str:

@@ -36,9 +36,7 @@ class Record:
     resource: Resource
     files: dict[str, str]  # path: SHA-256 of its generated content
     migrations: list[str]  # their revisions
-    present: dict[str, list[str]] = dataclasses.field(
-        default_factory=dict
-    )  # path: lines that it had before
+    present: dict[str, list[str]] = dataclasses.field(default_factory=dict)  # path: lines that it had before
 
 
 class Tree:
