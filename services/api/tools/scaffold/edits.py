@@ -77,7 +77,9 @@ def steps(old: str, new: str) -> list[Step]:
 
 
 def _step(old: cst.CSTNode | None, new: cst.CSTNode | None) -> Step:
-    before, after = ([] if each is None else statement_code(each, "").splitlines() for each in (old, new))
+    before, after = (
+        [] if each is None else statement_code(each, "").strip("\n").splitlines() for each in (old, new)
+    )
     lines = list(unified_diff(before, after, n=1, lineterm=""))[2:]
     return Step(_name(new or old), [line for line in lines if not line.startswith("@@")])
 
@@ -193,11 +195,18 @@ class _Merge:
             raise PlaceNotFoundError
         elif all(_is_statement(each) or hasattr(each, "comma") for each in (*old, *new, *mine)):
             self._sequence(old, new, mine, owner)
-        elif len(old) == len(new) == len(mine):
-            for each in zip(old, new, mine, strict=True):
-                self._node(*each)
         else:
+            self._changed(old, new, mine)
+
+    def _changed(self, old: Sequence[Any], new: Sequence[Any], mine: Sequence[Any]) -> None:
+        """Merge items to which none is added, such as decorators."""
+        places = matched(old, mine)
+        if len(old) == len(mine):
+            places = {index: index for index in range(len(old))} | places
+        if len(old) != len(new) or len(places) < len(old):
             raise PlaceNotFoundError
+        for index, (before, after) in enumerate(zip(old, new, strict=True)):
+            self._node(before, after, mine[places[index]])
 
     def _add(
         self,
@@ -247,6 +256,8 @@ class _Merge:
         if anchor is None and following is None:
             raise PlaceNotFoundError
         indent = mine.indent(anchor if anchor is not None else following)
+        if is_import(item):
+            item = item.with_changes(leading_lines=())  # ruff groups sorted imports
         text = statement_code(item, indent.decode()).encode().replace(b"\n", mine.newline)
         if anchor is None:
             blank_and_comments = len(getattr(following, "leading_lines", ()))

@@ -78,14 +78,7 @@ def _with_rows(text: str, resource: Resource) -> Merged:
     if not rows:
         line = "| route | anonymous | owner | ..."
         return Merged(text, [Step("the table of permissions, which is missing", [f"+{line}"])])
-    callers = _cells(lines[rows[0]])[1:]
-    try:
-        wanted = matrix_rows(resource, callers)
-    except KeyError as unknown:
-        columns = [caller for caller in callers if caller != unknown.args[0]]
-        step = Step(f"the table of permissions, with the status for {unknown.args[0]!r}",
-                    [f"+{row}" for row in matrix_rows(resource, columns)])  # fmt: skip
-        return Merged(text, [step])
+    wanted = matrix_rows(resource, _cells(lines[rows[0]])[1:])
     known = {_cells(lines[row])[0] for row in rows}
     new = [row for row in wanted if _cells(row)[0] not in known]
     last = lines[rows[-1]]
