@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import flask_migrate
@@ -14,10 +15,11 @@ from sqlalchemy.exc import IntegrityError
 from app import create_app
 from app.database import db
 from kit.data.migrations import commands as migrations
+from tests.kit.data.migrations import conftest
 from tests.support.paths import MIGRATIONS
 from tests.support.settings import settings_for
 from tools.scaffold.changes import Changes
-from tools.scaffold.choices import choice_migration, with_choice
+from tools.scaffold.choices import choice_migration
 from tools.scaffold.migration import migration
 from tools.scaffold.resource import Resource, parse_fields
 from tools.scaffold.tree import Tree
@@ -27,6 +29,9 @@ ROW = """
     INSERT INTO trial_books (id, title, genre, created_at, updated_at)
     VALUES ('0c1dd1e2-0c1d-41e2-8c1d-1e20c1dd1e20', 'Emma', '{}', '2026-01-01', '2026-01-01')
 """
+
+
+empty_url = conftest.empty_url
 
 
 @pytest.fixture
@@ -51,8 +56,9 @@ def test_a_choice_is_allowed_until_the_downgrade_which_refuses_its_rows(
     folder = str(shutil.copytree(MIGRATIONS, tmp_path / "migrations"))
     head, tree = str(ScriptDirectory(folder).get_current_head()), Tree(tmp_path)
     book = Resource("trial_book", "trial_books", "public", False, parse_fields(FIELDS, "trial_books"))
-    value = "a-book-of-more-than-32-characters"[:30]
-    wider = with_choice(book, "genre", value)
+    value = "a book of more than 32 characters"  # the length of the column
+    title, genre = book.fields
+    wider = replace(book, fields=(title, replace(genre, arguments=(*genre.arguments, value))))
     for name, script in {
         "create.py": migration("create", tree.view(book), "9001", head, "Create."),
         "choice.py": choice_migration(tree, book, wider, "genre", Changes(), "9002", "9001"),

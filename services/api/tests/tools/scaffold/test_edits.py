@@ -201,7 +201,7 @@ ITEMS = st.lists(st.sampled_from("abcdefgh"), unique=True, min_size=1, max_size=
 def test_an_item_is_added_and_removed_without_a_trace(
     items: list[str], position: int, is_long: bool, brackets: str
 ) -> None:
-    start, end = brackets
+    start, end = brackets[0], brackets[1]
     separator = ",  # of ours\n    " if is_long else ", "
     inside = f"\n    {separator.join(items)},\n" if is_long else f"{separator.join(items)},"
     mine = f"from x import a\n\nLIST = {start}{inside}{end}\n# end\n"
