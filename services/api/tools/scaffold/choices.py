@@ -1,6 +1,7 @@
 """New values of enum fields."""
 
 import ast
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -24,7 +25,8 @@ def with_choice(resource: Resource, name: str, value: str) -> Resource:
     match = FIELD.fullmatch(field.spec)
     assert match is not None  # noqa: S101 (it was parsed before)
     end = match.end("inside")
-    new = parse_field(f"{field.spec[:end]},{value}{field.spec[end:]}", resource.plural)
+    written = '"{}"'.format(value.replace('"', '""')) if re.search(r'[,()"]', value) else value
+    new = parse_field(f"{field.spec[:end]},{written}{field.spec[end:]}", resource.plural)
     return replace(resource, fields=tuple(new if each is field else each for each in resource.fields))
 
 
@@ -50,20 +52,20 @@ def choice_migration(
     width = _width_in(mine, after.class_name, new.column_name) or _width(old)
     return render(
         "choice_migration.py",
-        message=f"Allow {value!r} as the {new.words} of {after.plural_words}.",
+        message=f"Allow another {new.words} of {after.plural_words}.",
         revision=revision,
         down_revision=down,
         created=datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S"),
         table=after.plural,
         column=new.column_name,
         constraint=f"ck_{after.plural}_{new.column_name}",
-        old_condition=_condition(tree, before, old),
-        new_condition=_condition(tree, after, new),
-        value_condition=_condition(tree, after, replace(new, arguments=(value,))),
+        old_condition=repr(_condition(tree, before, old)),
+        new_condition=repr(_condition(tree, after, new)),
+        value_condition=repr(_condition(tree, after, replace(new, arguments=(value,)))),
         old_width=width,
         new_width=max(width, _width(new)),
         nullable=new.is_nullable,
-        refusal=f"Rows of {after.plural} have the {new.words} {value!r}. Change or delete them first.",
+        refusal=repr(f"Rows of {after.plural} have the {new.words} {value!r}. Change or delete them first."),
     )
 
 
