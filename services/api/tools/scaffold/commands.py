@@ -261,8 +261,8 @@ def _apply(tree: Tree, record: Record, resource: Resource, found: Changes, scrip
     with tree.all_or_nothing():
         tree.write(found.texts | scripts)
         tree.format(scripts)
-        revision = tree.head()
-        tree.keep_record(resource, [*record.migrations, revision], found.edited, record.present)
+        present = tree.register_routes(record, resource)
+        tree.keep_record(resource, [*record.migrations, tree.head()], found.edited, present)
         if not found.left:
             tree.write_documents()
 

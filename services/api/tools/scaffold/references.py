@@ -4,7 +4,6 @@ import ast
 from collections.abc import Iterator
 from pathlib import Path
 
-from tools.scaffold import registration
 from tools.scaffold.resource import ScaffoldError
 from tools.scaffold.tree import Record, Tree
 
@@ -12,8 +11,7 @@ from tools.scaffold.tree import Record, Tree
 def uses(tree: Tree, record: Record) -> list[str]:
     """Return each place in app/ and tests/ that would fail without the resource."""
     resource = record.resource
-    lists = {path: tree.read(path) for path in registration.paths(resource)}
-    texts = registration.unregistered(resource, lists, record.present).texts
+    texts = tree.without(record).texts
     own = set(tree.paths(resource))
     found = []
     for file in sorted(each for folder in ("app", "tests") for each in (tree.api / folder).rglob("*.py")):

@@ -1,13 +1,13 @@
 """The lists that name each resource: blueprints, models, events, and the table of permissions."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 
 from tools.scaffold.edits import Merged, Step, merge
-from tools.scaffold.permissions import matrix_rows
 from tools.scaffold.resource import Resource
 
 TABLE = "tests/authorization.md"
+Rows = Callable[[Sequence[str]], list[str]]  # the rows of the table for its columns, which are callers
 
 
 @dataclass
@@ -30,21 +30,23 @@ def paths(resource: Resource) -> list[str]:
     return [*_lists(resource), TABLE]
 
 
-def registered(resource: Resource, texts: dict[str, str]) -> Registration:
+def registered(resource: Resource, rows: Rows, texts: dict[str, str]) -> Registration:
     """Add the resource to the texts of the lists."""
     result = Registration()
     for path, (without, named) in _lists(resource).items():
         result.add(path, merge(texts[path], without, named))
-    result.add(TABLE, _with_rows(texts[TABLE], resource))
+    result.add(TABLE, with_rows(texts[TABLE], rows))
     return result
 
 
-def unregistered(resource: Resource, texts: dict[str, str], keep: dict[str, list[str]]) -> Registration:
+def unregistered(
+    resource: Resource, rows: Rows, texts: dict[str, str], keep: dict[str, list[str]]
+) -> Registration:
     """Remove the resource from the texts of the lists, except the lines to keep."""
     result = Registration()
     for path, (without, named) in _lists(resource).items():
         result.add(path, merge(texts[path], named, without, keep=keep.get(path, ())))
-    result.add(TABLE, _without_rows(texts[TABLE], resource, keep.get(TABLE, ())))
+    result.add(TABLE, _without_rows(texts[TABLE], rows, keep.get(TABLE, ())))
     return result
 
 
@@ -71,30 +73,39 @@ def _lists(resource: Resource) -> dict[str, tuple[str, str]]:
     return lists
 
 
-def _with_rows(text: str, resource: Resource) -> Merged:
-    """Add the resource's rows at the end of the table. Rows of the same routes are left alone."""
+def routes(text: str, rows: Rows) -> set[str]:
+    """Return the routes of the rows, such as GET /books."""
+    lines = text.splitlines()
+    table = _rows(lines)
+    return {route_of(row) for row in rows(_cells(lines[table[0]])[1:])} if table else set()
+
+
+def route_of(row: str) -> str:
+    return _cells(row)[0]
+
+
+def with_rows(text: str, rows_of: Rows) -> Merged:
+    """Add rows at the end of the table, except those whose routes it has."""
     lines = text.splitlines(keepends=True)
     rows = _rows(lines)
     if not rows:
         line = "| route | anonymous | owner | ..."
         return Merged(text, [Step("the table of permissions, which is missing", [f"+{line}"])])
-    wanted = matrix_rows(resource, _cells(lines[rows[0]])[1:])
-    known = {_cells(lines[row])[0] for row in rows}
-    new = [row for row in wanted if _cells(row)[0] not in known]
+    wanted = rows_of(_cells(lines[rows[0]])[1:])
+    known = {route_of(lines[row]) for row in rows}
+    new = [row for row in wanted if route_of(row) not in known]
     last = lines[rows[-1]]
     newline = "\r\n" if last.endswith("\r\n") else "\n"
     lines[rows[-1]] = "".join([last.rstrip("\r\n"), newline, *(f"{row}{newline}" for row in new)])
-    present = [_cells(row)[0] for row in wanted if _cells(row)[0] in known]
+    present = [route_of(row) for row in wanted if route_of(row) in known]
     return Merged("".join(lines), present=present)
 
 
-def _without_rows(text: str, resource: Resource, keep: Collection[str]) -> Merged:
+def _without_rows(text: str, rows_of: Rows, keep: Collection[str]) -> Merged:
     lines = text.splitlines(keepends=True)
     rows = _rows(lines)
-    if not rows:
-        return Merged(text)
-    own = {_cells(row)[0] for row in matrix_rows(resource, _cells(lines[rows[0]])[1:])} - set(keep)
-    gone = {row for row in rows if _cells(lines[row])[0] in own}
+    own = routes(text, rows_of) - set(keep)
+    gone = {row for row in rows if route_of(lines[row]) in own}
     return Merged("".join(line for number, line in enumerate(lines) if number not in gone))
 
 
@@ -102,7 +113,7 @@ def _rows(lines: Sequence[str]) -> list[int]:
     """Return the numbers of the lines of the table of routes."""
     rows: list[int] = []
     for number, line in enumerate(lines):
-        if (rows and line.lstrip().startswith("|")) or _cells(line)[0] == "route":
+        if (rows and line.lstrip().startswith("|")) or route_of(line) == "route":
             rows.append(number)
         elif rows:
             break

@@ -4,7 +4,7 @@ import dataclasses
 import json
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
@@ -14,6 +14,7 @@ from alembic.script import ScriptDirectory
 
 from kit.data.migrations import commands as migrations
 from tools.scaffold import registration, ruff
+from tools.scaffold.permissions import matrix_rows
 from tools.scaffold.render import render
 from tools.scaffold.resource import Field, Resource, ScaffoldError, parse_fields
 from tools.scaffold.views import ResourceView
@@ -152,11 +153,39 @@ class Tree:
 
         Returns what is left to the user.
         """
-        return self._change_lists(registration.registered(resource, self._lists(resource)))
+        return self._change_lists(
+            registration.registered(resource, self.rows(resource), self._lists(resource))
+        )
 
     def unregister(self, record: Record) -> registration.Registration:
-        lists = self._lists(record.resource)
-        return self._change_lists(registration.unregistered(record.resource, lists, record.present))
+        return self._change_lists(self.without(record))
+
+    def without(self, record: Record) -> registration.Registration:
+        """Return the lists without the resource."""
+        resource = record.resource
+        lists = self._lists(resource)
+        return registration.unregistered(resource, self.rows(resource), lists, record.present)
+
+    def register_routes(self, record: Record, resource: Resource) -> dict[str, list[str]]:
+        """Add the routes that a change gives the resource to tests/authorization.md.
+
+        Returns the lines of all lists that were there before the resource.
+        """
+        table = registration.TABLE
+        text, rows = self.read(table), self.rows(resource)
+        own = registration.routes(text, self.rows(record.resource))
+
+        def gained(callers: Sequence[str]) -> list[str]:
+            return [row for row in rows(callers) if registration.route_of(row) not in own]
+
+        merged = registration.with_rows(text, gained)
+        self.write({table: merged.text})
+        kept = [*record.present.get(table, []), *merged.present]
+        return record.present | ({table: kept} if kept else {})
+
+    def rows(self, resource: Resource) -> registration.Rows:
+        """Return the function that makes the resource's rows for tests/authorization.md."""
+        return lambda callers: matrix_rows(resource, callers)
 
     def _change_lists(self, changed: registration.Registration) -> registration.Registration:
         for path, text in changed.texts.items():

@@ -6,8 +6,10 @@ from random import Random
 import pytest
 
 from tests.support.paths import API
-from tools.scaffold.registration import TABLE, paths, registered, unregistered
+from tools.scaffold import registration
+from tools.scaffold.registration import TABLE, Registration, paths
 from tools.scaffold.resource import Resource, parse_fields
+from tools.scaffold.tree import Tree
 
 BLUEPRINTS, MODELS, EVENTS = "app/blueprint/__init__.py", "app/model/__init__.py", "app/events.py"
 
@@ -19,6 +21,16 @@ def resource(name: str) -> Resource:
 RESOURCES = [resource(name) for name in ("trial_book", "trial_page", "trial_word")]
 BOOK = RESOURCES[0]
 TEXTS = {path: (API / path).read_text() for path in paths(BOOK)}
+
+
+def registered(resource: Resource, texts: dict[str, str]) -> Registration:
+    return registration.registered(resource, Tree(API).rows(resource), texts)
+
+
+def unregistered(resource: Resource, texts: dict[str, str], keep: dict[str, list[str]]) -> Registration:
+    return registration.unregistered(resource, Tree(API).rows(resource), texts, keep)
+
+
 Edit = Callable[[dict[str, str]], dict[str, str]]
 
 
