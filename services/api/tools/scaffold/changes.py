@@ -48,7 +48,7 @@ def changes(tree: Tree, record: Record, after: Resource) -> Changes:
 
 
 def described(left: Mapping[str, Iterable[Step]]) -> list[str]:
-    """Return the lines that describe what is left to the user."""
+    """Return the lines that describe the remaining steps."""
     lines = []
     for path, each in left.items():
         for step in each:

@@ -151,7 +151,7 @@ class Tree:
     def register(self, resource: Resource) -> registration.Registration:
         """Add the resource to the lists of blueprints, models and events, and to tests/authorization.md.
 
-        Returns what is left to the user.
+        Returns the remaining steps.
         """
         return self._change_lists(
             registration.registered(resource, self.rows(resource), self._lists(resource))
