@@ -10,6 +10,10 @@ COMMANDS = {
         "tools.scaffold.commands",
         "Add FIELD to the generated resource NAME: code, migration, documents and tests.",
     ),
+    "scaffold-choice": (
+        "tools.scaffold.commands",
+        "Add VALUE to the enum FIELD of the generated resource NAME: code, migration and documents.",
+    ),
     "unscaffold": (
         "tools.scaffold.commands",
         "Remove the generated resource NAME. If its table exists, a new migration drops it.",

@@ -122,6 +122,7 @@ def test_a_too_old_python_is_reported_with_the_command_that_needs_it(copy: Copy,
         (["db", "upgrade"], "runtime"),
         (["scaffold", "book", "title:str(200)"], "dev"),
         (["scaffold-field", "book", "isbn:str(13)"], "dev"),
+        (["scaffold-choice", "book", "genre", "comic"], "dev"),
         (["unscaffold", "book"], "dev"),
     ],
 )

@@ -1,10 +1,13 @@
-"""`flask scaffold`, `flask scaffold-field` and `flask unscaffold`."""
+"""`flask scaffold`, `flask scaffold-field`, `flask scaffold-choice` and `flask unscaffold`."""
 
 import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
+from typing import NoReturn
 
 import click
 from alembic.runtime.migration import MigrationContext
@@ -16,8 +19,12 @@ from app.database import db
 from app.events import Event
 from app.model import MODELS
 from tools import COMMANDS
+from tools.scaffold.changes import Changes, changes, described, edits_of
+from tools.scaffold.choices import choice_migration, with_choice
+from tools.scaffold.edits import Step
 from tools.scaffold.kinds import KINDS
 from tools.scaffold.migration import migration
+from tools.scaffold.references import uses
 from tools.scaffold.render import imported_names
 from tools.scaffold.resource import (
     Field,
@@ -28,7 +35,7 @@ from tools.scaffold.resource import (
     parse_fields,
     plural_of,
 )
-from tools.scaffold.tree import RECORD, Tree
+from tools.scaffold.tree import RECORD, Record, Tree
 from tools.scaffold.uniqueness import parse_uniques
 from tools.scaffold.views import FieldView
 
@@ -56,7 +63,7 @@ An account can always be deleted, so write ref(user)? or ref(user,cascade)."""
 
 
 def init_app(app: Flask) -> None:
-    for command in (scaffold, scaffold_field, unscaffold):
+    for command in (scaffold, scaffold_field, scaffold_choice, unscaffold):
         app.cli.add_command(command)
 
 
@@ -114,9 +121,9 @@ def scaffold(
     text = migration("create", tree.view(resource), revision, down, f"Add {resource.plural_words}.")
     with tree.all_or_nothing():
         tree.write(tree.texts(resource) | {script: text})
-        tree.register(resource)
+        lists = tree.register(resource)
         tree.format(paths)
-        tree.keep_record(resource, [revision])
+        tree.keep_record(resource, [revision], present=lists.present)
         tree.write_documents()
     _print(
         f"Generated {resource.path}:",
@@ -126,8 +133,9 @@ def scaffold(
         "Review the model and the views. Then run:",
         "  docker compose up --build           to create the table and serve the resource (or: make run)",
         f"  make test                           to run all tests, with tests/integration/test_{name}.py",
-        f"  {f'scripts/flask unscaffold {name}':35} to remove the resource, if you haven't changed its files",
+        f"  {f'scripts/flask unscaffold {name}':35} to remove the resource",
     )
+    _leave_to_user(lists.left)
 
 
 @click.command("scaffold-field", help=COMMANDS["scaffold-field"][1], epilog=FIELDS_HELP)
@@ -155,52 +163,56 @@ def scaffold_field(name: str, field: str) -> None:
         f"Add {new.words} to {resource.plural_words}.",
         FieldView(new, view),
     )
-    if changed := [path for path in tree.changed(record) if path in tree.paths(resource)]:
-        _print(
-            "Nothing was written, because you have edited these files:",
-            changed,
-            f"Add {new.column_name} by hand, next to the other fields. Then create the migration:",
-            f"  flask db migrate --rev-id {revision} -m 'add {new.column_name} to {resource.plural}'",
-        )
-        raise SystemExit(1)
-    paths = [*tree.paths(resource), script]
-    with tree.all_or_nothing():
-        tree.write(tree.texts(resource) | {script: text})
-        tree.register_routes(resource)
-        tree.format(paths)
-        tree.keep_record(resource, [*record.migrations, revision])
-        tree.write_documents()
+    found = changes(tree, record, resource)
+    _apply(tree, record, resource, found, {script: text})
     _print(
         f"Added {new.column_name} to {resource.path}:",
-        paths,
+        [*found.texts, script],
         *_deletions(resource),
         *_lists(tree, resource),
         "To apply the migration, run docker compose up --build, or make run.",
     )
+    _leave_to_user(found.left)
+
+
+@click.command("scaffold-choice", help=COMMANDS["scaffold-choice"][1])
+@click.argument("name")
+@click.argument("field")
+@click.argument("value")
+@with_appcontext
+def scaffold_choice(name: str, field: str, value: str) -> None:
+    tree = Tree(API)
+    record = tree.record(name)
+    resource = with_choice(record.resource, field, value)
+    found = changes(tree, record, resource)
+    down, revision = tree.head(), tree.next_revision()
+    script = _migration_path(revision, f"allow a {field} of {resource.plural}")
+    text = choice_migration(tree, record.resource, resource, field, found, revision, down)
+    _apply(tree, record, resource, found, {script: text})
+    _print(
+        f"Added {value!r} to the values of {field} in {resource.path}:",
+        [*found.texts, script],
+        "A downgrade of the migration is refused while a row has this value.",
+        "To apply the migration, run docker compose up --build, or make run.",
+    )
+    _leave_to_user(found.left)
 
 
 @click.command("unscaffold", help=COMMANDS["unscaffold"][1])
 @click.argument("name")
+@click.option(
+    "--force", is_flag=True, help="Remove it even if you have edited its files, or other files use it."
+)
 @with_appcontext
-def unscaffold(name: str) -> None:
+def unscaffold(name: str, force: bool) -> None:
     tree = Tree(API)
     record = tree.record(name)
     tree.refuse_if_referenced(name)
     head = tree.head()
     resource = record.resource
-    if changed := tree.changed(record):
-        _print(
-            "Nothing was removed, because you have edited these files:",
-            changed,
-            "To remove the resource by hand:",
-            f"  1. Delete the files listed in {RECORD.format(name=name)}, except the migrations.",
-            "  2. Delete that file.",
-            "  3. Delete its lines in app/blueprint/__init__.py, app/model/__init__.py, app/events.py and",
-            "     tests/authorization.md.",
-            f"  4. Drop the table: make migration m='drop {resource.plural}'",
-            "  5. Update the documents: make docs",
-        )
-        raise SystemExit(1)
+    edits, users = edits_of(tree, record), uses(tree, record)
+    if (edits or users) and not force:
+        _refuse_removal(edits, users)
     scripts = [tree.migration_path(revision) for revision in record.migrations]
     is_newest = head == record.migrations[-1] and _are_consecutive(tree, record.migrations)
     is_applied = bool(_applied(tree) & set(record.migrations))
@@ -220,11 +232,19 @@ def unscaffold(name: str) -> None:
         ]
     with tree.all_or_nothing():
         tree.remove(removed)
-        tree.unregister(resource)
+        lists = tree.unregister(record)
         tree.write(added)
         tree.format(added)
-        tree.write_documents()
+        if not users:
+            tree.write_documents()
     _print(f"Removed {resource.path}:", removed, *notes)
+    if edits:
+        click.echo("Your edits in these files were removed too:")
+        for path, lines in edits.items():
+            _print(f"  services/api/{path}", [], *(f"    {line}" for line in lines))
+    if users:
+        _print("These files still use it. Change them, and then run make docs:", users)
+    _leave_to_user(lists.left)
 
 
 def new_resource(
@@ -257,6 +277,39 @@ def new_resource(
     tree.refuse_taken_names(resource, db.metadata.tables)
     tree.refuse_references(resource)
     return resource
+
+
+def _apply(tree: Tree, record: Record, resource: Resource, found: Changes, scripts: dict[str, str]) -> None:
+    """Write the changed files, the migration and the record."""
+    with tree.all_or_nothing():
+        tree.write(found.texts | scripts)
+        tree.format(scripts)
+        present = tree.register_routes(record, resource)
+        tree.keep_record(resource, [*record.migrations, tree.head()], found.edited, present)
+        if not found.left:
+            tree.write_documents()
+
+
+def _leave_to_user(left: Mapping[str, Sequence[Step]]) -> None:
+    if left:
+        _print(
+            "These changes are left to you, because you have changed the code around them:",
+            [],
+            *described(left),
+            "Then run make docs.",
+        )
+        raise SystemExit(1)
+
+
+def _refuse_removal(edits: dict[str, list[str]], users: list[str]) -> NoReturn:
+    click.echo("Nothing was removed.")
+    if edits:
+        counts = (Counter(line[0] for line in lines) for lines in edits.values())
+        files = [f"{path} (+{each['+']} -{each['-']})" for path, each in zip(edits, counts, strict=True)]
+        _print("You have edited these files. With --force, your edits are removed too:", files)
+    if users:
+        _print("These files use the resource. With --force, they stay as they are:", users)
+    raise SystemExit(1)
 
 
 def _are_consecutive(tree: Tree, revisions: list[str]) -> bool:
@@ -309,7 +362,7 @@ def _optional(field: Field) -> str:
     return f"Write '{field.name}:ref({field.target})?' or '{field.name}:ref({field.target},cascade)?'."
 
 
-def _print(first: str, paths: list[str], *last: str) -> None:
+def _print(first: str, paths: Iterable[str], *last: str) -> None:
     click.echo(first)
     for path in paths:
         click.echo(f"  services/api/{path}")

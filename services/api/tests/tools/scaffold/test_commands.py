@@ -15,6 +15,8 @@ from app.database import db
 from tests.support.paths import REPOSITORY
 from tests.support.settings import SECRET_KEY, settings_for
 from tools.flask_app import create_app
+from tools.scaffold.choices import with_choice
+from tools.scaffold.resource import Resource, ScaffoldError, parse_fields
 from tools.scaffold.tree import Tree
 
 pytestmark = pytest.mark.long
@@ -167,19 +169,115 @@ def test_a_field_is_added_and_an_existing_table_is_dropped(
     assert documents.call_count == 3
 
 
+MODEL, SCHEMAS = "app/model/trial_book.py", "app/blueprint/trial_book_schemas.py"
+FACTORY, TEST = "tests/factories/trial_book.py", "tests/integration/test_trial_book.py"
+# Edits of the generated files and of the lists that name them: path, old text, new text.
+OWN_EDITS = [
+    (
+        MODEL,
+        "    created_at",
+        "    # Ours\n    pages: Mapped[int | None] = mapped_column( Integer )\n    created_at",
+    ),
+    (MODEL, "    Numeric,\n", "    Integer,\n    Numeric,\n"),
+    (MODEL, '    POEM = "poem"\n', "    POEM = 'poem'  # in verse\n"),
+    (FACTORY, '"""Return a valid', '"""Return our valid'),
+    (TEST, "def path(", "def ours() -> None:\n    pass\n\n\ndef path("),
+]
+LIST_EDITS = [
+    ("app/blueprint/__init__.py", "    auth.blueprint,\n", "    auth.blueprint,  # first\n"),
+    ("app/model/__init__.py", "    User,\n    Session,\n", "    Session,  # of a user\n    User,\n"),
+    ("tests/authorization.md", "| GET / |", "|  GET /  |"),
+]
+
+
+def edit(copy: Copy, edits: list[tuple[str, str, str]]) -> None:
+    for path, old, new in edits:
+        file = copy.api / path
+        assert old in file.read_text(), (path, old)
+        file.write_text(file.read_text().replace(old, new, 1))
+
+
 @pytest.mark.any_database
 @pytest.mark.usefixtures("documents")
-def test_edited_files_are_left_alone(copy: Copy, here: Callable[..., str]) -> None:
-    here("scaffold", *BOOK)
-    model = copy.api / "app/model/trial_book.py"
-    model.write_text(model.read_text() + "\n# edited\n")
+def test_edited_files_are_extended_and_removed_on_demand(copy: Copy, here: Callable[..., str]) -> None:
     before = copy.files()
+    here("scaffold", *BOOK)
+    generated = (copy.api / TEST).read_text()
+    own = [each for each in OWN_EDITS if each[1] in (copy.api / each[0]).read_text()]
+    edit(copy, [*own, *LIST_EDITS])
 
-    for command in (["unscaffold", "trial_book"], ["scaffold-field", "trial_book", "subtitle:str(5)?"]):
-        output = here(*command, status=1)
-        assert "app/model/trial_book.py" in output
-        assert "you have edited these files" in output
+    here("scaffold-field", "trial_book", "subtitle:str(50)?")
+    here("scaffold-choice", "trial_book", "genre", "comic")
+
+    model, test = (copy.api / MODEL).read_text(), (copy.api / TEST).read_text()
+    assert "    subtitle: Mapped[str | None] = mapped_column(String(50))\n    # Ours\n" in model
+    assert "    POEM = 'poem'  # in verse\n    COMIC = \"comic\"\n" in model
+    assert '("subtitle", 5, "wrong_type")' in test
+    assert test.replace("def ours() -> None:\n    pass\n\n\n", "") != generated
+    assert "def ours() -> None:\n    pass\n" in test
+    for path in (MODEL, SCHEMAS, FACTORY):
+        compile((copy.api / path).read_text(), path, "exec")
+
+    edited = copy.files()
+    refused = here("unscaffold", "trial_book", status=1)
+    assert f"{MODEL} (+" in refused
+    assert copy.files() == edited
+
+    removed = here("unscaffold", "trial_book", "--force")
+    assert "+    # Ours" in removed
+    after = copy.files()
+    edit(copy, [(path, new, old) for path, old, new in LIST_EDITS])
+    assert set(after) == set(before)
     assert copy.files() == before
+
+
+@pytest.mark.any_database
+@pytest.mark.usefixtures("documents")
+def test_a_field_is_left_to_the_user_where_the_place_is_gone(copy: Copy, here: Callable[..., str]) -> None:
+    here("scaffold", *BOOK)
+    schemas = copy.api / SCHEMAS
+    edit(copy, [(SCHEMAS, "class TrialBookResponse(", "class Renamed(")])
+    renamed = schemas.read_text()
+
+    output = here("scaffold-field", "trial_book", "subtitle:str(50)?", status=1)
+
+    assert f"services/api/{SCHEMAS}, class TrialBookResponse:" in output
+    assert "+    subtitle: TrialBookSubtitle | None" in output
+    assert schemas.read_text() == renamed
+    assert "subtitle: Mapped[str | None]" in (copy.api / MODEL).read_text()
+    assert list((copy.api / "migrations/versions").glob("*_add_subtitle_to_trial_books_*.py"))
+
+
+@pytest.mark.any_database
+@pytest.mark.usefixtures("documents")
+def test_a_resource_that_other_code_uses_is_only_removed_by_force(
+    copy: Copy, here: Callable[..., str]
+) -> None:
+    here("scaffold", *BOOK)
+    (copy.api / "app/lending.py").write_text("from app.model.trial_book import TrialBook\n")
+    (copy.api / "app/loans.py").write_text('key = ForeignKey("trial_books.id")\n')
+
+    refused = here("unscaffold", "trial_book", status=1)
+
+    for found in (refused, here("unscaffold", "trial_book", "--force")):
+        assert "app/lending.py:1: imports app.model.trial_book" in found
+        assert "app/loans.py:1: refers to trial_books.id" in found
+    assert not (copy.api / MODEL).exists()
+
+
+@pytest.mark.any_database
+@pytest.mark.parametrize(
+    ("field", "value", "reason"),
+    [
+        ("title", "new", "has no enum field 'title'. Its enum fields: genre"),
+        ("genre", "poem", "already has the value 'poem'"),
+    ],
+)
+def test_an_impossible_choice_is_refused(tmp_path: Path, field: str, value: str, reason: str) -> None:
+    book = Resource("trial_book", "trial_books", "public", False, parse_fields(BOOK[1:6], "trial_books"))
+
+    with pytest.raises(ScaffoldError, match=re.escape(reason)):
+        with_choice(book, field, value)
 
 
 @pytest.mark.any_database
