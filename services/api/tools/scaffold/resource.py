@@ -115,6 +115,27 @@ class Field:
 
 
 @dataclass(frozen=True)
+class Many:
+    """A many-to-many relationship, parsed from `spec`, such as `tags:many(tag)`."""
+
+    spec: str
+    name: str  # tags
+    target: str  # tag
+    singular: str  # of the name: tag
+    is_required: bool  # at least one
+
+    @property
+    def ids(self) -> str:
+        """The field in bodies: `tag_ids`."""
+        return f"{self.singular}_ids"
+
+    @property
+    def filter(self) -> str:
+        """The filter of the list: `tag_id`."""
+        return f"{self.singular}_id"
+
+
+@dataclass(frozen=True)
 class Resource:
     """A resource: its names, its fields and its access rules."""
 
@@ -124,6 +145,8 @@ class Resource:
     requires_match: bool
     fields: tuple[Field, ...]
     is_audited: bool = False
+    many: tuple[Many, ...] = ()
+    includes: tuple[str, ...] = ()  # the relationships that clients may include in responses
 
     @property
     def class_name(self) -> str:
@@ -186,7 +209,7 @@ def parse_field(spec: str, table: str) -> Field:
     name, type_, inside, marks = match["name"], match["kind"], match["inside"], match["marks"]
     if type_ not in KINDS:
         raise ScaffoldError(f"{spec!r}: unknown type {type_!r}. The types are {', '.join(KINDS)}.")
-    _check_name(name, spec)
+    check_field_name(name, spec)
     arguments = _arguments(type_, inside, spec)
     _check_marks(marks, type_, spec, has_default=match["default"] is not None)
     field = Field(
@@ -229,7 +252,7 @@ def path_of(table: str) -> str:
     return "/" + table.replace("_", "-")
 
 
-def _check_name(name: str, spec: str) -> None:
+def check_field_name(name: str, spec: str) -> None:
     if not NAME.fullmatch(name) or len(name) > LONGEST_NAME:
         raise ScaffoldError(
             f"{spec!r}: use a name in snake_case, such as page_count, with at most {LONGEST_NAME} characters."

@@ -6,16 +6,18 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 
 from alembic.script import ScriptDirectory
 
 from kit.data.migrations import commands as migrations
+from tools.scaffold.includes import allowed_includes
+from tools.scaffold.many import association_table, parse_many, refuse_conflicts
 from tools.scaffold.permissions import matrix_rows
 from tools.scaffold.render import render
-from tools.scaffold.resource import Field, Resource, ScaffoldError, parse_fields
+from tools.scaffold.resource import Field, Many, Resource, ScaffoldError, parse_fields
 from tools.scaffold.views import ResourceView
 
 TEMPLATE_OF = {
@@ -77,6 +79,8 @@ class Tree:
         resource = Resource(
             name, kept["plural"], kept["access"], kept["requires_match"], fields, kept.get("audited", False)
         )
+        many = tuple(parse_many(spec) for spec in kept.get("many", ()))
+        resource = replace(resource, many=many, includes=tuple(kept.get("includes", ())))
         return Record(resource, kept["files"], kept["migrations"])
 
     def made(self) -> list[str]:
@@ -101,7 +105,7 @@ class Tree:
         Also for one that would prevent the deletion of an account.
         """
         tables = self.tables()
-        for field in resource.references:
+        for field in (*resource.references, *resource.many):
             if field.target not in tables:
                 raise ScaffoldError(
                     f"{field.spec!r}: unknown resource {field.target!r}. Use one of {', '.join(tables)}."
@@ -118,9 +122,21 @@ class Tree:
                 if field.target in deleted and field.on_delete == "RESTRICT":
                     raise ScaffoldError(_prevents_deletion(each, field))
 
+    def refuse_many(self, resource: Resource, new: Iterable[Many], taken_tables: Iterable[str]) -> None:
+        """Raise ScaffoldError if new many-to-many relationships can't have their names."""
+        refuse_conflicts(resource, self.tables() | {resource.name: resource.plural})
+        for many in new:
+            if (table := association_table(resource, many)) in {*taken_tables, resource.plural}:
+                raise ScaffoldError(f"{many.spec!r}: a table {table!r} already exists. Rename the field.")
+
+    def includes(self, resource: Resource) -> tuple[str, ...]:
+        """Return the relationships that clients may include in the responses of a resource."""
+        return allowed_includes(resource, {name: self.record(name).resource for name in self.made()})
+
     def refuse_if_referenced(self, name: str) -> None:
         for other in self.made():
-            if any(field.target == name for field in self.record(other).resource.fields):
+            resource = self.record(other).resource
+            if any(field.target == name for field in (*resource.fields, *resource.many)):
                 raise ScaffoldError(f"{other} refers to {name}. Remove {other} first.")
 
     def changed(self, record: Record) -> list[str]:
@@ -182,6 +198,8 @@ class Tree:
             "requires_match": resource.requires_match,
             "audited": resource.is_audited,
             "fields": [field.spec for field in resource.fields],
+            "many": [many.spec for many in resource.many],
+            "includes": list(resource.includes),
             "migrations": migrations,
             "files": {path: _digest(self.api / path) for path in [*self.paths(resource), *scripts]},
         }

@@ -5,6 +5,8 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from tools.scaffold.includes import Relation
+from tools.scaffold.many import ManyView
 from tools.scaffold.resource import Field, Resource, member_of, path_of
 
 ACCESS_DESCRIPTIONS = {
@@ -131,6 +133,7 @@ class ResourceView:
     def __init__(self, resource: Resource, tables: dict[str, str]) -> None:
         self.resource, self.tables = resource, tables
         self.fields = [FieldView(field, self) for field in resource.fields]
+        self.many = [ManyView(many, resource, tables) for many in resource.many]
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.resource, name)
@@ -160,7 +163,7 @@ class ResourceView:
 
     @property
     def targets(self) -> list[str]:
-        return sorted({field.target for field in self.references})
+        return sorted({each.target for each in (*self.references, *self.many)})
 
     @property
     def checks(self) -> list[tuple[str, str]]:
@@ -188,7 +191,7 @@ class ResourceView:
 
     @property
     def example(self) -> str:
-        return repr({field.column_name: field.example for field in self.fields})
+        return repr({each.column_name: each.example for each in (*self.fields, *self.many)})
 
     @property
     def change_example(self) -> str:
@@ -218,7 +221,7 @@ class ResourceView:
 
     @property
     def refused(self) -> str:
-        errors = ["AlreadyExists"] * bool(self.unique) + ["UnknownReference"] * bool(self.references)
+        errors = ["AlreadyExists"] * bool(self.unique) + ["UnknownReference"] * bool(self.targets)
         return ", ".join(errors)
 
     @property
@@ -236,11 +239,12 @@ class ResourceView:
 
     @property
     def required(self) -> str:
-        return repr([field.column_name for field in self.fields if field.is_required])
+        return repr([each.column_name for each in (*self.fields, *self.many) if each.is_required])
 
     @property
     def optional(self) -> dict[str, object]:
-        return {field.column_name: field.default for field in self.fields if not field.is_required}
+        of_fields = {field.column_name: field.default for field in self.fields if not field.is_required}
+        return of_fields | {many.ids: [] for many in self.many if not many.is_required}
 
     @property
     def counts_rows(self) -> bool:
@@ -250,7 +254,7 @@ class ResourceView:
     @property
     def varies(self) -> bool:
         """Whether each body from the factory has other values."""
-        return any(re.search(r"\bnumber\b|\(", field.factory_value) for field in self.fields)
+        return any(re.search(r"\bnumber\b|\(", each.factory_value) for each in (*self.fields, *self.many))
 
     @property
     def other_values(self) -> str:
@@ -273,7 +277,22 @@ class ResourceView:
 
     @property
     def never_null(self) -> list[str]:
-        return [field.column_name for field in self.fields if not field.is_nullable]
+        of_fields = [field.column_name for field in self.fields if not field.is_nullable]
+        return [*of_fields, *(many.ids for many in self.many)]
+
+    @property
+    def relations(self) -> list[Relation]:
+        """The references and many-to-many relationships that clients may include in responses."""
+        targets = [field.target for field in self.references]
+        of_fields = [Relation.of_field(field, targets) for field in self.references]
+        every = [*of_fields, *(Relation.of_many(many) for many in self.many)]
+        return [each for each in every if each.name in self.resource.includes]
+
+    @property
+    def related_models(self) -> dict[str, str]:
+        """The class names of the models to which this one has relationships, by the names of the resources."""
+        others = [each for each in self.relations if not each.is_of_itself]
+        return {each.target: each.class_name for each in (*others, *self.many)}
 
     @property
     def three_keys(self) -> str:
