@@ -48,7 +48,7 @@ def link_to_filter(model: type[DeclarativeBase], name: str) -> Link | None:
     return None if hasattr(model, name) else links_of(model).get(f"{name}s")
 
 
-def is_linked(link: Link, id: UUID) -> ColumnElement[bool]:
+def is_linked(link: Link, id: object) -> ColumnElement[bool]:
     """Return the condition that a row is linked to the one with this id."""
     table, own, other = _association(link)
     return select(table).where(own == link.parent.class_.id, other == id).exists()
@@ -114,5 +114,6 @@ def _write(
 
 def _association(link: Link) -> tuple[Table, Column[UUID], Column[UUID]]:
     """Return the association table, its column for the row, and the one for the linked row."""
-    [(_, own)], [(_, other)] = link.synchronize_pairs, link.secondary_synchronize_pairs
-    return cast("Table", link.secondary), cast("Column[UUID]", own), cast("Column[UUID]", other)
+    pairs: Any = (*link.synchronize_pairs, *(link.secondary_synchronize_pairs or ()))
+    (_, own), (_, other) = pairs
+    return cast("Table", link.secondary), own, other

@@ -26,13 +26,14 @@ class WithRelated(ResponseBody):
     related: ClassVar[Mapping[str, type[ResponseBody]]] = {}
 
     @classmethod
-    def of(cls, row: object, include: Collection[str] = (), **others: object) -> Self:
-        """Return the body for a row. Load the relationships in `include` before."""
-        included = {
-            name: _body(schema, getattr(row, name)) if name in include else NOT_REQUESTED
-            for name, schema in cls.related.items()
-        }
-        return super().of(row, **included, **others)
+    def of(cls, row: object, **others: object) -> Self:
+        """Return the body for a row, without related resources unless they are among the others."""
+        return super().of(row, **(dict.fromkeys(cls.related, NOT_REQUESTED) | others))
+
+    @classmethod
+    def including(cls, row: object, names: Collection[str]) -> Self:
+        """Return the body for a row, with the named relationships. The repository has loaded these."""
+        return cls.of(row, **{name: _body(cls.related[name], getattr(row, name)) for name in names})
 
 
 Body = TypeVar("Body", bound=WithRelated)
@@ -74,7 +75,7 @@ def response_with_related(
     schema: type[Body], row: object, include: Collection[str]
 ) -> tuple[Body, dict[str, str]]:
     """Return the body for a row, and its ETag if there are related resources in it."""
-    body = schema.of(row, include)
+    body = schema.including(row, include)
     return body, {"ETag": etag_with_related(schema.of(row), body)} if include else {}
 
 

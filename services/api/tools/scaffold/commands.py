@@ -56,8 +56,8 @@ Deleting an author, with each kind of reference:
 
 An account can always be deleted, so write ref(user)? or ref(user,cascade).
 
-A field such as tags:many(tag) is a many-to-many relationship: bodies have tag_ids, and the list has the filter
-tag_id. With !, there is at least one."""
+A field such as tags:many(tag) is a many-to-many relationship: bodies have tag_ids, and the list can be
+filtered by tag_id. With !, there is at least one."""
 
 
 def init_app(app: Flask) -> None:

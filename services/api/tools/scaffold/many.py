@@ -107,14 +107,6 @@ class ManyView:
         return path_of(self.target_table)
 
     @property
-    def words(self) -> str:
-        return self.many.name.replace("_", " ")
-
-    @property
-    def column_name(self) -> str:
-        return self.many.ids
-
-    @property
     def body_type(self) -> str:
         return "Annotated[References, Field(min_length=1)]" if self.many.is_required else "References"
 

@@ -125,6 +125,14 @@ class Many:
     is_required: bool  # at least one
 
     @property
+    def column_name(self) -> str:
+        return self.ids
+
+    @property
+    def words(self) -> str:
+        return self.name.replace("_", " ")
+
+    @property
     def ids(self) -> str:
         """The field in bodies: `tag_ids`."""
         return f"{self.singular}_ids"
@@ -182,6 +190,10 @@ class Resource:
     @property
     def references(self) -> list[Field]:
         return [field for field in self.fields if field.target]
+
+    @property
+    def relationships(self) -> list[Field | Many]:
+        return [*self.references, *self.many]
 
     @property
     def sortable(self) -> list[str]:

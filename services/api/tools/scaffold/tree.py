@@ -105,7 +105,7 @@ class Tree:
         Also for one that would prevent the deletion of an account.
         """
         tables = self.tables()
-        for field in (*resource.references, *resource.many):
+        for field in resource.relationships:
             if field.target not in tables:
                 raise ScaffoldError(
                     f"{field.spec!r}: unknown resource {field.target!r}. Use one of {', '.join(tables)}."
@@ -136,7 +136,7 @@ class Tree:
     def refuse_if_referenced(self, name: str) -> None:
         for other in self.made():
             resource = self.record(other).resource
-            if any(field.target == name for field in (*resource.fields, *resource.many)):
+            if any(field.target == name for field in resource.relationships):
                 raise ScaffoldError(f"{other} refers to {name}. Remove {other} first.")
 
     def changed(self, record: Record) -> list[str]:

@@ -134,6 +134,7 @@ class ResourceView:
         self.resource, self.tables = resource, tables
         self.fields = [FieldView(field, self) for field in resource.fields]
         self.many = [ManyView(many, resource, tables) for many in resource.many]
+        self.members: list[FieldView | ManyView] = [*self.fields, *self.many]  # in bodies
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.resource, name)
@@ -163,7 +164,7 @@ class ResourceView:
 
     @property
     def targets(self) -> list[str]:
-        return sorted({each.target for each in (*self.references, *self.many)})
+        return sorted({each.target for each in self.relationships})
 
     @property
     def checks(self) -> list[tuple[str, str]]:
@@ -191,7 +192,7 @@ class ResourceView:
 
     @property
     def example(self) -> str:
-        return repr({each.column_name: each.example for each in (*self.fields, *self.many)})
+        return repr({each.column_name: each.example for each in self.members})
 
     @property
     def change_example(self) -> str:
@@ -239,7 +240,7 @@ class ResourceView:
 
     @property
     def required(self) -> str:
-        return repr([each.column_name for each in (*self.fields, *self.many) if each.is_required])
+        return repr([each.column_name for each in self.members if each.is_required])
 
     @property
     def optional(self) -> dict[str, object]:
@@ -254,7 +255,7 @@ class ResourceView:
     @property
     def varies(self) -> bool:
         """Whether each body from the factory has other values."""
-        return any(re.search(r"\bnumber\b|\(", each.factory_value) for each in (*self.fields, *self.many))
+        return any(re.search(r"\bnumber\b|\(", each.factory_value) for each in self.members)
 
     @property
     def other_values(self) -> str:
@@ -290,9 +291,9 @@ class ResourceView:
 
     @property
     def related_models(self) -> dict[str, str]:
-        """The class names of the models to which this one has relationships, by the names of the resources."""
-        others = [each for each in self.relations if not each.is_of_itself]
-        return {each.target: each.class_name for each in (*others, *self.many)}
+        """The class names of the models to which this one has relationships, by their modules."""
+        others = {each.target: each.class_name for each in self.relations if not each.is_of_itself}
+        return others | {many.target: many.class_name for many in self.many}
 
     @property
     def three_keys(self) -> str:
