@@ -116,7 +116,12 @@ class ManyView:
 
     @property
     def factory_value(self) -> str:
-        return f'[{self.many.target}.add(person)["id"]]'
+        return f'[{self.many.target}.add(person)["id"]]' if self.many.is_required else "[]"
+
+    @property
+    def given(self) -> str:
+        """The argument with which tests give a new row two links."""
+        return f", {self.many.ids}=new_{self.many.ids}(writer, 2)"
 
     @property
     def example(self) -> list[str]:

@@ -164,7 +164,17 @@ class ResourceView:
 
     @property
     def targets(self) -> list[str]:
-        return sorted({each.target for each in self.relationships})
+        return sorted({*(field.target for field in self.references), *self.required_targets})
+
+    @property
+    def required_targets(self) -> set[str]:
+        """The resources to which each row has a link."""
+        return {many.target for many in self.many if many.is_required}
+
+    @property
+    def links(self) -> str:
+        """The arguments with which tests give a new row links."""
+        return "".join(many.given for many in self.many)
 
     @property
     def checks(self) -> list[tuple[str, str]]:
@@ -222,7 +232,7 @@ class ResourceView:
 
     @property
     def refused(self) -> str:
-        errors = ["AlreadyExists"] * bool(self.unique) + ["UnknownReference"] * bool(self.targets)
+        errors = ["AlreadyExists"] * bool(self.unique) + ["UnknownReference"] * bool(self.relationships)
         return ", ".join(errors)
 
     @property
