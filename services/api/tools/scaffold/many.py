@@ -168,5 +168,5 @@ class ManyView:
 
 def _singular(name: str, target: str) -> str:
     """Return the singular of a relationship's name: `tag` for `tags`."""
-    forms = [target, name[:-1], name[:-2], re.sub("ies$", "y", name)]
+    forms = [target, re.sub("ies$", "y", name), re.sub("(?<=ss|ch|sh)es$|(?<=x)es$", "", name), name[:-1]]
     return next((each for each in forms if each != name and each and plural_of(each) == name), name)
