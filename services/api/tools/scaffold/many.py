@@ -49,8 +49,8 @@ def refuse_conflicts(resource: Resource, tables: dict[str, str]) -> None:
     for many in resource.many:
         if many.target == resource.name:
             raise ScaffoldError(
-                f"{many.spec!r}: a {resource.words} can't have many of its own kind. Write this relationship "
-                "by hand."
+                f"{many.spec!r}: a {resource.words} can't be linked to others of its kind. Write this "
+                "relationship by hand."
             )
         own = {many.name, many.ids, many.filter}
         others = [{each.name, each.ids, each.filter} for each in resource.many if each is not many]

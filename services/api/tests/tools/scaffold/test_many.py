@@ -62,7 +62,7 @@ def test_an_invalid_relationship_is_refused_with_a_reason(spec: str, reason: str
         (["tags:many(tag)", "tags:int"], "the name 'tags' is taken"),
         (["tags:many(tag)", "tags:many(author)"], "the name 'tag_id' is taken"),
         (["books:many(tag)"], "both columns of the table would be book_id"),
-        (["others:many(book)"], "a book can't have many of its own kind"),
+        (["others:many(book)"], "a book can't be linked to others of its kind"),
         (["t" * 30 + ":many(tag)"], "more than 63 characters"),
     ],
 )
