@@ -52,13 +52,13 @@ BUDGET = {
     "POST /auth/password-reset": 2,
     "POST /auth/password-reset/confirm": 14,
     "POST /auth/step-up": 12,
-    "POST /auth/login/second-factor": 12,
-    "GET /account/second-factor": 3,
-    "POST /account/second-factor": 8,
-    "POST /account/second-factor/confirmation": 12,
-    "POST /account/second-factor/recovery-codes": 10,
-    "DELETE /account/second-factor": 11,
-    "DELETE /users/<uuid:user_id>/second-factor": 8,
+    "POST /auth/login/second-factor": 12,  # part: second-factor
+    "GET /account/second-factor": 3,  # part: second-factor
+    "POST /account/second-factor": 8,  # part: second-factor
+    "POST /account/second-factor/confirmation": 12,  # part: second-factor
+    "POST /account/second-factor/recovery-codes": 10,  # part: second-factor
+    "DELETE /account/second-factor": 11,  # part: second-factor
+    "DELETE /users/<uuid:user_id>/second-factor": 8,  # part: second-factor
     "GET /users": 2,
     "GET /users/<uuid:user_id>": 2,
     "PATCH /users/<uuid:user_id>": 8,
