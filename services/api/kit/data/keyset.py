@@ -20,6 +20,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import DeclarativeBase, Session, scoped_session
 from sqlalchemy.types import NullType
 
+from kit.data.relations import is_linked, link_to_filter
 from kit.errors import InvalidCursor
 
 Row = TypeVar("Row")
@@ -108,6 +109,8 @@ def column_of(model: type[DeclarativeBase], name: str) -> ColumnElement[Any]:
 
 def check_condition(model: type[DeclarativeBase], condition: str) -> None:
     """Raise TypeError if lists of a model can't be filtered by a condition such as `price__gte`."""
+    if link_to_filter(model, condition):
+        return
     name, _, operator = condition.partition("__")
     type_ = column_of(model, name).type
     allowed = [each for each in OPERATORS if each in _OPERATORS_OF.get(type_.python_type, _ORDER)]
@@ -199,6 +202,9 @@ def filtered(
 ) -> Select[Row]:
     """Add filters such as `{"title": "Emma", "price__gte": 5}`. All must match."""
     for condition, value in conditions.items():
+        if link := link_to_filter(model, condition):
+            query = query.where(is_linked(link, value))
+            continue
         name, _, operator = condition.partition("__")
         query = query.where(OPERATORS[operator](column_of(model, name), value))
     return query

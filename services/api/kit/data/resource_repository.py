@@ -1,6 +1,6 @@
 """The base class for repositories of resources: rows that clients list, read, add, change and delete."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import copy
 from typing import Any, Self, cast
@@ -13,6 +13,7 @@ from sqlalchemy.orm import scoped_session
 
 from kit.clock import now
 from kit.data.keyset import Page, column_of, filtered, read_page
+from kit.data.relations import begin_links, links_of, loaders, replace_links
 from kit.data.repository import Model, Repository
 from kit.data.violations import domain_error
 from kit.errors import NotFound
@@ -44,42 +45,67 @@ class ResourceRepository(Repository[Model]):
         locked = self._row(id).with_for_update(key_share=True)
         return self.session.scalar(locked.execution_options(populate_existing=True))
 
-    def find(self, id: UUID) -> Model:
-        """Return the row. Raises NotFound."""
-        return _found(self.get(id))
+    def find(self, id: UUID, related: Iterable[str] = ()) -> Model:
+        """Return the row, with the rows of these relationships loaded. Raises NotFound."""
+        row = self._row(id).options(*loaders(self.model, related))
+        return _found(self.session.scalar(row))
 
     def find_locked(self, id: UUID) -> Model:
         """Lock the row until the transaction ends, and return its current state. Raises NotFound."""
         return _found(self.lock(id))
 
     def page(
-        self, sort: str, conditions: Mapping[str, Any], limit: int, after: list[Any] | None
+        self,
+        sort: str,
+        conditions: Mapping[str, Any],
+        limit: int,
+        after: list[Any] | None,
+        related: Iterable[str] = (),
     ) -> Page[Model]:
-        """Return the page of matching rows that follows the sort values `after`. Raises InvalidCursor."""
-        query = filtered(self.rows(), self.model, conditions)
+        """Return the page of matching rows that follows the sort values `after`. Raises InvalidCursor.
+
+        The rows of the relationships in `related` are loaded too.
+        """
+        query = filtered(self.rows(), self.model, conditions).options(*loaders(self.model, related))
         return read_page(self.session, query, self.model, sort, limit, after)
 
-    def add(self, row: Model) -> Model:
-        """Add a row. Raises AlreadyExists, UnknownReference and ValueRefused."""
+    def add(self, row: Model, **links: Sequence[UUID]) -> Model:
+        """Add a row, with links such as `tag_ids=[...]`.
+
+        Raises AlreadyExists, UnknownReference and ValueRefused.
+        """
         new = cast("Any", row)
         new.created_at = new.updated_at = now()
         self.session.add(row)
         self._flush()
+        begin_links(row)
+        self._replace_links(row, links)
         return row
 
-    def update(self, row: Model, fields: Mapping[str, Any]) -> None:
-        """Set fields that a schema has validated. Raises the same errors as `add`."""
+    def update(self, row: Model, fields: Mapping[str, Any]) -> list[str]:
+        """Set fields that a schema has validated. Return the names of those that have changed.
+
+        Raises the same errors as `add`.
+        """
+        links = {name: fields[name] for name in links_of(self.model) if name in fields}
+        changed = self._replace_links(row, links)
         for name, value in fields.items():
-            if getattr(row, name) != value:
+            if name not in links and getattr(row, name) != value:
                 setattr(row, name, value)
-        if self.session.is_modified(row):
+                changed.append(name)
+        if changed or self.session.is_modified(row):
             cast("Any", row).updated_at = now()
         self._flush()
+        return changed
 
     def delete(self, row: Model) -> bool:
         """Delete a row. Return whether it still existed. Raises StillReferenced."""
         with self._domain_errors():
             return super().delete(row)
+
+    def _replace_links(self, row: Model, links: Mapping[str, Sequence[UUID]]) -> list[str]:
+        with self._domain_errors():
+            return replace_links(self.session, row, links)
 
     def _row(self, id: UUID) -> Select[Model]:
         return self.rows().where(self.model.id == id)

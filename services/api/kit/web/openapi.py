@@ -288,6 +288,7 @@ def _query_parameters(query: type[Query] | None) -> Iterator[JsonObject]:
             "required": query.model_fields[name].is_required(),
             "description": schema.pop("description", f"The {name}."),
             "schema": schema,
+            **({"style": "form", "explode": False} if schema.get("type") == "array" else {}),
         }
 
 

@@ -22,6 +22,7 @@ from kit.web.schemas import UNSET, Query, ResponseBody, matching
 Row = TypeVar("Row")
 ListBody = TypeVar("ListBody", bound=ResponseBody)
 MAX_PAGE_SIZE = 100
+NO_FILTERS = {"limit", "cursor", "sort", "include"}
 
 
 def _page_size(value: object) -> int:
@@ -56,13 +57,13 @@ class PageQuery(Query):
         if cls.rows:
             for name in _sort_keys(cls.model_fields.get("sort")):
                 column_of(cls.rows, name)
-            for name in set(cls.model_fields) - {"limit", "cursor", "sort"}:
+            for name in set(cls.model_fields) - NO_FILTERS:
                 check_condition(cls.rows, name)
 
     @property
     def filters(self) -> dict[str, Any]:
         """The filters that the client has set."""
-        return self.model_dump(exclude={"limit", "cursor", "sort"}, exclude_unset=True)
+        return self.model_dump(exclude=NO_FILTERS, exclude_unset=True)
 
 
 def sortable(*names: str, default: str) -> Any:

@@ -113,7 +113,7 @@ class World:
             return None
         body: dict[str, Any] = operation["requestBody"]["content"]["application/json"]["example"]
         made = factory(operation["tags"][0])
-        references = [name for name in body if name.endswith("_id")]
+        references = [name for name in body if name.endswith(("_id", "_ids"))]
         if made and references:
             valid = made.body(self.owner)
             body = body | {name: valid[name] for name in references if name in valid}

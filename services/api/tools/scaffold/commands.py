@@ -22,12 +22,15 @@ from tools import COMMANDS
 from tools.scaffold.changes import Changes, changes, described, edits_of
 from tools.scaffold.choices import choice_migration, with_choice
 from tools.scaffold.edits import Step
+from tools.scaffold.includes import relation_name
 from tools.scaffold.kinds import KINDS
+from tools.scaffold.many import is_many, parse_many
 from tools.scaffold.migration import migration
 from tools.scaffold.references import uses
 from tools.scaffold.render import imported_names
 from tools.scaffold.resource import (
     Field,
+    Many,
     Resource,
     ScaffoldError,
     check_resource_name,
@@ -59,7 +62,10 @@ Deleting an author, with each kind of reference:
   ref(author)?         sets the field to null
   ref(author,cascade)  deletes the row too
 
-An account can always be deleted, so write ref(user)? or ref(user,cascade)."""
+An account can always be deleted, so write ref(user)? or ref(user,cascade).
+
+A field such as tags:many(tag) is a many-to-many relationship: bodies have tag_ids, and the list can be
+filtered by tag_id. With !, there is at least one."""
 
 
 def init_app(app: Flask) -> None:
@@ -146,12 +152,10 @@ def scaffold_field(name: str, field: str) -> None:
     tree = Tree(API)
     record = tree.record(name)
     old = record.resource
-    new = parse_field(field, old.plural)
+    new: Field | Many = parse_many(field) if is_many(field) else parse_field(field, old.plural)
     if new.is_required:
         raise ScaffoldError(f"{field!r}: existing rows have no value for this field. {_optional(new)}")
-    fields = parse_fields([*(each.spec for each in old.fields), field], old.plural)
-    resource = replace(old, fields=fields)
-    tree.refuse_references(resource)
+    resource = _with_field(tree, old, new)
     down, revision = tree.head(), tree.next_revision()
     view = tree.view(resource)
     script = _migration_path(revision, f"add {new.column_name} to {resource.plural}")
@@ -161,7 +165,7 @@ def scaffold_field(name: str, field: str) -> None:
         revision,
         down,
         f"Add {new.words} to {resource.plural_words}.",
-        FieldView(new, view),
+        FieldView(new, view) if isinstance(new, Field) else view.many[-1],
     )
     found = changes(tree, record, resource)
     _apply(tree, record, resource, found, {script: text})
@@ -262,7 +266,9 @@ def new_resource(
     check_resource_name(name)
     table = plural or plural_of(name)
     check_resource_name(table, "table")
-    resource = Resource(name, table, access, require_match, parse_fields(fields, table), audited)
+    columns = parse_fields([spec for spec in fields if not is_many(spec)], table)
+    many = tuple(parse_many(spec) for spec in fields if is_many(spec))
+    resource = Resource(name, table, access, require_match, columns, audited, many=many)
     resource = replace(resource, uniques=parse_uniques(uniques, resource))
     classes = {f"{resource.class_name}{suffix}" for suffix in ("", "Query", "Repository")}
     names = imported_names() | VARIABLES
@@ -276,7 +282,22 @@ def new_resource(
         raise ScaffoldError(f"{name!r} is its own plural. Pass a different one with --plural.")
     tree.refuse_taken_names(resource, db.metadata.tables)
     tree.refuse_references(resource)
-    return resource
+    tree.refuse_many(resource, resource.many, db.metadata.tables)
+    return replace(resource, includes=tree.includes(resource))
+
+
+def _with_field(tree: Tree, old: Resource, new: Field | Many) -> Resource:
+    """Return a resource with another field. Raises ScaffoldError."""
+    if isinstance(new, Many):
+        resource = replace(old, many=(*old.many, new))
+    else:
+        fields = parse_fields([*(each.spec for each in old.fields), new.spec], old.plural)
+        resource = replace(old, fields=fields)
+    tree.refuse_references(resource)
+    tree.refuse_many(resource, set(resource.many) - set(old.many), db.metadata.tables)
+    relation = new.name if isinstance(new, Many) else relation_name(new)
+    includes = {*old.includes, relation} & set(tree.includes(resource))
+    return replace(resource, includes=tuple(sorted(includes)))
 
 
 def _apply(tree: Tree, record: Record, resource: Resource, found: Changes, scripts: dict[str, str]) -> None:
@@ -344,6 +365,10 @@ def _deletions(resource: Resource) -> list[str]:
             "CASCADE": f"deleting the {other} deletes the row",
         }[field.on_delete]
         effects.append(f"  {field.column_name}: {effect}")
+    for many in resource.many:
+        effects.append(
+            f"  {many.ids}: deleting the {many.target.replace('_', ' ')} removes its id from the list"
+        )
     return [f"What a deletion does to {resource.plural_words}:", *effects] if effects else []
 
 
@@ -355,8 +380,10 @@ def _lists(tree: Tree, resource: Resource) -> list[str]:
     ]
 
 
-def _optional(field: Field) -> str:
+def _optional(field: Field | Many) -> str:
     """Say how to make a field optional."""
+    if isinstance(field, Many):
+        return "Leave out the !."
     if not field.target:
         return "Use ? or a default (=)."
     return f"Write '{field.name}:ref({field.target})?' or '{field.name}:ref({field.target},cascade)?'."

@@ -2,12 +2,18 @@
 
 from datetime import UTC, datetime
 
+from tools.scaffold.many import ManyView
 from tools.scaffold.render import render
 from tools.scaffold.views import FieldView, ResourceView, quoted
 
 
 def migration(
-    kind: str, view: ResourceView, revision: str, down: str, message: str, new: FieldView | None = None
+    kind: str,
+    view: ResourceView,
+    revision: str,
+    down: str,
+    message: str,
+    new: FieldView | ManyView | None = None,
 ) -> str:
     return render(
         "migration.py",
@@ -16,10 +22,10 @@ def migration(
         revision=revision,
         down_revision=down,
         created=datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S"),
-        create=_create_table(view),
-        drop=f'    op.drop_table("{view.plural}")',
-        add=_add_column(view, new) if new else "",
-        remove=_remove_column(view, new) if new else "",
+        create="\n".join([_create_table(view), *(many.create_table for many in view.many)]),
+        drop="\n".join([*(many.drop_table for many in view.many), f'    op.drop_table("{view.plural}")']),
+        add=_add(view, new) if new else "",
+        remove=_remove(view, new) if new else "",
     )
 
 
@@ -48,6 +54,14 @@ def _create_table(view: ResourceView) -> str:
             f'    op.create_index({_named("ix", table, names)}, "{table}", [{quoted(names)}], unique=False)'
         )
     return "\n".join(lines)
+
+
+def _add(view: ResourceView, new: FieldView | ManyView) -> str:
+    return new.create_table if isinstance(new, ManyView) else _add_column(view, new)
+
+
+def _remove(view: ResourceView, new: FieldView | ManyView) -> str:
+    return new.drop_table if isinstance(new, ManyView) else _remove_column(view, new)
 
 
 def _add_column(view: ResourceView, new: FieldView) -> str:

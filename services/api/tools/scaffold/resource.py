@@ -115,6 +115,35 @@ class Field:
 
 
 @dataclass(frozen=True)
+class Many:
+    """A many-to-many relationship, parsed from `spec`, such as `tags:many(tag)`."""
+
+    spec: str
+    name: str  # tags
+    target: str  # tag
+    singular: str  # of the name: tag
+    is_required: bool  # at least one
+
+    @property
+    def column_name(self) -> str:
+        return self.ids
+
+    @property
+    def words(self) -> str:
+        return self.name.replace("_", " ")
+
+    @property
+    def ids(self) -> str:
+        """The field in bodies: `tag_ids`."""
+        return f"{self.singular}_ids"
+
+    @property
+    def filter(self) -> str:
+        """The filter of the list: `tag_id`."""
+        return f"{self.singular}_id"
+
+
+@dataclass(frozen=True)
 class Resource:
     """A resource: its names, its fields and its access rules."""
 
@@ -125,6 +154,8 @@ class Resource:
     fields: tuple[Field, ...]
     is_audited: bool = False
     uniques: tuple[tuple[str, ...], ...] = ()  # columns that are unique together
+    many: tuple[Many, ...] = ()
+    includes: tuple[str, ...] = ()  # the relationships that clients may include in responses
 
     @property
     def class_name(self) -> str:
@@ -172,6 +203,10 @@ class Resource:
         return [field for field in self.fields if field.target]
 
     @property
+    def relationships(self) -> list[Field | Many]:
+        return [*self.references, *self.many]
+
+    @property
     def sortable(self) -> list[str]:
         return ["created_at", *(field.column_name for field in self.fields if field.is_sortable)]
 
@@ -197,7 +232,7 @@ def parse_field(spec: str, table: str) -> Field:
     name, type_, inside, marks = match["name"], match["kind"], match["inside"], match["marks"]
     if type_ not in KINDS:
         raise ScaffoldError(f"{spec!r}: unknown type {type_!r}. The types are {', '.join(KINDS)}.")
-    _check_name(name, spec)
+    check_field_name(name, spec)
     arguments = _arguments(type_, inside, spec)
     _check_marks(marks, type_, spec, has_default=match["default"] is not None)
     field = Field(
@@ -244,7 +279,7 @@ def path_of(table: str) -> str:
     return "/" + table.replace("_", "-")
 
 
-def _check_name(name: str, spec: str) -> None:
+def check_field_name(name: str, spec: str) -> None:
     if not NAME.fullmatch(name) or len(name) > LONGEST_NAME:
         raise ScaffoldError(
             f"{spec!r}: use a name in snake_case, such as page_count, with at most {LONGEST_NAME} characters."

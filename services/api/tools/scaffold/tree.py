@@ -6,7 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 
@@ -14,10 +14,12 @@ from alembic.script import ScriptDirectory
 
 from kit.data.migrations import commands as migrations
 from tools.scaffold import registration, ruff
+from tools.scaffold.includes import allowed_includes
+from tools.scaffold.many import association_table, parse_many, refuse_conflicts
 from tools.scaffold.parents import ParentList, parent_lists
 from tools.scaffold.permissions import matrix_rows
 from tools.scaffold.render import render
-from tools.scaffold.resource import Field, Resource, ScaffoldError, parse_fields
+from tools.scaffold.resource import Field, Many, Resource, ScaffoldError, parse_fields
 from tools.scaffold.views import ResourceView
 
 TEMPLATE_OF = {
@@ -85,6 +87,8 @@ class Tree:
             kept.get("audited", False),
             uniques=tuple(map(tuple, kept.get("unique", ()))),
         )
+        many = tuple(parse_many(spec) for spec in kept.get("many", ()))
+        resource = replace(resource, many=many, includes=tuple(kept.get("includes", ())))
         return Record(resource, kept["files"], kept["migrations"], kept.get("present", {}))
 
     def made(self) -> list[str]:
@@ -110,7 +114,7 @@ class Tree:
         """
         tables = self.tables() | {resource.name: resource.plural}
         known = {name: self.record(name).resource for name in self.made()} | {resource.name: resource}
-        for field in resource.references:
+        for field in resource.relationships:
             if field.target not in tables:
                 raise ScaffoldError(
                     f"{field.spec!r}: unknown resource {field.target!r}. Use one of {', '.join(tables)}."
@@ -120,7 +124,7 @@ class Tree:
                     f"{field.spec!r}: each {field.target} belongs to one user, and generated code "
                     "doesn't check its owner. Write this field by hand, with such a check."
                 )
-            if field.target == resource.name and field.is_required:
+            if isinstance(field, Field) and field.target == resource.name and field.is_required:
                 raise ScaffoldError(_needs_itself(resource, field))
         deleted = _deleted_with_accounts(known.values())
         others = [each for name, each in known.items() if name != resource.name]
@@ -129,9 +133,21 @@ class Tree:
                 if field.target in deleted and field.on_delete == "RESTRICT":
                     raise ScaffoldError(_prevents_deletion(each, field))
 
+    def refuse_many(self, resource: Resource, new: Iterable[Many], taken_tables: Iterable[str]) -> None:
+        """Raise ScaffoldError if new many-to-many relationships can't have their names."""
+        refuse_conflicts(resource, self.tables() | {resource.name: resource.plural})
+        for many in new:
+            if (table := association_table(resource, many)) in {*taken_tables, resource.plural}:
+                raise ScaffoldError(f"{many.spec!r}: a table {table!r} already exists. Rename the field.")
+
+    def includes(self, resource: Resource) -> tuple[str, ...]:
+        """Return the relationships that clients may include in the responses of a resource."""
+        return allowed_includes(resource, {name: self.record(name).resource for name in self.made()})
+
     def refuse_if_referenced(self, name: str) -> None:
         for other in set(self.made()) - {name}:
-            if any(field.target == name for field in self.record(other).resource.fields):
+            resource = self.record(other).resource
+            if any(field.target == name for field in resource.relationships):
                 raise ScaffoldError(f"{other} refers to {name}. Remove {other} first.")
 
     def changed(self, record: Record) -> list[str]:
@@ -229,6 +245,8 @@ class Tree:
             "audited": resource.is_audited,
             "unique": resource.uniques,
             "fields": [field.spec for field in resource.fields],
+            "many": [many.spec for many in resource.many],
+            "includes": list(resource.includes),
             "migrations": migrations,
             "files": files | dict(edited or {}),
         }

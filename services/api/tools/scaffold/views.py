@@ -5,6 +5,8 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from tools.scaffold.includes import Relation
+from tools.scaffold.many import ManyView
 from tools.scaffold.parents import ParentList
 from tools.scaffold.resource import Field, Resource, member_of, path_of
 from tools.scaffold.uniqueness import OWNER, is_repeatable
@@ -150,6 +152,8 @@ class ResourceView:
     ) -> None:
         self.resource, self.tables, self.parent_lists = resource, tables, parent_lists
         self.fields = [FieldView(field, self) for field in resource.fields]
+        self.many = [ManyView(many, resource, tables) for many in resource.many]
+        self.members: list[FieldView | ManyView] = [*self.fields, *self.many]  # in bodies
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.resource, name)
@@ -195,7 +199,18 @@ class ResourceView:
 
     @property
     def targets(self) -> list[str]:
-        return sorted({field.target for field in self.references if not field.is_self})
+        others = {field.target for field in self.references if not field.is_self}
+        return sorted(others | self.required_targets)
+
+    @property
+    def required_targets(self) -> set[str]:
+        """The resources to which each row has a link."""
+        return {many.target for many in self.many if many.is_required}
+
+    @property
+    def links(self) -> str:
+        """The arguments with which tests give a new row links."""
+        return "".join(many.given for many in self.many)
 
     @property
     def checks(self) -> list[tuple[str, str]]:
@@ -223,7 +238,7 @@ class ResourceView:
 
     @property
     def example(self) -> str:
-        return repr({field.column_name: field.example for field in self.fields})
+        return repr({each.column_name: each.example for each in self.members})
 
     @property
     def change_example(self) -> str:
@@ -255,7 +270,7 @@ class ResourceView:
 
     @property
     def refused(self) -> str:
-        errors = ["AlreadyExists"] * bool(self.uniques) + ["UnknownReference"] * bool(self.references)
+        errors = ["AlreadyExists"] * bool(self.uniques) + ["UnknownReference"] * bool(self.relationships)
         return ", ".join(errors)
 
     @property
@@ -273,11 +288,12 @@ class ResourceView:
 
     @property
     def required(self) -> str:
-        return repr([field.column_name for field in self.fields if field.is_required])
+        return repr([each.column_name for each in self.members if each.is_required])
 
     @property
     def optional(self) -> dict[str, object]:
-        return {field.column_name: field.default for field in self.fields if not field.is_required}
+        of_fields = {field.column_name: field.default for field in self.fields if not field.is_required}
+        return of_fields | {many.ids: [] for many in self.many if not many.is_required}
 
     @property
     def counts_rows(self) -> bool:
@@ -287,7 +303,7 @@ class ResourceView:
     @property
     def varies(self) -> bool:
         """Whether each body from the factory has other values."""
-        return any(re.search(r"\bnumber\b|\(", field.factory_value) for field in self.fields)
+        return any(re.search(r"\bnumber\b|\(", each.factory_value) for each in self.members)
 
     @property
     def other_values(self) -> str:
@@ -311,7 +327,22 @@ class ResourceView:
 
     @property
     def never_null(self) -> list[str]:
-        return [field.column_name for field in self.fields if not field.is_nullable]
+        of_fields = [field.column_name for field in self.fields if not field.is_nullable]
+        return [*of_fields, *(many.ids for many in self.many)]
+
+    @property
+    def relations(self) -> list[Relation]:
+        """The references and many-to-many relationships that clients may include in responses."""
+        targets = [field.target for field in self.references]
+        of_fields = [Relation.of_field(field, targets) for field in self.references]
+        every = [*of_fields, *(Relation.of_many(many) for many in self.many)]
+        return [each for each in every if each.name in self.resource.includes]
+
+    @property
+    def related_models(self) -> dict[str, str]:
+        """The class names of the models to which this one has relationships, by their modules."""
+        others = {each.target: each.class_name for each in self.relations if not each.is_of_itself}
+        return others | {many.target: many.class_name for many in self.many}
 
     @property
     def three_keys(self) -> str:

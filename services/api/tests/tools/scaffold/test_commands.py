@@ -334,6 +334,34 @@ def test_a_reference_to_the_same_resource_is_migrated(copy: Copy, here: Callable
 
 @pytest.mark.any_database
 @pytest.mark.usefixtures("documents")
+def test_a_relationship_is_added_and_removed_with_its_table(copy: Copy, here: Callable[..., str]) -> None:
+    before = Tree(copy.api).head()
+    here("scaffold", "trial_tag", "name:str(50)")
+    here(
+        "scaffold",
+        "trial_post",
+        "title:str(50)",
+        "about:ref(trial_tag)",
+        "topics:many(trial_tag)!",
+        "--owned",
+    )
+    output = here("scaffold-field", "trial_post", "tags:many(trial_tag)")
+    assert "tag_ids: deleting the trial tag removes its id from the list" in output
+    assert "existing rows have no value" in here(
+        "scaffold-field", "trial_post", "more:many(trial_tag)!", status=1
+    )
+    assert "trial_post refers to trial_tag" in here("unscaffold", "trial_tag", status=1)
+    output = copy.each("db upgrade", "db check", f"db downgrade {before}", "db upgrade")
+    assert "No new upgrade operations" in output
+
+    copy.output("pytest", "-q", "tests/integration/test_trial_post.py", "-k", "include or _ids or export")
+
+    here("unscaffold", "trial_post")
+    assert "No new upgrade operations" in copy.each("db upgrade", "db check")
+
+
+@pytest.mark.any_database
+@pytest.mark.usefixtures("documents")
 def test_the_effect_of_each_deletion_is_printed(here: Callable[..., str]) -> None:
     here("scaffold", "trial_author", "name:str(50)")
 
