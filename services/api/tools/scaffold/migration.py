@@ -5,22 +5,43 @@ from datetime import UTC, datetime
 from tools.scaffold.render import render
 from tools.scaffold.views import FieldView, ResourceView, quoted
 
+# Operations on an existing table, with the rules of squawk that they break (tools/lint_migrations.py).
+BREAKS = {
+    "create_index(": ["require-concurrent-index-creation"],
+    "create_unique_constraint(": ["constraint-missing-not-valid", "disallowed-unique-constraint"],
+    "create_foreign_key(": ["adding-foreign-key-constraint", "constraint-missing-not-valid"],
+    "create_check_constraint(": ["constraint-missing-not-valid"],
+    "drop_table(": ["ban-drop-table"],
+}
+WAITS = "changes wait while the table is read. If it has millions of rows, see docs/2-build.md first."
+UNUSED = "this version doesn't use it. Apply it when no older version runs."
+
 
 def migration(
     kind: str, view: ResourceView, revision: str, down: str, message: str, new: FieldView | None = None
 ) -> str:
+    drop = f'    op.drop_table("{view.plural}")'
+    add = _add_column(view, new) if new else ""
     return render(
         "migration.py",
         kind=kind,
+        waivers=waivers({"drop": drop, "add": add}.get(kind, "")),
         message=message,
         revision=revision,
         down_revision=down,
         created=datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S"),
         create=_create_table(view),
-        drop=f'    op.drop_table("{view.plural}")',
-        add=_add_column(view, new) if new else "",
+        drop=drop,
+        add=add,
         remove=_remove_column(view, new) if new else "",
     )
+
+
+def waivers(upgrade: str) -> list[str]:
+    """Return the comments that allow what an upgrade does to an existing table."""
+    rules = {rule for call, broken in BREAKS.items() if call in upgrade for rule in broken}
+    reason = {"ban-drop-table": UNUSED}
+    return [f"# squawk: allow {rule}: {reason.get(rule, WAITS)}" for rule in sorted(rules)]
 
 
 def _create_table(view: ResourceView) -> str:
