@@ -104,7 +104,10 @@ class FieldView:
     @property
     def factory_value(self) -> str:
         if self.type == "ref":
-            return "person.id" if self.target == "user" else f'{self.target}.add(person)["id"]'
+            if self.target == "user":
+                return "person.id"
+            # Without a given id, add another row.
+            return f'fields.get("{self.column_name}") or {self.target}.add(person)["id"]'
         if self.type == "enum" and (self.has_default or len(self.arguments) == 1):
             return json.dumps(self.example)
         return str(self.fill(self.kind.value))
