@@ -36,9 +36,7 @@ def project(tmp_path: Path) -> Path:
     return packages.parent
 
 
-def test_a_typescript_project_uses_the_generated_client(
-    project: Path, base_url: str, username: str
-) -> None:
+def test_a_typescript_project_uses_the_generated_client(project: Path, base_url: str, username: str) -> None:
     run(str(PACKAGES / ".bin/tsc"), *COMPILER, "session.ts", cwd=project)
 
     output = run("node", "session.js", base_url, username, PASSWORD, cwd=project)
