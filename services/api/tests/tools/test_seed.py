@@ -48,7 +48,7 @@ def test_a_database_is_filled_once_and_more_on_request(
 
     assert "/trial-authors: 4 rows (1 left out, because their unique values are taken)\n" in more.stdout
     assert "/trial-books: 5 rows\n" in more.stdout
-    assert "the accounts that were there before" in more.stdout
+    assert "No account was added." in more.stdout
     assert rows("SELECT count(*), count(DISTINCT title) FROM trial_books") == [(11, 11)]
     assert more.returncode == 1
     assert "The table users isn't empty. Pass --more to add to it." in more.stderr

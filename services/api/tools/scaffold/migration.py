@@ -13,8 +13,8 @@ BREAKS = {
     "create_check_constraint(": ["constraint-missing-not-valid"],
     "drop_table(": ["ban-drop-table"],
 }
-WAITS = "changes wait while the table is read. If it has millions of rows, see docs/2-build.md first."
-UNUSED = "this version doesn't use it. Apply it when no older version runs."
+WAITS = "brief, unless the table has millions of rows."
+UNUSED = "the code doesn't use it. Apply it when no older version runs."
 
 
 def migration(

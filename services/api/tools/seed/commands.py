@@ -45,11 +45,9 @@ def seed(count: int, more: bool) -> None:
         click.echo(f"{resource.path}: {len(created[resource.name])} rows{note}")
     if not resources:
         click.echo("There is no generated resource: scripts/flask scaffold creates one.")
-    click.echo(f"Log in with the password {PASSWORD!r}:")
-    for person, role in new:
-        click.echo(f"  {person} ({role})")
-    if not new:
-        click.echo("  the accounts that were there before")
+    click.echo(f"Log in with the password {PASSWORD!r}:" if new else "No account was added.")
+    for name, role in new:
+        click.echo(f"  {name} ({role})")
 
 
 def _refusal() -> str:
