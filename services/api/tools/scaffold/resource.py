@@ -124,6 +124,7 @@ class Resource:
     requires_match: bool
     fields: tuple[Field, ...]
     is_audited: bool = False
+    uniques: tuple[tuple[str, ...], ...] = ()  # columns that are unique together
 
     @property
     def class_name(self) -> str:
@@ -143,11 +144,21 @@ class Resource:
 
     @property
     def article(self) -> str:
-        return "an" if self.name[0] in "aeiou" else "a"
+        return article_of(self.name)
 
     @property
     def is_owned(self) -> bool:
+        """Whether only the owner can read the rows."""
         return self.access == "owned"
+
+    @property
+    def is_authored(self) -> bool:
+        """Whether everyone can read the rows, and the owner can change them."""
+        return self.access == "authored"
+
+    @property
+    def has_owner(self) -> bool:
+        return self.is_owned or self.is_authored
 
     @property
     def events(self) -> list[str]:
@@ -223,6 +234,10 @@ def plural_of(name: str) -> str:
     if re.search(r"[^aeiou]y$", name):
         return f"{name[:-1]}ies"
     return f"{name}es" if re.search(r"(s|x|z|ch|sh)$", name) else f"{name}s"
+
+
+def article_of(name: str) -> str:
+    return "an" if name[0] in "aeiou" else "a"
 
 
 def path_of(table: str) -> str:
