@@ -1,4 +1,4 @@
-"""Development only, not in the image: the scaffolder, the files for API clients, and the doctor."""
+"""Development only, not in the image: the scaffolder, seeds, the files for API clients, and the doctor."""
 
 # Command: its module, and its help text.
 COMMANDS = {
@@ -17,6 +17,10 @@ COMMANDS = {
     "unscaffold": (
         "tools.scaffold.commands",
         "Remove the generated resource NAME. If its table exists, a new migration drops it.",
+    ),
+    "seed": (
+        "tools.seed.commands",
+        "Fill a development database with accounts, and COUNT rows of each generated resource.",
     ),
     "postman": (
         "tools.client_files.commands",

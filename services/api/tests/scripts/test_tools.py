@@ -24,6 +24,7 @@ def copy(tmp_path: Path) -> Copy:
         "mail-in-development",
         "migration",
         "need-docker",
+        "throwaway-postgres",
         "venv",
         "with-tools",
         docker={},

@@ -197,7 +197,7 @@ KINDS = {
         "sa.Uuid()",
         "Reference",
         str,
-        "str(uuid4())",
+        "str(UUID(int=number))",
         "8b2f9e0c-3c53-4c35-9a7c-1f2f6ad2f9a1",
         ((1, "wrong_type"), ("8b2f9e0c3c534c359a7c1f2f6ad2f9a1", "invalid_format")),
         can_have_default=False,

@@ -6,6 +6,17 @@ from tools.scaffold.many import ManyView
 from tools.scaffold.render import render
 from tools.scaffold.views import FieldView, ResourceView, quoted
 
+# Operations on an existing table, with the rules of squawk that they break (tools/lint_migrations.py).
+BREAKS = {
+    "create_index(": ["require-concurrent-index-creation"],
+    "create_unique_constraint(": ["constraint-missing-not-valid", "disallowed-unique-constraint"],
+    "create_foreign_key(": ["adding-foreign-key-constraint", "constraint-missing-not-valid"],
+    "create_check_constraint(": ["constraint-missing-not-valid"],
+    "drop_table(": ["ban-drop-table"],
+}
+WAITS = "brief, unless the table has millions of rows."
+UNUSED = "the code doesn't use it. Apply it when no older version runs."
+
 
 def migration(
     kind: str,
@@ -15,18 +26,28 @@ def migration(
     message: str,
     new: FieldView | ManyView | None = None,
 ) -> str:
+    drop = "\n".join([*(many.drop_table for many in view.many), f'    op.drop_table("{view.plural}")'])
+    add = _add(view, new) if new else ""
     return render(
         "migration.py",
         kind=kind,
+        waivers=waivers({"drop": drop, "add": add}.get(kind, "")),
         message=message,
         revision=revision,
         down_revision=down,
         created=datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S"),
         create="\n".join([_create_table(view), *(many.create_table for many in view.many)]),
-        drop="\n".join([*(many.drop_table for many in view.many), f'    op.drop_table("{view.plural}")']),
-        add=_add(view, new) if new else "",
+        drop=drop,
+        add=add,
         remove=_remove(view, new) if new else "",
     )
+
+
+def waivers(upgrade: str) -> list[str]:
+    """Return the comments that allow what an upgrade does to an existing table."""
+    rules = {rule for call, broken in BREAKS.items() if call in upgrade for rule in broken}
+    reason = {"ban-drop-table": UNUSED}
+    return [f"# squawk: allow {rule}: {reason.get(rule, WAITS)}" for rule in sorted(rules)]
 
 
 def _create_table(view: ResourceView) -> str:

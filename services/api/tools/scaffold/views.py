@@ -123,7 +123,8 @@ class FieldView:
         if self.type == "ref" and self.target == "user":
             return "new_account(person)" if self.resource.is_in_unique(self.column_name) else "person.id"
         if self.type == "ref":
-            return f'{self.target}.add(person)["id"]'
+            # Without a given id, add another row.
+            return f'fields.get("{self.column_name}") or {self.target}.add(person)["id"]'
         if self.type == "enum" and (self.has_default or len(self.arguments) == 1):
             return json.dumps(self.example)
         return str(self.fill(self.kind.value))

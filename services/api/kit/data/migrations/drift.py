@@ -31,6 +31,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.schema import CreateIndex, CreateTable
 
+from kit.data.migrations.dialects import exists_on
 from kit.data.migrations.rendering import condition_of
 
 PROBE = "drift_probe"
@@ -104,7 +105,7 @@ def _compare_indexes(
     noticed = {getattr(change, "index_name", None) for change in changes.ops}
     if connection is not None and database is not None and model is not None:
         for index in sorted(model.indexes, key=lambda index: str(index.name)):
-            if index.name in noticed:
+            if index.name in noticed or not exists_on(connection.dialect.name, index):
                 continue
             stored, wanted = _stored(connection, index), _wanted(connection, index)
             if wanted and _squeezed(stored) != _squeezed(wanted):
