@@ -5,16 +5,19 @@ from contextlib import contextmanager
 from typing import Any, cast
 from uuid import UUID
 
-from sqlalchemy import Select, select
+from sqlalchemy import Select, func, select
 from sqlalchemy.exc import DataError, IntegrityError
 from sqlalchemy.orm import Session as DatabaseSession
 from sqlalchemy.orm import scoped_session
 
 from kit.clock import now
-from kit.data.keyset import Page, column_of, filtered, read_page
+from kit.data.keyset import Page, column_of, filtered, read_page, split
+from kit.data.list_indexes import filters_of, find_order
 from kit.data.repository import Model, Repository
 from kit.data.violations import domain_error
 from kit.errors import NotFound
+
+MOST_COUNTED = 100_000  # so that a total costs little, however many rows match
 
 
 class ResourceRepository(Repository[Model]):
@@ -48,8 +51,17 @@ class ResourceRepository(Repository[Model]):
         self, sort: str, conditions: Mapping[str, Any], limit: int, after: list[Any] | None
     ) -> Page[Model]:
         """Return the page of matching rows that follows the sort values `after`. Raises InvalidCursor."""
-        query = filtered(self.rows(), self.model, conditions)
-        return read_page(self.session, query, self.model, sort, limit, after)
+        rows = self.rows()
+        query = filtered(rows, self.model, conditions)
+        order = find_order(self.model, filters_of(conditions, ("owner_id",) if self.owner_id else ()), sort)
+        each = split(rows, self.model, conditions) if order else ()
+        return read_page(self.session, query, self.model, sort, limit, after, order, each)
+
+    def count(self, conditions: Mapping[str, Any]) -> int:
+        """Return how many rows match, or more than MOST_COUNTED if there are more."""
+        rows = filtered(self.rows(), self.model, conditions).with_only_columns(self.model.id)
+        some = rows.limit(MOST_COUNTED + 1).subquery()
+        return self.session.scalar(select(func.count()).select_from(some)) or 0
 
     def add(self, row: Model) -> Model:
         """Add a row. Raises AlreadyExists, UnknownReference and ValueRefused."""
