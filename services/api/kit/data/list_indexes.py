@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Set
 from functools import lru_cache
 from typing import NamedTuple, cast
 
-from sqlalchemy import Column, Index, Table, UniqueConstraint
+from sqlalchemy import Column, Index, PrimaryKeyConstraint, Table, UniqueConstraint
 from sqlalchemy.orm import DeclarativeBase
 
 Model = type[DeclarativeBase]
@@ -32,8 +32,8 @@ class Filters(NamedTuple):
 class Order(NamedTuple):
     """The order in which an index has the rows of a list.
 
-    `sort` doesn't have the columns that the filters fix. It ends with the id. `null` are columns that are NULL
-    in all rows. PostgreSQL only uses the index if ORDER BY starts with them.
+    `sort` has no column that the filters fix, and ends with the id. `null` are those that are NULL in all rows.
+    PostgreSQL only uses the index if ORDER BY starts with them.
     """
 
     sort: str
@@ -118,10 +118,7 @@ def combinations(
 
 def indexes_of(model: Model) -> list[Names]:
     """Return the columns of each index that can sort and find rows."""
-    table = _table(model)
-    indexes = [index for index in table.indexes if _is_plain(index)]
-    constraints = [each for each in table.constraints if isinstance(each, UniqueConstraint)]
-    return sorted(tuple(column.name for column in each.columns) for each in (*indexes, *constraints))
+    return sorted(columns for columns, _ in _indexes(model))
 
 
 def has_trigrams(model: Model, name: str) -> bool:
@@ -141,11 +138,17 @@ def choices_of(model: Model, name: str) -> list[str]:
 
 
 def _unique(model: Model) -> list[Set[str]]:
-    table = _table(model)
-    constraints = [each for each in table.constraints if isinstance(each, UniqueConstraint)]
-    indexes = [each for each in table.indexes if each.unique and _is_plain(each)]
-    keys = [table.primary_key.columns, *(each.columns for each in (*constraints, *indexes))]
-    return [{column.name for column in columns} for columns in keys]
+    return [set(columns) for columns, is_unique in _indexes(model) if is_unique]
+
+
+def _indexes(model: Model) -> Iterator[tuple[Names, bool]]:
+    """Yield the columns of each index, and whether it is unique."""
+    for constraint in _table(model).constraints:
+        if isinstance(constraint, PrimaryKeyConstraint | UniqueConstraint):
+            yield tuple(column.name for column in constraint.columns), True
+    for index in _table(model).indexes:
+        if _is_plain(index):
+            yield tuple(column.name for column in index.columns), index.unique
 
 
 def _is_plain(index: Index) -> bool:

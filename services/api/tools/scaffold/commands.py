@@ -17,6 +17,7 @@ from app.events import Event
 from app.model import MODELS
 from tools import COMMANDS
 from tools.scaffold.kinds import KINDS
+from tools.scaffold.lists import check_filters, parse_indexes
 from tools.scaffold.migration import migration
 from tools.scaffold.render import imported_names
 from tools.scaffold.resource import (
@@ -38,7 +39,7 @@ FIELDS_HELP = f"""A field is NAME:TYPE, followed by marks:
 \b
   !  required (the default)             ^  unique
   ?  optional, and may be null          ~  searchable
-  =DEFAULT  optional, with this default
+  +  indexed: a filter and a sort key   =DEFAULT  optional, with this default
 
 The types are str(200), decimal(10,2), enum(one,two), ref(author), {
     ", ".join(name for name in KINDS if name not in ("str", "decimal", "enum", "ref"))
@@ -73,6 +74,14 @@ def init_app(app: Flask) -> None:
 @click.option("--plural", help="The plural of NAME, if it is irregular.")
 @click.option("--audited", is_flag=True, help="Record each change in the audit trail.")
 @click.option("--require-match", is_flag=True, help="Require If-Match for every change.")
+@click.option(
+    "--index",
+    "indexes",
+    multiple=True,
+    metavar="FIELD,FIELD",
+    help="Add an index, so that lists can be filtered by these fields together, or sorted by the last ones. "
+    "Repeatable.",
+)
 @click.option("--dry-run", is_flag=True, help="Only list the files.")
 @with_appcontext
 def scaffold(
@@ -82,10 +91,13 @@ def scaffold(
     plural: str | None,
     audited: bool,
     require_match: bool,
+    indexes: tuple[str, ...],
     dry_run: bool,
 ) -> None:
     tree = Tree(API)
     resource = new_resource(tree, name, fields, access, plural, require_match=require_match, audited=audited)
+    resource = replace(resource, indexes=parse_indexes(indexes, resource))
+    check_filters(resource)
     down, revision = tree.head(), tree.next_revision()
     script = _migration_path(revision, f"add {resource.plural}")
     paths = [*tree.paths(resource), script]
@@ -123,6 +135,7 @@ def scaffold_field(name: str, field: str) -> None:
         raise ScaffoldError(f"{field!r}: existing rows have no value for this field. Use ? or a default (=).")
     fields = parse_fields([*(each.spec for each in old.fields), field], old.plural)
     resource = replace(old, fields=fields)
+    check_filters(resource)
     tree.refuse_references(resource)
     down, revision = tree.head(), tree.next_revision()
     view = tree.view(resource)

@@ -14,12 +14,13 @@ from tools.scaffold.kinds import KINDS, Kind
 
 NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 FIELD = re.compile(
-    r"(?P<name>[^:]*):(?P<kind>[a-z]*)(\((?P<inside>[^)]*)\))?(?P<marks>[!?^~]*)(=(?P<default>.*))?",
+    r"(?P<name>[^:]*):(?P<kind>[a-z]*)(\((?P<inside>[^)]*)\))?(?P<marks>[!?^~+]*)(=(?P<default>.*))?",
     re.DOTALL,
 )
 CHOICE = re.compile(r"[a-z0-9]+([_-][a-z0-9]+)*")
 LONGEST_NAME = 30
 LONGEST = 44  # table and field together: PostgreSQL truncates the names of indexes to 63 bytes
+SHORTEST_SEARCH = 3
 # Names that a field can't have: types, columns of every table, and names in queries and responses.
 RESERVED = {
     "date", "datetime", "str", "int", "float", "bool", "text", "now", "true", "false", "id", "owner",
@@ -45,6 +46,7 @@ class Field:
     is_searchable: bool
     default: object = None
     has_default: bool = False
+    is_indexed: bool = False
 
     @property
     def kind(self) -> Kind:
@@ -124,6 +126,7 @@ class Resource:
     requires_match: bool
     fields: tuple[Field, ...]
     is_audited: bool = False
+    indexes: tuple[tuple[str, ...], ...] = ()  # the columns of each --index
 
     @property
     def class_name(self) -> str:
@@ -160,10 +163,6 @@ class Resource:
     def references(self) -> list[Field]:
         return [field for field in self.fields if field.target]
 
-    @property
-    def sortable(self) -> list[str]:
-        return ["created_at", *(field.column_name for field in self.fields if field.is_sortable)]
-
 
 def parse_fields(specs: Sequence[str], table: str) -> tuple[Field, ...]:
     """Parse fields such as `title:str(200)!`. Raises ScaffoldError."""
@@ -199,7 +198,10 @@ def parse_field(spec: str, table: str) -> Field:
         is_searchable="~" in marks,
         default=_default(match["default"], type_, arguments, spec),
         has_default=match["default"] is not None,
+        is_indexed="+" in marks,
     )
+    if field.is_searchable and type_ == "str" and arguments[-1] < SHORTEST_SEARCH:
+        raise ScaffoldError(f"{spec!r}: a searchable text needs room for at least three characters.")
     if len(table) + len(field.column_name) > LONGEST:
         raise ScaffoldError(
             f"{spec!r}: the names of table and field together must have at most {LONGEST} characters."
@@ -292,6 +294,9 @@ def _check_marks(marks: str, type_: str, spec: str, *, has_default: bool) -> Non
         raise ScaffoldError(f"{spec!r}: a field of this type, or with a default, can't be unique.")
     if "~" in marks and type_ not in ("str", "email"):
         raise ScaffoldError(f"{spec!r}: only str and email fields can be searchable (~).")
+    if "+" in marks and (type_ == "ref" or not kind.operators or type_ == "url"):
+        why = "a reference always has an index" if type_ == "ref" else f"{type_} can't have an index"
+        raise ScaffoldError(f"{spec!r}: {why}. Leave out the +.")
     if has_default and not kind.can_have_default:
         raise ScaffoldError(f"{spec!r}: a field of this type can't have a default.")
 

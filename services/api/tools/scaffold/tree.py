@@ -75,7 +75,13 @@ class Tree:
         kept = json.loads(file.read_text(encoding="utf-8"))
         fields = parse_fields(kept["fields"], kept["plural"])
         resource = Resource(
-            name, kept["plural"], kept["access"], kept["requires_match"], fields, kept.get("audited", False)
+            name,
+            kept["plural"],
+            kept["access"],
+            kept["requires_match"],
+            fields,
+            kept.get("audited", False),
+            tuple(tuple(columns) for columns in kept.get("indexes", [])),
         )
         return Record(resource, kept["files"], kept["migrations"])
 
@@ -182,6 +188,7 @@ class Tree:
             "requires_match": resource.requires_match,
             "audited": resource.is_audited,
             "fields": [field.spec for field in resource.fields],
+            "indexes": resource.indexes,
             "migrations": migrations,
             "files": {path: _digest(self.api / path) for path in [*self.paths(resource), *scripts]},
         }
