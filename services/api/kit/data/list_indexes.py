@@ -32,8 +32,8 @@ class Filters(NamedTuple):
 class Order(NamedTuple):
     """The order in which an index has the rows of a list.
 
-    `sort` has no column that the filters fix, and ends with the id. `null` are those that are NULL in all rows.
-    PostgreSQL only uses the index if ORDER BY starts with them.
+    `sort` has no column that the filters fix, and ends with the id. `null` are those that are NULL in all
+    rows. PostgreSQL only uses the index if ORDER BY starts with them.
     """
 
     sort: str
