@@ -37,7 +37,7 @@ INSERT INTO books (id, title, price, published, genre, isbn, author_id, pages, c
       WHEN n % 100 = 0 THEN ' at times' ELSE ' often' END,
     n * 7919 % 10000 / 100.0,
     CASE WHEN n % 5 > 0 THEN date '1800-01-01' + (n * 104729 % 80000)::int END,
-    CASE WHEN n % 20 = 0 THEN 'play' WHEN n % 4 = 0 THEN 'poem' ELSE 'novel' END,
+    CASE WHEN n % 20 = 1 THEN 'play' WHEN n % 4 = 0 THEN 'poem' ELSE 'novel' END,
     lpad(n::text, 13, '0'),
     md5('author ' || CASE WHEN n % 3 = 0 THEN 1 ELSE n * 31 % {AUTHORS} + 1 END)::uuid,
     n % 900,
@@ -85,7 +85,7 @@ def queries(connection: Connection) -> Iterator[dict[str, str]]:
     """Yield every combination that the API offers: each filter, sort and direction."""
     offer = BookQuery.offer
     assert offer
-    common, rare = row(connection, ROWS // 2 // 60 * 60 + 3), row(connection, ROWS // 2 // 60 * 60 + 20)
+    common, rare = row(connection, ROWS // 2 // 60 * 60 + 3), row(connection, ROWS // 2 // 60 * 60 + 41)
     several = [row(connection, 61 * n + 1) for n in range(1, MOST_VALUES + 1)]
     operators: dict[str, set[str]] = {}
     for condition in offer.conditions:

@@ -25,12 +25,15 @@ class Offer(NamedTuple):
     conditions: Names  # the parameters: title, price__gte
     sort_keys: Names
     within: Names
+    unchecked: Names = ()  # columns that need no index
 
     def check(self, place: str) -> None:
         """Raise TypeError if no index serves a filter or a sort key in any combination."""
         fixed, sorts = self._served()
         for condition in self.conditions:
             name, _, operator = condition.partition("__")
+            if name in self.unchecked:
+                continue
             if operator == "contains" and not has_trigrams(self.model, name):
                 raise TypeError(self._refusal(place, condition, f'trigram_index("{name}")'))
             if operator == "not" and len(choices_of(self.model, name)) > MOST_VALUES:
@@ -40,12 +43,14 @@ class Offer(NamedTuple):
             if not is_served:
                 raise TypeError(self._refusal(place, condition, self._index(name)))
         for name in self.sort_keys:
-            if not any(name in keys for keys in sorts):
+            if name not in self.unchecked and not any(name in keys for keys in sorts):
                 raise TypeError(self._refusal(place, f"sort={name}", self._index(name)))
 
     def errors(self, filters: Mapping[str, object], sort: str) -> Iterable[FieldError]:
         """Return an error if no index serves these filters in this order."""
-        if find_order(self.model, filters_of(filters, self.within), sort):
+        if self._is_unchecked(filters, sort) or find_order(
+            self.model, filters_of(filters, self.within), sort
+        ):
             return
         for name in filters:
             column, _, operator = name.partition("__")
@@ -58,6 +63,10 @@ class Offer(NamedTuple):
         yield FieldError(
             f"These can't be combined. Combinations: {listed}.", "invalid_format", parameter=first
         )
+
+    def _is_unchecked(self, filters: Iterable[str], sort: str) -> bool:
+        used = {name.partition("__")[0] for name in filters} | {key.lstrip("-") for key in sort.split(",")}
+        return not used.isdisjoint(self.unchecked)
 
     def listed(self) -> str:
         """Return the combinations for people."""
@@ -81,8 +90,8 @@ class Offer(NamedTuple):
     def _refusal(self, place: str, what: str, remedy: str) -> str:
         return (
             f"{place} offers {what}, but no index of {self.model.__name__} serves it, so it would read the "
-            f"whole table. Add {remedy} to the model, or set reads_whole_list = True in {place} if the list "
-            "is short."
+            f"whole table. Add {remedy} to the model. If the list stays short, add the column to "
+            f"reads_whole_list in {place} instead."
         )
 
 

@@ -79,14 +79,15 @@ class PageQuery(Query):
 
     If `rows` names a model, filters and sort keys must be its columns, and an index must serve each request:
     see kit/data/list_indexes.py. `within` names columns that the view fixes, such as the owner, or the parent
-    in the path. For short lists, `reads_whole_list = True` allows all combinations without an index.
+    in the path. `reads_whole_list` names columns that need no index, because the list is short. With True, no
+    combination needs one.
 
     Raises TypeError if no index serves a filter or a sort key.
     """
 
     rows: ClassVar[type[Base] | None] = None
     within: ClassVar[tuple[str, ...]] = ()
-    reads_whole_list: ClassVar[bool] = False
+    reads_whole_list: ClassVar[bool | tuple[str, ...]] = False
     offer: ClassVar[Offer | None] = None  # what is checked
 
     limit: PageSize = Field(20, description="The page size.", examples=[20])
@@ -102,8 +103,9 @@ class PageQuery(Query):
             for name in conditions:
                 check_condition(cls.rows, name)
             keys = tuple(_sort_keys(cls.model_fields.get("sort")))
-            cls.offer = None if cls.reads_whole_list else Offer(cls.rows, conditions, keys, cls.within)
-            if cls.offer:
+            cls.offer = None
+            if cls.reads_whole_list is not True:
+                cls.offer = Offer(cls.rows, conditions, keys, cls.within, cls.reads_whole_list or ())
                 cls.offer.check(cls.__name__)
 
     @classmethod

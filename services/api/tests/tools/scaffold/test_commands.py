@@ -26,7 +26,8 @@ BOOK = ["trial_book", "title:str(200)!~", "price:decimal(10,2)+", "published:dat
 # Every type, every mark, every default.
 THING = [
     "trial_thing", "label:str(20)?~+", "note:text!", "count:int+=3", "total:decimal(6,0)?",
-    "weight:float+=1.5", "active:bool+=true", "day:date=2026-01-02", "due:datetime?+", "code:uuid^", "state:enum(open)+=open",
+    "weight:float+=1.5", "active:bool+=true",
+    "day:date=2026-01-02", "due:datetime?+", "code:uuid^", "state:enum(open)+=open",
     "data:json", "extra:json?", "mail:email^~+", "homepage:url?", "creator:ref(user)?", "--admin",
     "--require-match", "--audited",
 ]  # fmt: skip
