@@ -91,11 +91,14 @@ def condition(operator: str, type_: str) -> tuple[str, str]:
     return types.get(operator, type_), COMPARISONS[operator]
 
 
-def combinations(resource: Resource) -> list[tuple[Columns, Columns]]:
-    """Return what a request can combine: columns to filter by, and sort keys."""
+def combinations(resource: Resource, null: str = "") -> list[tuple[Columns, Columns]]:
+    """Return what a request can combine: columns to filter by, and sort keys.
+
+    Some types have no filter for a value, but the column `null` is filtered by NULL.
+    """
     sortable = set(sort_keys(resource))
     nullable = {field.column_name for field in resource.fields if field.is_nullable}
-    ranges = {field.column_name for field in resource.fields if "" not in field.kind.operators}
+    ranges = {field.column_name for field in resource.fields if "" not in field.kind.operators} - {null}
     found: list[tuple[Columns, Columns]] = []
     for columns in indexes(resource):
         for place in range(len(columns) - 1):
@@ -131,7 +134,8 @@ def filtered_sorts(resource: Resource) -> list[tuple[Columns, str]]:
 
 def context(field: Field, operator: str, resource: Resource) -> tuple[Columns, str]:
     """Return what a filter is combined with: more columns to filter by, and a sort."""
-    name, every = field.column_name, combinations(resource)
+    name = field.column_name
+    every = combinations(resource, name if operator == "null" else "")
     if operator in ("gte", "lte", "not null"):
         return next((fixed, keys[0]) for fixed, keys in every if keys[0] == name)
     found = [(fixed, keys[0]) for fixed, keys in every if name in fixed]
