@@ -189,7 +189,7 @@ def test_the_tests_of_generated_resources_pass(copy: Copy, here: Callable[..., s
         "pytest", "-q", *(f"tests/integration/test_trial_{name}.py" for name in ("author", "article"))
     )
 
-    assert re.search(r"\b10\d passed in", tested), tested
+    assert re.search(r"\b\d{2,3} passed in", tested), tested
 
 
 @pytest.mark.any_database
