@@ -5,7 +5,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import CheckConstraint, Enum, ForeignKeyConstraint, MetaData, Table, TextClause
+from sqlalchemy import CheckConstraint, Enum, ForeignKeyConstraint, Index, MetaData, Table, TextClause
 from sqlalchemy.exc import InvalidRequestError
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -73,6 +73,15 @@ def one_of(column: str, values: type[StrEnum]) -> CheckConstraint:
     return CheckConstraint(
         f"{column} IN ({listed})", name=column, info={"columns": [column], "values": values}
     )
+
+
+def trigram_index(column: str) -> Index:
+    """Return an index with which PostgreSQL finds parts of a text. SQLite reads the whole table.
+
+    The migration has to create the extension pg_trgm: see kit/data/migrations/extensions.py.
+    """
+    index = Index(None, column, postgresql_using="gin", postgresql_ops={column: "gin_trgm_ops"})
+    return index.ddl_if(dialect="postgresql")
 
 
 def belongs_to(model: type[Base], parent: str) -> None:

@@ -6,17 +6,20 @@ from copy import copy
 from typing import Any, Self, cast
 from uuid import UUID
 
-from sqlalchemy import Select, select
+from sqlalchemy import Select, func, select
 from sqlalchemy.exc import DataError, IntegrityError
 from sqlalchemy.orm import Session as DatabaseSession
 from sqlalchemy.orm import scoped_session
 
 from kit.clock import now
-from kit.data.keyset import Page, column_of, filtered, read_page
-from kit.data.relations import begin_links, links_of, loaders, replace_links
+from kit.data.keyset import Page, column_of, filtered, read_page, split
+from kit.data.list_indexes import Order, filters_of, find_order
+from kit.data.relations import begin_links, link_to_filter, links_of, loaders, replace_links
 from kit.data.repository import Model, Repository
 from kit.data.violations import domain_error
 from kit.errors import NotFound
+
+MOST_COUNTED = 100_000  # so that a total costs little, however many rows match
 
 
 class ResourceRepository(Repository[Model]):
@@ -66,8 +69,23 @@ class ResourceRepository(Repository[Model]):
 
         The rows of the relationships in `related` are loaded too.
         """
-        query = filtered(self.rows(), self.model, conditions).options(*loaders(self.model, related))
-        return read_page(self.session, query, self.model, sort, limit, after)
+        rows, options = self.rows(), loaders(self.model, related)
+        query = filtered(rows, self.model, conditions)
+        order = self._order(conditions, sort)
+        each = split(rows, self.model, conditions) if order else ()
+        return read_page(self.session, query, self.model, sort, limit, after, order, each, options)
+
+    def _order(self, conditions: Mapping[str, Any], sort: str) -> Order | None:
+        """Return the order of an index that serves the list."""
+        within = [*self.values, *(["owner_id"] if self.owner_id else [])]
+        columns = {name: value for name, value in conditions.items() if not link_to_filter(self.model, name)}
+        return find_order(self.model, filters_of(columns, within), sort)
+
+    def count(self, conditions: Mapping[str, Any]) -> int:
+        """Return how many rows match, or more than MOST_COUNTED if there are more."""
+        rows = filtered(self.rows(), self.model, conditions).with_only_columns(self.model.id)
+        some = rows.limit(MOST_COUNTED + 1).subquery()
+        return self.session.scalar(select(func.count()).select_from(some)) or 0
 
     def add(self, row: Model, **links: Sequence[UUID]) -> Model:
         """Add a row, with links such as `tag_ids=[...]`.

@@ -287,6 +287,8 @@ def _query_parameters(query: type[Query] | None) -> Iterator[JsonObject]:
             "in": "query",
             "required": query.model_fields[name].is_required(),
             "description": schema.pop("description", f"The {name}."),
+            # A list is written with commas: genre__in=novel,poem.
+            **({"style": "form", "explode": False} if schema.get("type") == "array" else {}),
             "schema": schema,
             **({"style": "form", "explode": False} if schema.get("type") == "array" else {}),
         }

@@ -48,6 +48,10 @@ class Query(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
+    def policy_errors(self) -> Iterable[FieldError]:
+        """Return errors of rules that depend on more than one field."""
+        return ()
+
 
 class ResponseBody(BaseModel):
     """A JSON body of a response."""

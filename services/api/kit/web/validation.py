@@ -52,9 +52,12 @@ def read_query(schema: type[Query]) -> Query:
             FieldError("Give this parameter once.", "invalid_format", parameter=name) for name in repeated
         )
     try:
-        return schema.model_validate({name: given[0] for name, given in values.items()})
+        query = schema.model_validate({name: given[0] for name, given in values.items()})
     except ValidationError as error:
         raise ValidationFailed(_errors(error, "parameter")) from error
+    if errors := tuple(query.policy_errors()):
+        raise ValidationFailed(errors)
+    return query
 
 
 def receive_body() -> bool:

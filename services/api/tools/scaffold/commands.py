@@ -24,6 +24,7 @@ from tools.scaffold.choices import choice_migration, with_choice
 from tools.scaffold.edits import Step
 from tools.scaffold.includes import relation_name
 from tools.scaffold.kinds import KINDS
+from tools.scaffold.lists import check_filters, parse_indexes
 from tools.scaffold.many import is_many, parse_many
 from tools.scaffold.migration import migration
 from tools.scaffold.references import uses
@@ -50,7 +51,7 @@ FIELDS_HELP = f"""A field is NAME:TYPE, followed by marks:
 \b
   !  required (the default)             ^  unique
   ?  optional, and may be null          ~  searchable
-  =DEFAULT  optional, with this default
+  +  indexed: a filter and a sort key   =DEFAULT  optional, with this default
 
 The types are str(200), decimal(10,2), enum(one,two), ref(author), {
     ", ".join(name for name in KINDS if name not in ("str", "decimal", "enum", "ref"))
@@ -101,6 +102,14 @@ def init_app(app: Flask) -> None:
     multiple=True,
     help="Fields that are unique together. With --owned, for each owner. Can be repeated.",
 )
+@click.option(
+    "--index",
+    "indexes",
+    multiple=True,
+    metavar="FIELD,FIELD",
+    help="Add an index, so that lists can be filtered by these fields together, or sorted by the last ones. "
+    "Can be repeated.",
+)
 @click.option("--dry-run", is_flag=True, help="Only list the files.")
 @with_appcontext
 def scaffold(
@@ -111,12 +120,15 @@ def scaffold(
     audited: bool,
     require_match: bool,
     uniques: tuple[str, ...],
+    indexes: tuple[str, ...],
     dry_run: bool,
 ) -> None:
     tree = Tree(API)
     resource = new_resource(
         tree, name, fields, access, plural, require_match=require_match, audited=audited, uniques=uniques
     )
+    resource = replace(resource, indexes=parse_indexes(indexes, resource))
+    check_filters(resource)
     down, revision = tree.head(), tree.next_revision()
     script = _migration_path(revision, f"add {resource.plural}")
     paths = [*tree.paths(resource), script]
@@ -156,6 +168,7 @@ def scaffold_field(name: str, field: str) -> None:
     if new.is_required:
         raise ScaffoldError(f"{field!r}: existing rows have no value for this field. {_optional(new)}")
     resource = _with_field(tree, old, new)
+    check_filters(resource)
     down, revision = tree.head(), tree.next_revision()
     view = tree.view(resource)
     script = _migration_path(revision, f"add {new.column_name} to {resource.plural}")

@@ -1,7 +1,9 @@
 """The migrations that create, extend and drop the table of a resource."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
+from tools.scaffold.lists import index_name
 from tools.scaffold.many import ManyView
 from tools.scaffold.render import render
 from tools.scaffold.views import FieldView, ResourceView, quoted
@@ -71,10 +73,29 @@ def _create_table(view: ResourceView) -> str:
         columns.append(f"sa.UniqueConstraint({quoted(names)}, name={_named('uq', table, names)})")
     lines = [f'    op.create_table("{table}",', *(f"        {column}," for column in columns), "    )"]
     for names in view.indexes:
-        lines.append(
-            f'    op.create_index({_named("ix", table, names)}, "{table}", [{quoted(names)}], unique=False)'
-        )
-    return "\n".join(lines)
+        index = f'{_index(table, names)}, "{table}", [{quoted(names)}]'
+        lines.append(f"    op.create_index({index}, unique=False)")
+    return "\n".join([*lines, *_create_trigram_indexes(table, view.searchable)])
+
+
+def _create_trigram_indexes(table: str, columns: Sequence[str]) -> list[str]:
+    if not columns:
+        return []
+    lines = ['    create_extension("pg_trgm")']
+    for name in columns:
+        lines += [
+            '    if op.get_context().dialect.name == "postgresql":',
+            f'        op.create_index({_named("ix", table, (name,))}, "{table}", ["{name}"], unique=False,',
+            f'            postgresql_using="gin", postgresql_ops={{"{name}": "gin_trgm_ops"}})',
+        ]
+    return lines
+
+
+def _drop_trigram_index(table: str, name: str) -> list[str]:
+    return [
+        '    if op.get_context().dialect.name == "postgresql":',
+        f'        op.drop_index({_named("ix", table, (name,))}, table_name="{table}")',
+    ]
 
 
 def _add(view: ResourceView, new: FieldView | ManyView) -> str:
@@ -107,18 +128,18 @@ def _add_column(view: ResourceView, new: FieldView) -> str:
     for names in view.indexes:
         if name in names:
             lines.append(
-                f"        batch_op.create_index({_named('ix', table, names)}, [{quoted(names)}],"
-                " unique=False)"
+                f"        batch_op.create_index({_index(table, names)}, [{quoted(names)}], unique=False)"
             )
-    return "\n".join(lines)
+    return "\n".join([*lines, *_create_trigram_indexes(table, [name] if new.is_searchable else [])])
 
 
 def _remove_column(view: ResourceView, new: FieldView) -> str:
     table, name = view.plural, new.column_name
-    lines = [f'    with op.batch_alter_table("{table}", schema=None) as batch_op:']
+    lines = _drop_trigram_index(table, name) if new.is_searchable else []
+    lines.append(f'    with op.batch_alter_table("{table}", schema=None) as batch_op:')
     for names in view.indexes:
         if name in names:
-            lines.append(f"        batch_op.drop_index({_named('ix', table, names)})")
+            lines.append(f"        batch_op.drop_index({_index(table, names)})")
     for names in view.uniques:
         if name in names:
             lines.append(f'        batch_op.drop_constraint({_named("uq", table, names)}, type_="unique")')
@@ -135,6 +156,11 @@ def _remove_column(view: ResourceView, new: FieldView) -> str:
 def _foreign_key(table: str, column: str, other: str, action: str) -> str:
     name = f'op.f("fk_{table}_{column}_{other}")'
     return f'sa.ForeignKeyConstraint(["{column}"], ["{other}.id"], name={name}, ondelete="{action}")'
+
+
+def _index(table: str, columns: tuple[str, ...]) -> str:
+    name = index_name(table, columns)
+    return f'op.f("{name}")' if name else _named("ix", table, columns)
 
 
 def _named(kind: str, table: str, columns: tuple[str, ...]) -> str:

@@ -14,12 +14,13 @@ from tools.scaffold.kinds import KINDS, Kind
 
 NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 FIELD = re.compile(
-    r"(?P<name>[^:]*):(?P<kind>[a-z]*)(\((?P<inside>[^)]*)\))?(?P<marks>[!?^~]*)(=(?P<default>.*))?",
+    r"(?P<name>[^:]*):(?P<kind>[a-z]*)(\((?P<inside>[^)]*)\))?(?P<marks>[!?^~+]*)(=(?P<default>.*))?",
     re.DOTALL,
 )
 CHOICE = re.compile(r"[a-z0-9]+([_-][a-z0-9]+)*")
 LONGEST_NAME = 30
 LONGEST = 44  # table and field together: PostgreSQL truncates the names of indexes to 63 bytes
+SHORTEST_SEARCH = 3
 # Names that a field can't have: types, columns of every table, and names in queries and responses.
 RESERVED = {
     "date", "datetime", "str", "int", "float", "bool", "text", "now", "true", "false", "id", "owner",
@@ -45,6 +46,7 @@ class Field:
     is_searchable: bool
     default: object = None
     has_default: bool = False
+    is_indexed: bool = False
 
     @property
     def kind(self) -> Kind:
@@ -156,6 +158,7 @@ class Resource:
     uniques: tuple[tuple[str, ...], ...] = ()  # columns that are unique together
     many: tuple[Many, ...] = ()
     includes: tuple[str, ...] = ()  # the relationships that clients may include in responses
+    indexes: tuple[tuple[str, ...], ...] = ()  # the columns of each --index
 
     @property
     def class_name(self) -> str:
@@ -206,10 +209,6 @@ class Resource:
     def relationships(self) -> list[Field | Many]:
         return [*self.references, *self.many]
 
-    @property
-    def sortable(self) -> list[str]:
-        return ["created_at", *(field.column_name for field in self.fields if field.is_sortable)]
-
 
 def parse_fields(specs: Sequence[str], table: str) -> tuple[Field, ...]:
     """Parse fields such as `title:str(200)!`. Raises ScaffoldError."""
@@ -245,7 +244,10 @@ def parse_field(spec: str, table: str) -> Field:
         is_searchable="~" in marks,
         default=_default(match["default"], type_, arguments, spec),
         has_default=match["default"] is not None,
+        is_indexed="+" in marks,
     )
+    if field.is_searchable and type_ == "str" and arguments[-1] < SHORTEST_SEARCH:
+        raise ScaffoldError(f"{spec!r}: a searchable text needs room for at least three characters.")
     if len(table) + len(field.column_name) > LONGEST:
         raise ScaffoldError(
             f"{spec!r}: the names of table and field together must have at most {LONGEST} characters."
@@ -342,6 +344,9 @@ def _check_marks(marks: str, type_: str, spec: str, *, has_default: bool) -> Non
         raise ScaffoldError(f"{spec!r}: a field of this type, or with a default, can't be unique.")
     if "~" in marks and type_ not in ("str", "email"):
         raise ScaffoldError(f"{spec!r}: only str and email fields can be searchable (~).")
+    if "+" in marks and (type_ == "ref" or not kind.operators or type_ == "url"):
+        why = "a reference always has an index" if type_ == "ref" else f"{type_} can't have an index"
+        raise ScaffoldError(f"{spec!r}: {why}. Leave out the +.")
     if has_default and not kind.can_have_default:
         raise ScaffoldError(f"{spec!r}: a field of this type can't have a default.")
 

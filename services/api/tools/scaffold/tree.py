@@ -86,6 +86,7 @@ class Tree:
             fields,
             kept.get("audited", False),
             uniques=tuple(map(tuple, kept.get("unique", ()))),
+            indexes=tuple(map(tuple, kept.get("indexes", ()))),
         )
         many = tuple(parse_many(spec) for spec in kept.get("many", ()))
         resource = replace(resource, many=many, includes=tuple(kept.get("includes", ())))
@@ -247,6 +248,7 @@ class Tree:
             "fields": [field.spec for field in resource.fields],
             "many": [many.spec for many in resource.many],
             "includes": list(resource.includes),
+            "indexes": resource.indexes,
             "migrations": migrations,
             "files": files | dict(edited or {}),
         }

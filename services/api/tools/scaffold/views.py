@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from tools.scaffold import lists
 from tools.scaffold.includes import Relation
 from tools.scaffold.many import ManyView
 from tools.scaffold.parents import ParentList
@@ -137,7 +138,20 @@ class FieldView:
 
     @property
     def operators(self) -> list[str]:
-        return [*self.kind.operators, *(["contains"] if self.is_searchable else [])]
+        return lists.operators(self.field, self.resource.resource)
+
+    def context(self, operator: str) -> str:
+        """More of a query that a filter needs, as code of a test with `row`."""
+        others, sort = lists.context(self.field, operator, self.resource.resource)
+        parts = [f'"{name}": value_of(rows[1], "{name}")' for name in others]
+        return "".join(f", {part}" for part in [*parts, f'"sort": "{sort}"'])
+
+    def others(self, operator: str) -> list[str]:
+        return list(lists.context(self.field, operator, self.resource.resource)[0])
+
+    @property
+    def search_text(self) -> str:
+        return '"Abc@example.com"' if self.type == "email" else f'("Abc" * 100)[:{self.arguments[-1]}]'
 
     @property
     def comparable(self) -> str:
@@ -165,15 +179,11 @@ class ResourceView:
 
     @property
     def indexes(self) -> list[tuple[str, ...]]:
-        owner = ("owner_id",) if self.is_owned else ()
-        sorted_by = [(*owner, name, "id") for name in self.sortable]
-        if self.is_authored:
-            sorted_by.append(("owner_id", "created_at", "id"))
-        return [*sorted_by, *((field.column_name,) for field in self.fields if self._needs_index(field))]
+        return lists.indexes(self.resource)
 
-    def _needs_index(self, field: FieldView) -> bool:
-        """Whether a reference has no index from a unique constraint."""
-        return field.type == "ref" and (field.column_name,) not in self.uniques
+    @property
+    def sortable(self) -> list[str]:
+        return lists.sort_keys(self.resource)
 
     @property
     def uniques(self) -> list[tuple[str, ...]]:
@@ -235,7 +245,14 @@ class ResourceView:
         for field in self.enums:
             yield f'one_of("{field.column_name}", {field.enum})'
         for columns in self.indexes:
-            yield f"Index(None, {quoted(columns)})"
+            name = lists.index_name(self.plural, columns)
+            yield f"Index({name!r}, {quoted(columns)})"
+        for name in self.searchable:
+            yield f'trigram_index("{name}")'
+
+    @property
+    def searchable(self) -> list[str]:
+        return [field.column_name for field in self.fields if field.is_searchable]
 
     @property
     def example(self) -> str:
@@ -248,26 +265,18 @@ class ResourceView:
 
     @property
     def sort_arguments(self) -> str:
-        return ", ".join([*(f'"{name}"' for name in self.sortable), 'default="-created_at"'])
+        names = ", ".join(f'"{name}"' for name in self.sortable)
+        return f'{names}, default="-created_at", most={lists.most_sort_keys(self.resource)}'
 
     @property
     def conditions(self) -> Iterator[tuple[str, str, str]]:
-        comparisons = {
-            "": "equals this value",
-            "gte": "is at least this value",
-            "lte": "is at most this value",
-            "contains": "contains this text",
-        }
         if self.is_authored:
             yield "owner_id", "Reference", "Only rows of this user."
         for field in self.fields:
             for operator in field.operators:
                 name = f"{field.column_name}__{operator}".removesuffix("__")
-                yield (
-                    name,
-                    field.kind.query or field.type_name,
-                    f"Only rows whose {field.words} {comparisons[operator]}.",
-                )
+                type_, comparison = lists.condition(operator, field.kind.query or field.type_name)
+                yield name, type_, f"Only rows whose {field.words} {comparison}."
 
     @property
     def refused(self) -> str:
@@ -346,9 +355,20 @@ class ResourceView:
         return others | {many.target: many.class_name for many in self.many}
 
     @property
-    def three_keys(self) -> str:
-        names = (self.sortable * 3)[:3]
-        return f'"-{names[2]},{names[1]},-{names[0]}"'
+    def unfiltered_sorts(self) -> list[str]:
+        return lists.unfiltered_sorts(self.resource)
+
+    @property
+    def filtered_sorts(self) -> list[tuple[tuple[str, ...], str]]:
+        return lists.filtered_sorts(self.resource)
+
+    @property
+    def uncombined(self) -> list[str]:
+        return lists.uncombined(self.resource)
+
+    @property
+    def not_offered(self) -> list[str]:
+        return lists.not_offered(self.resource)
 
     @property
     def filterable(self) -> list[FieldView]:

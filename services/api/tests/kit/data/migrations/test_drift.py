@@ -122,7 +122,9 @@ TOGETHER = [change for number, change in enumerate(CHANGES) if number not in ALT
 def copied() -> MetaData:
     copy = MetaData(naming_convention=Base.metadata.naming_convention)
     for table in Base.metadata.sorted_tables:
-        table.to_metadata(copy)
+        copied_indexes = {index.name: index for index in table.to_metadata(copy).indexes}
+        for index in table.indexes:
+            copied_indexes[index.name]._ddl_if = index._ddl_if  # to_metadata() leaves it out
     return copy
 
 
