@@ -33,7 +33,14 @@ from kit.setting_types import (
 from kit.smtp_url import MailFolder
 from kit.storage_url import StorageFolder
 
-SECRETS = ("DATABASE_URL", "MIGRATION_DATABASE_URL", "SECRET_KEY", "SECRET_KEY_FALLBACKS", "SMTP_URL", "STORAGE_URL")
+SECRETS = (
+    "DATABASE_URL",
+    "MIGRATION_DATABASE_URL",
+    "SECRET_KEY",
+    "SECRET_KEY_FALLBACKS",
+    "SMTP_URL",
+    "STORAGE_URL",
+)
 
 
 class Settings(BaseModel):
@@ -101,9 +108,9 @@ class Settings(BaseModel):
     @property
     def storage_folder(self) -> Path | None:
         """Where files are stored, if STORAGE_URL is a folder."""
-        is_folder = isinstance(self.storage_url, StorageFolder)
-        # An absolute path stays as it is.
-        return self.folder / "instance" / self.storage_url.path if is_folder else None
+        if not isinstance(self.storage_url, StorageFolder):
+            return None
+        return self.folder / "instance" / self.storage_url.path  # an absolute path stays as it is
 
     @property
     def owner_url(self) -> URL:
@@ -141,7 +148,11 @@ def load(cls: type[AnySettings]) -> AnySettings:
             wrong["DATABASE_URL"] = fault
         if isinstance(settings.smtp_url, MailFolder) and (fault := _folder_fault(settings.mail_folder)):
             wrong["SMTP_URL"] = fault
-        if "STORAGE_URL" in given and settings.storage_folder and (fault := _folder_fault(settings.storage_folder)):
+        if (
+            "STORAGE_URL" in given
+            and settings.storage_folder
+            and (fault := _folder_fault(settings.storage_folder))
+        ):
             wrong["STORAGE_URL"] = fault
         if settings.owner_url.drivername != settings.database_url.drivername:
             wrong["MIGRATION_DATABASE_URL"] = "isn't the same kind of database as DATABASE_URL"

@@ -58,7 +58,9 @@ def _bucket(rest: str) -> S3Bucket:
     credentials, at, location = place.rpartition("@")
     name, _, prefix = location.partition("/")
     if not BUCKET.fullmatch(name):
-        raise ValueError("has an invalid name of a bucket. If the secret contains @ / or ?, percent-encode it")
+        raise ValueError(
+            "has an invalid name of a bucket. If the secret contains @ / or ?, percent-encode it"
+        )
     if not PREFIX.fullmatch(prefix.strip("/")):
         raise ValueError("has a prefix with characters other than letters, digits, and . _ - between slashes")
     key, _, secret = credentials.partition(":")

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session as DatabaseSession
 from sqlalchemy.orm import scoped_session
 
 from kit.clock import now
-from kit.data.keyset import Page, column_of, filtered, read_page
+from kit.data.keyset import Page, column_of, filtered, ordered, read_page
 from kit.data.repository import Model, Repository
 from kit.data.violations import domain_error
 from kit.errors import NotFound
@@ -50,6 +50,10 @@ class ResourceRepository(Repository[Model]):
         """Return the page of matching rows that follows the sort values `after`. Raises InvalidCursor."""
         query = filtered(self.rows(), self.model, conditions)
         return read_page(self.session, query, self.model, sort, limit, after)
+
+    def every(self, sort: str, conditions: Mapping[str, Any]) -> Select[Model]:
+        """Return the query of all matching rows, sorted, for an export."""
+        return ordered(filtered(self.rows(), self.model, conditions), self.model, sort)
 
     def add(self, row: Model) -> Model:
         """Add a row. Raises AlreadyExists, UnknownReference and ValueRefused."""

@@ -21,6 +21,7 @@ MAX_LINE_BYTES = 8192  # of a chunk's size or a trailer
 class Parser(HTTPRequestParser):  # type: ignore[misc]
     """One request. It is refused if a proxy could read it as two (RFC 9112, section 11.2)."""
 
+    adj: Any
     path = ""  # waitress logs it even if parsing has failed
     body_rcv: Any = None
     started: float = 0
@@ -47,7 +48,6 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]
         elif self.content_length > self.adj.max_content_length:  # refuse it before the client sends it
             self.error = RequestEntityTooLarge("The announced body is too long.")
             self.completed = True
-
 
     def _let_the_app_read(self) -> None:
         """Leave the limits of the body to the app, which checks the caller first."""

@@ -110,7 +110,9 @@ def endpoint(
     if scope and not SCOPE.fullmatch(scope):
         raise TypeError(f"scope={scope!r} isn't a scope. Name one such as notes:read.")
     if upload and body:
-        raise TypeError("upload= and body= can't be combined. Declare the form's fields with Upload(fields=...).")
+        raise TypeError(
+            "upload= and body= can't be combined. Declare the form's fields with Upload(fields=...)."
+        )
     declaration = Declaration(
         auth,
         scope,

@@ -18,7 +18,9 @@ class UnsupportedMediaType(DomainError):
 
 class MalformedForm(DomainError):
     message = "The body isn't a well-formed form."
-    advice = "Send multipart/form-data as browsers do (RFC 7578): its parts have names, of which none is repeated."
+    advice = (
+        "Send multipart/form-data as browsers do (RFC 7578): its parts have names, of which none is repeated."
+    )
 
 
 class BodyTooLarge(DomainError):

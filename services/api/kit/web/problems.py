@@ -173,6 +173,7 @@ KIT_PROBLEMS = (
         also=(exc.InterfaceError, exc.InternalError, exc.TimeoutError),
     ),
     problem_type(errors.QueryTimeout, 503, headers=RETRY_AFTER_1S),
+    problem_type(errors.StorageUnavailable, 503, headers=RETRY_AFTER_1S),
     problem_type(errors.Overloaded, 503, headers=RETRY_AFTER_1S),
     problem_type(NotReady, 503, headers=RETRY_AFTER_1S),
 )

@@ -101,7 +101,9 @@ def read_body(schema: type[RequestBody], *, optional: bool, read_only: Set[str] 
     try:
         body = _validate(schema, raw, value)
     except ValidationError as error:
-        raise ValidationFailed([*field_errors(error, "pointer"), *_policy_errors(schema, value, error)]) from error
+        raise ValidationFailed(
+            [*field_errors(error, "pointer"), *_policy_errors(schema, value, error)]
+        ) from error
     if errors := _policy_errors(schema, value):
         raise ValidationFailed(errors)
     return body

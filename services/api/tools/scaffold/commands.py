@@ -73,6 +73,7 @@ def init_app(app: Flask) -> None:
 @click.option("--plural", help="The plural of NAME, if it is irregular.")
 @click.option("--audited", is_flag=True, help="Record each change in the audit trail.")
 @click.option("--require-match", is_flag=True, help="Require If-Match for every change.")
+@click.option("--csv", is_flag=True, help="Export the list as CSV.")
 @click.option("--dry-run", is_flag=True, help="Only list the files.")
 @with_appcontext
 def scaffold(
@@ -82,10 +83,12 @@ def scaffold(
     plural: str | None,
     audited: bool,
     require_match: bool,
+    csv: bool,
     dry_run: bool,
 ) -> None:
     tree = Tree(API)
     resource = new_resource(tree, name, fields, access, plural, require_match=require_match, audited=audited)
+    resource = replace(resource, has_csv=csv)
     down, revision = tree.head(), tree.next_revision()
     script = _migration_path(revision, f"add {resource.plural}")
     paths = [*tree.paths(resource), script]

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 
+from tools.scaffold import files
 from tools.scaffold.render import render
 from tools.scaffold.views import FieldView, ResourceView, quoted
 
@@ -29,6 +30,7 @@ def _create_table(view: ResourceView) -> str:
     if view.is_owned:
         columns.append('sa.Column("owner_id", sa.Uuid(), nullable=False)')
     columns += [field.migration_column for field in view.fields]
+    columns += [column for file in view.files for column in files.migration_columns(file.name)]
     columns += [
         f'sa.Column("{name}", sa.DateTime(timezone=True), nullable=False)'
         for name in ("created_at", "updated_at")
@@ -39,6 +41,9 @@ def _create_table(view: ResourceView) -> str:
         columns.append(_foreign_key(table, "owner_id", "users", "CASCADE"))
     for field in view.references:
         columns.append(_foreign_key(table, field.column_name, field.table, field.on_delete))
+    for file in view.files:
+        name = files.foreign_key_name(table, file.name)
+        columns.append(f'sa.ForeignKeyConstraint(["{file.name}_id"], ["kit_files.id"], name={name})')
     columns.append(f'sa.PrimaryKeyConstraint("id", name=op.f("pk_{table}"))')
     for names in view.uniques:
         columns.append(f"sa.UniqueConstraint({quoted(names)}, name={_named('uq', table, names)})")
@@ -52,6 +57,8 @@ def _create_table(view: ResourceView) -> str:
 
 def _add_column(view: ResourceView, new: FieldView) -> str:
     table, name = view.plural, new.column_name
+    if new.type == "file":
+        return _add_file(table, name)
     lines = [
         f'    with op.batch_alter_table("{table}", schema=None) as batch_op:',
         f"        batch_op.add_column({new.migration_column})",
@@ -80,6 +87,8 @@ def _add_column(view: ResourceView, new: FieldView) -> str:
 
 def _remove_column(view: ResourceView, new: FieldView) -> str:
     table, name = view.plural, new.column_name
+    if new.type == "file":
+        return _remove_file(table, name)
     lines = [f'    with op.batch_alter_table("{table}", schema=None) as batch_op:']
     for names in view.indexes:
         if name in names:
@@ -95,6 +104,30 @@ def _remove_column(view: ResourceView, new: FieldView) -> str:
         lines.append(f'        batch_op.drop_constraint(op.f("ck_{table}_{name}"), type_="check")')
     lines.append(f'        batch_op.drop_column("{name}")')
     return "\n".join(lines)
+
+
+def _add_file(table: str, name: str) -> str:
+    key, index = files.foreign_key_name(table, name), _named("ix", table, (f"{name}_id",))
+    return "\n".join(
+        [
+            f'    with op.batch_alter_table("{table}", schema=None) as batch_op:',
+            *(f"        batch_op.add_column({column})" for column in files.migration_columns(name)),
+            f'        batch_op.create_foreign_key({key}, "kit_files", ["{name}_id"], ["id"])',
+            f'        batch_op.create_index({index}, ["{name}_id"], unique=False)',
+        ]
+    )
+
+
+def _remove_file(table: str, name: str) -> str:
+    key, index = files.foreign_key_name(table, name), _named("ix", table, (f"{name}_id",))
+    return "\n".join(
+        [
+            f'    with op.batch_alter_table("{table}", schema=None) as batch_op:',
+            f"        batch_op.drop_index({index})",
+            f'        batch_op.drop_constraint({key}, type_="foreignkey")',
+            *(f'        batch_op.drop_column("{column}")' for column in reversed(files.column_names(name))),
+        ]
+    )
 
 
 def _foreign_key(table: str, column: str, other: str, action: str) -> str:

@@ -75,7 +75,13 @@ class Tree:
         kept = json.loads(file.read_text(encoding="utf-8"))
         fields = parse_fields(kept["fields"], kept["plural"])
         resource = Resource(
-            name, kept["plural"], kept["access"], kept["requires_match"], fields, kept.get("audited", False)
+            name,
+            kept["plural"],
+            kept["access"],
+            kept["requires_match"],
+            fields,
+            kept.get("audited", False),
+            has_csv=kept.get("csv", False),
         )
         return Record(resource, kept["files"], kept["migrations"])
 
@@ -166,7 +172,7 @@ class Tree:
         lines_of = {
             "app/blueprint/__init__.py": rf"^    {name}(\.blueprint)?,\n",
             "app/model/__init__.py": rf"^    {class_name},\n|^from app\.model\.{name} import {class_name}\n",
-            "tests/authorization.md": rf"^\| [A-Z]+ {own_path}(/<uuid:{name}_id>)? \|.*\n",
+            "tests/authorization.md": rf"^\| [A-Z]+ {own_path}(/<uuid:{name}_id>|/export\.csv)?(/[a-z0-9-]+)? \|.*\n",
         }
         if resource.events:
             lines_of["app/events.py"] = rf"^    \w+ = \"({'|'.join(resource.events)})\"\n"
@@ -181,6 +187,7 @@ class Tree:
             "access": resource.access,
             "requires_match": resource.requires_match,
             "audited": resource.is_audited,
+            "csv": resource.has_csv,
             "fields": [field.spec for field in resource.fields],
             "migrations": migrations,
             "files": {path: _digest(self.api / path) for path in [*self.paths(resource), *scripts]},

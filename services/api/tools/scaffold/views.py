@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from tools.scaffold import files
 from tools.scaffold.resource import Field, Resource, member_of, path_of
 
 ACCESS_DESCRIPTIONS = {
@@ -124,13 +125,31 @@ class FieldView:
         value = f'row["{self.column_name}"]'
         return {"decimal": f"Decimal({value})"}.get(self.type, value)
 
+    @property
+    def segment(self) -> str:
+        """The last part of the path of a file."""
+        return str(self.name.replace("_", "-"))
+
+    @property
+    def constant(self) -> str:
+        return str(self.name.upper())
+
+    @property
+    def file_types(self) -> str:
+        return repr(list(self.arguments[:-1]))
+
+    @property
+    def max_bytes(self) -> str:
+        return f"{self.arguments[-1]:_}"
+
 
 class ResourceView:
     """A resource, with the properties that the templates need. `tables` maps resources to their tables."""
 
     def __init__(self, resource: Resource, tables: dict[str, str]) -> None:
         self.resource, self.tables = resource, tables
-        self.fields = [FieldView(field, self) for field in resource.fields]
+        self.fields = [FieldView(field, self) for field in resource.fields if field.type != "file"]
+        self.files = [FieldView(field, self) for field in resource.fields if field.type == "file"]
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.resource, name)
@@ -143,7 +162,16 @@ class ResourceView:
     def indexes(self) -> list[tuple[str, ...]]:
         owner = ("owner_id",) if self.is_owned else ()
         sorted_by = [(*owner, name, "id") for name in self.sortable]
-        return [*sorted_by, *((field.column_name,) for field in self.fields if field.type == "ref")]
+        references = [(field.column_name,) for field in self.fields if field.type == "ref"]
+        return [*sorted_by, *references, *((f"{file.name}_id",) for file in self.files)]
+
+    @property
+    def file_names(self) -> list[str]:
+        return [file.name for file in self.files]
+
+    @property
+    def file_columns(self) -> list[str]:
+        return [column for file in self.files for column in files.column_names(file.name)]
 
     @property
     def uniques(self) -> list[tuple[str, ...]]:

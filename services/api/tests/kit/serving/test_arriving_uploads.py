@@ -118,7 +118,9 @@ def test_a_connection_is_used_again_after_an_upload(server: Process, people: Peo
 def test_a_request_that_follows_an_upload_at_once_is_answered(server: Process, people: People) -> None:
     access = people("ann").access
     with connect(server) as client:
-        client.sendall(head(access) + PNG + b"GET /health/live HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+        client.sendall(
+            head(access) + PNG + b"GET /health/live HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+        )
         received = b"".join(iter(lambda: client.recv(65_536), b""))
 
     assert received.count(b"HTTP/1.1 200 ") == 2
@@ -154,7 +156,7 @@ def test_the_caller_is_checked_again_when_the_file_is_complete(
 
 def test_slow_uploads_leave_threads_and_connections_for_others(server: Process, people: People) -> None:
     access = people("ann").access
-    clients = [socket.create_connection(("127.0.0.1", server.port), timeout=30) for _ in range(8 * SLOTS)]
+    clients = [socket.create_connection(("127.0.0.1", server.port), timeout=30) for _ in range(SLOTS + 2)]
     for client in clients:
         client.sendall(head(access) + PNG[:-1])
     headers = {"Authorization": f"Bearer {access}", "Content-Type": "image/png"}
