@@ -1,4 +1,4 @@
-"""Responses that aren't JSON: their media types in the OpenAPI document, and files for clients to keep or show."""
+"""Responses that aren't JSON: their media types in the OpenAPI document, and stored files."""
 
 import mimetypes
 import re

@@ -44,7 +44,7 @@ MAX_NAME_LENGTH = 100
 class Upload:
     """Which files a view takes: their media types, and how many bytes one may have.
 
-    Clients send the file alone, or as the part `part` of a form. A form may have the other fields of `fields`.
+    Clients send the file alone, or as the part `part` of a form, which may have other `fields`.
     MAX_UPLOAD_BYTES is the most that a view may declare.
     """
 

@@ -169,10 +169,14 @@ class Tree:
     def unregister(self, resource: Resource) -> None:
         name, class_name = resource.name, resource.class_name
         own_path = re.escape(resource.path)
+        segments = [each.name.replace("_", "-") for each in resource.fields if each.type == "file"]
+        files = f"(/({'|'.join(segments)}))?" if segments else ""
         lines_of = {
             "app/blueprint/__init__.py": rf"^    {name}(\.blueprint)?,\n",
             "app/model/__init__.py": rf"^    {class_name},\n|^from app\.model\.{name} import {class_name}\n",
-            "tests/authorization.md": rf"^\| [A-Z]+ {own_path}(/<uuid:{name}_id>|/export\.csv)?(/[a-z0-9-]+)? \|.*\n",
+            "tests/authorization.md": (
+                rf"^\| [A-Z]+ {own_path}(/<uuid:{name}_id>{files}|/export\.csv)? \|.*\n"
+            ),
         }
         if resource.events:
             lines_of["app/events.py"] = rf"^    \w+ = \"({'|'.join(resource.events)})\"\n"

@@ -1,4 +1,4 @@
-"""Uploads through both servers: what is checked before the body arrives, and what slow or lost clients cost."""
+"""Uploads on both servers: what is checked before the body arrives, and what slow clients cost."""
 
 import re
 import socket
