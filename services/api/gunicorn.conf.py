@@ -73,9 +73,9 @@ def pre_request(worker: Any, request: Any) -> None:
     if codings not in ([], ["chunked"]):
         raise UnsupportedTransferCoding("only chunked is supported")
     headers = dict(request.headers)
-    if int(headers.get("CONTENT-LENGTH", 0)) > settings.max_body_bytes:
-        if not takes_uploads(worker.app.wsgi())(request.method, request.path):
-            raise BodyTooLong
+    is_long = int(headers.get("CONTENT-LENGTH", 0)) > settings.max_body_bytes
+    if is_long and not takes_uploads(worker.app.wsgi())(request.method, request.path):
+        raise BodyTooLong
     expects_continue = headers.get("EXPECT", "").lower() == "100-continue"
     request._expected_100_continue = expects_continue and request.version >= (1, 1)
 

@@ -1,8 +1,8 @@
 """Files of rows: stored before the row refers to them, and deleted when no row does any more.
 
-A row of `kit_files` is committed before its file is stored, and a column such as `cover_id` refers to it. So a
-file without a reference is found, whatever happened: a failed request, a stopped process, a deleted row, or an
-account that was deleted with its rows. Jobs delete such files.
+A row of `kit_files` is committed before its file is stored, and a column such as `cover_id` refers to it. So
+the jobs find each file without a reference, whatever happened: a failed request, a stopped process, a deleted
+row, or an account that was deleted with its rows.
 """
 
 from collections.abc import Iterator

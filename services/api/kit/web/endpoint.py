@@ -93,8 +93,8 @@ def endpoint(
 ) -> Callable[[View], Callable[..., ResponseReturnValue]]:
     """Declare a view. API keys with `scope` may use it; `keys=False` says that none may.
 
-    The view gets `query` and `body` if declared, and `caller` if it has such a parameter. With `upload`, which
-    declares a file instead of a JSON body, it gets the received file as `upload`.
+    The view gets `query` and `body` if declared, and `caller` if it has such a parameter. `upload` declares
+    a file in place of a JSON body, which the view gets as `upload`.
 
     `query=None` ignores all parameters. That is for pages that people open from a link, and for probes.
 

@@ -13,7 +13,7 @@ class MalformedJson(DomainError):
 
 class UnsupportedMediaType(DomainError):
     message = "The body isn't declared as plain JSON in UTF-8."
-    advice = "Send one of the media types that the documentation lists, mostly `application/json`, and no Content-Encoding."
+    advice = "Send a media type that the documentation lists for this operation, and no Content-Encoding."
 
 
 class MalformedForm(DomainError):
