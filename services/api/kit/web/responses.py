@@ -44,7 +44,8 @@ class FileResponse:
 def disposition(name: str, *, inline: bool = False) -> str:
     """Return the value of Content-Disposition for a file name in any language (RFC 6266, RFC 8187)."""
     kind = "inline" if inline else "attachment"
-    plain = NOT_A_TOKEN.sub("_", name) or "file"
+    name = name or "file"
+    plain = NOT_A_TOKEN.sub("_", name)
     extended = "" if plain == name else f"; filename*=UTF-8''{quote(name, safe='')}"
     return f'{kind}; filename="{plain}"{extended}'
 
