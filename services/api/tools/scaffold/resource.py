@@ -72,6 +72,11 @@ class Field:
         return self.kind.is_sortable
 
     @property
+    def segment(self) -> str:
+        """The last part of the path of a file."""
+        return self.name.replace("_", "-")
+
+    @property
     def target(self) -> str:
         """The resource that a `ref` refers to, or an empty string."""
         return str(self.arguments[0]) if self.type == "ref" else ""
@@ -126,6 +131,7 @@ class Resource:
     fields: tuple[Field, ...]
     is_audited: bool = False
     has_csv: bool = False
+    uniques: tuple[tuple[str, ...], ...] = ()  # columns that are unique together
 
     @property
     def class_name(self) -> str:
@@ -145,11 +151,21 @@ class Resource:
 
     @property
     def article(self) -> str:
-        return "an" if self.name[0] in "aeiou" else "a"
+        return article_of(self.name)
 
     @property
     def is_owned(self) -> bool:
+        """Whether only the owner can read the rows."""
         return self.access == "owned"
+
+    @property
+    def is_authored(self) -> bool:
+        """Whether everyone can read the rows, and the owner can change them."""
+        return self.access == "authored"
+
+    @property
+    def has_owner(self) -> bool:
+        return self.is_owned or self.is_authored
 
     @property
     def events(self) -> list[str]:
@@ -232,6 +248,10 @@ def plural_of(name: str) -> str:
     if re.search(r"[^aeiou]y$", name):
         return f"{name[:-1]}ies"
     return f"{name}es" if re.search(r"(s|x|z|ch|sh)$", name) else f"{name}s"
+
+
+def article_of(name: str) -> str:
+    return "an" if name[0] in "aeiou" else "a"
 
 
 def path_of(table: str) -> str:
