@@ -134,6 +134,11 @@ class Overloaded(DomainError):
     advice = "Send the request again after the time in Retry-After."
 
 
+class StorageUnavailable(DomainError):
+    message = "The storage of files doesn't answer, or refuses the operation."
+    advice = "Send the request again after the time in Retry-After."
+
+
 class QueryTimeout(DomainError):
     message = "A database query exceeded its time limit."
     advice = "Send the request again after the time in Retry-After. If this repeats, ask for less at once."

@@ -267,6 +267,11 @@ def filtered(
     return query
 
 
+def ordered(query: Select[Row], model: type[DeclarativeBase], sort: str) -> Select[Row]:
+    """Sort all rows as `read_page` sorts them: `-created_at,title`, with nulls last."""
+    return query.order_by(*(key.order() for key in _keys(model, sort)))
+
+
 def _text(value: object) -> str:
     return value.isoformat() if isinstance(value, date) else str(value)
 

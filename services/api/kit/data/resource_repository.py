@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session as DatabaseSession
 from sqlalchemy.orm import scoped_session
 
 from kit.clock import now
-from kit.data.keyset import Page, column_of, filtered, read_page, split
+from kit.data.keyset import Page, column_of, filtered, ordered, read_page, split
 from kit.data.list_indexes import Order, filters_of, find_order
 from kit.data.relations import begin_links, link_to_filter, links_of, loaders, replace_links
 from kit.data.repository import Model, Repository
@@ -86,6 +86,10 @@ class ResourceRepository(Repository[Model]):
         rows = filtered(self.rows(), self.model, conditions).with_only_columns(self.model.id)
         some = rows.limit(MOST_COUNTED + 1).subquery()
         return self.session.scalar(select(func.count()).select_from(some)) or 0
+
+    def every(self, sort: str, conditions: Mapping[str, Any]) -> Select[Model]:
+        """Return the query of all matching rows, sorted, for an export."""
+        return ordered(filtered(self.rows(), self.model, conditions), self.model, sort)
 
     def add(self, row: Model, **links: Sequence[UUID]) -> Model:
         """Add a row, with links such as `tag_ids=[...]`.

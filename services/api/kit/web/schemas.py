@@ -53,6 +53,12 @@ class Query(BaseModel):
         return ()
 
 
+class FormFields(BaseModel):
+    """The fields of a form beside its file. They are texts, and converted as in a query string."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
 class ResponseBody(BaseModel):
     """A JSON body of a response."""
 

@@ -131,6 +131,13 @@ class World:
         # end of part
         return body
 
+    def content(self, route: str) -> dict[str, Any]:
+        """Return the body as arguments of the test client: JSON, or a file for an upload."""
+        types = list(operation_of(route).get("requestBody", {}).get("content", {}))
+        if "multipart/form-data" not in types:
+            return {"json": self.body(route)}
+        return {"data": b"a file", "content_type": types[-1]}
+
     # part: second-factor
     def _code(self, route: str) -> str:
         """Give the owner the second factor that a route needs. Return a code, or an empty text."""

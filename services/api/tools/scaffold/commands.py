@@ -25,7 +25,7 @@ from tools.scaffold.edits import Step
 from tools.scaffold.includes import relation_name
 from tools.scaffold.kinds import KINDS
 from tools.scaffold.lists import check_filters, parse_indexes
-from tools.scaffold.many import is_many, parse_many
+from tools.scaffold.many import is_many, parse_many, refuse_csv_with_links
 from tools.scaffold.migration import migration
 from tools.scaffold.references import uses
 from tools.scaffold.render import imported_names
@@ -95,6 +95,7 @@ def init_app(app: Flask) -> None:
 @click.option("--plural", help="The plural of NAME, if it is irregular.")
 @click.option("--audited", is_flag=True, help="Record each change in the audit trail.")
 @click.option("--require-match", is_flag=True, help="Require If-Match for every change.")
+@click.option("--csv", is_flag=True, help="Export the list as CSV.")
 @click.option(
     "--unique",
     "uniques",
@@ -119,6 +120,7 @@ def scaffold(
     plural: str | None,
     audited: bool,
     require_match: bool,
+    csv: bool,
     uniques: tuple[str, ...],
     indexes: tuple[str, ...],
     dry_run: bool,
@@ -127,8 +129,9 @@ def scaffold(
     resource = new_resource(
         tree, name, fields, access, plural, require_match=require_match, audited=audited, uniques=uniques
     )
-    resource = replace(resource, indexes=parse_indexes(indexes, resource))
+    resource = replace(resource, indexes=parse_indexes(indexes, resource), has_csv=csv)
     check_filters(resource)
+    refuse_csv_with_links(resource)
     down, revision = tree.head(), tree.next_revision()
     script = _migration_path(revision, f"add {resource.plural}")
     paths = [*tree.paths(resource), script]
@@ -169,6 +172,7 @@ def scaffold_field(name: str, field: str) -> None:
         raise ScaffoldError(f"{field!r}: existing rows have no value for this field. {_optional(new)}")
     resource = _with_field(tree, old, new)
     check_filters(resource)
+    refuse_csv_with_links(resource)
     down, revision = tree.head(), tree.next_revision()
     view = tree.view(resource)
     script = _migration_path(revision, f"add {new.column_name} to {resource.plural}")

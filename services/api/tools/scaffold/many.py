@@ -68,6 +68,15 @@ def refuse_conflicts(resource: Resource, tables: dict[str, str]) -> None:
             )
 
 
+def refuse_csv_with_links(resource: Resource) -> None:
+    """Raise ScaffoldError, because a CSV export reads the columns of one table."""
+    if resource.has_csv and resource.many:
+        raise ScaffoldError(
+            f"{resource.many[0].spec!r}: a resource with --csv can't have many-to-many relationships. "
+            "Leave one of them out, and write the export by hand."
+        )
+
+
 def association_table(resource: Resource, many: Many) -> str:
     return f"{resource.name}_{many.name}"
 

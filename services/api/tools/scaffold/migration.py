@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
+from tools.scaffold import files
 from tools.scaffold.lists import index_name
 from tools.scaffold.many import ManyView
 from tools.scaffold.render import render
@@ -58,6 +59,7 @@ def _create_table(view: ResourceView) -> str:
     if view.has_owner:
         columns.append('sa.Column("owner_id", sa.Uuid(), nullable=False)')
     columns += [field.migration_column for field in view.fields]
+    columns += [column for file in view.files for column in files.migration_columns(file.name)]
     columns += [
         f'sa.Column("{name}", sa.DateTime(timezone=True), nullable=False)'
         for name in ("created_at", "updated_at")
@@ -68,6 +70,9 @@ def _create_table(view: ResourceView) -> str:
         columns.append(_foreign_key(table, "owner_id", "users", "CASCADE"))
     for field in view.references:
         columns.append(_foreign_key(table, field.column_name, field.table, field.on_delete))
+    for file in view.files:
+        name = files.foreign_key_name(table, file.name)
+        columns.append(f'sa.ForeignKeyConstraint(["{file.name}_id"], ["kit_files.id"], name={name})')
     columns.append(f'sa.PrimaryKeyConstraint("id", name=op.f("pk_{table}"))')
     for names in view.uniques:
         columns.append(f"sa.UniqueConstraint({quoted(names)}, name={_named('uq', table, names)})")
@@ -108,6 +113,8 @@ def _remove(view: ResourceView, new: FieldView | ManyView) -> str:
 
 def _add_column(view: ResourceView, new: FieldView) -> str:
     table, name = view.plural, new.column_name
+    if new.type == "file":
+        return _add_file(table, name)
     lines = [
         f'    with op.batch_alter_table("{table}", schema=None) as batch_op:',
         f"        batch_op.add_column({new.migration_column})",
@@ -135,6 +142,8 @@ def _add_column(view: ResourceView, new: FieldView) -> str:
 
 def _remove_column(view: ResourceView, new: FieldView) -> str:
     table, name = view.plural, new.column_name
+    if new.type == "file":
+        return _remove_file(table, name)
     lines = _drop_trigram_index(table, name) if new.is_searchable else []
     lines.append(f'    with op.batch_alter_table("{table}", schema=None) as batch_op:')
     for names in view.indexes:
@@ -151,6 +160,30 @@ def _remove_column(view: ResourceView, new: FieldView) -> str:
         lines.append(f'        batch_op.drop_constraint(op.f("ck_{table}_{name}"), type_="check")')
     lines.append(f'        batch_op.drop_column("{name}")')
     return "\n".join(lines)
+
+
+def _add_file(table: str, name: str) -> str:
+    key, index = files.foreign_key_name(table, name), _named("ix", table, (f"{name}_id",))
+    return "\n".join(
+        [
+            f'    with op.batch_alter_table("{table}", schema=None) as batch_op:',
+            *(f"        batch_op.add_column({column})" for column in files.migration_columns(name)),
+            f'        batch_op.create_foreign_key({key}, "kit_files", ["{name}_id"], ["id"])',
+            f'        batch_op.create_index({index}, ["{name}_id"], unique=False)',
+        ]
+    )
+
+
+def _remove_file(table: str, name: str) -> str:
+    key, index = files.foreign_key_name(table, name), _named("ix", table, (f"{name}_id",))
+    return "\n".join(
+        [
+            f'    with op.batch_alter_table("{table}", schema=None) as batch_op:',
+            f"        batch_op.drop_index({index})",
+            f'        batch_op.drop_constraint({key}, type_="foreignkey")',
+            *(f'        batch_op.drop_column("{column}")' for column in reversed(files.column_names(name))),
+        ]
+    )
 
 
 def _foreign_key(table: str, column: str, other: str, action: str) -> str:

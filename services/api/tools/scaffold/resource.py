@@ -10,6 +10,7 @@ from typing import Any
 from click import ClickException
 from pydantic import BaseModel
 
+from tools.scaffold import files
 from tools.scaffold.kinds import KINDS, Kind
 
 NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
@@ -71,6 +72,11 @@ class Field:
     @property
     def is_sortable(self) -> bool:
         return self.kind.is_sortable
+
+    @property
+    def segment(self) -> str:
+        """The last part of the path of a file."""
+        return self.name.replace("_", "-")
 
     @property
     def target(self) -> str:
@@ -155,6 +161,7 @@ class Resource:
     requires_match: bool
     fields: tuple[Field, ...]
     is_audited: bool = False
+    has_csv: bool = False
     uniques: tuple[tuple[str, ...], ...] = ()  # columns that are unique together
     many: tuple[Many, ...] = ()
     includes: tuple[str, ...] = ()  # the relationships that clients may include in responses
@@ -217,7 +224,14 @@ def parse_fields(specs: Sequence[str], table: str) -> tuple[Field, ...]:
     for name in names:
         if names.count(name) > 1:
             raise ScaffoldError(f"Two fields are named {name!r}. Rename one of them.")
-    if not any(field.is_required or field.type != "json" for field in fields):
+    columns = [
+        column for field in fields if field.type == "file" for column in files.column_names(field.name)
+    ]
+    if taken := set(columns) & set(names):
+        raise ScaffoldError(
+            f"A field and a column of a file are both named {min(taken)!r}. Rename the field."
+        )
+    if not any(field.is_required or field.type not in ("json", "file") for field in fields):
         raise ScaffoldError("Pass at least one field other than optional json, such as 'title:str(200)!'.")
     return fields
 
@@ -239,7 +253,7 @@ def parse_field(spec: str, table: str) -> Field:
         name,
         type_,
         arguments,
-        is_nullable="?" in marks,
+        is_nullable="?" in marks or type_ == "file",
         is_unique="^" in marks,
         is_searchable="~" in marks,
         default=_default(match["default"], type_, arguments, spec),
@@ -300,6 +314,11 @@ def _arguments(type_: str, inside: str | None, spec: str) -> tuple[Any, ...]:
         if parts[1:] not in ([], ["cascade"]) or not NAME.fullmatch((parts or [""])[0]):
             raise ScaffoldError(f"{spec!r}: write the type as ref(author) or ref(author,cascade).")
         return tuple(parts)
+    if type_ == "file":
+        try:
+            return files.file_arguments(parts)
+        except ValueError as error:
+            raise ScaffoldError(f"{spec!r}: {error}.") from None
     bounds = KINDS[type_].parameters
     if len(parts) != len(bounds):
         example = {"str": "str(200)", "decimal": "decimal(10,2)"}.get(type_, type_)
@@ -334,6 +353,10 @@ def member_of(value: str) -> str:
 
 def _check_marks(marks: str, type_: str, spec: str, *, has_default: bool) -> None:
     kind = KINDS[type_]
+    if type_ == "file" and "!" in marks:
+        raise ScaffoldError(
+            f"{spec!r}: a file is always optional, because it is uploaded to an existing row."
+        )
     if len(set(marks)) < len(marks):
         raise ScaffoldError(f"{spec!r}: a mark is repeated. Use each one once.")
     if "!" in marks and ("?" in marks or has_default):

@@ -85,6 +85,7 @@ class Tree:
             kept["requires_match"],
             fields,
             kept.get("audited", False),
+            has_csv=kept.get("csv", False),
             uniques=tuple(map(tuple, kept.get("unique", ()))),
             indexes=tuple(map(tuple, kept.get("indexes", ()))),
         )
@@ -244,6 +245,7 @@ class Tree:
             "access": resource.access,
             "requires_match": resource.requires_match,
             "audited": resource.is_audited,
+            "csv": resource.has_csv,
             "unique": resource.uniques,
             "fields": [field.spec for field in resource.fields],
             "many": [many.spec for many in resource.many],

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from tools.scaffold import lists
+from tools.scaffold import files, lists
 from tools.scaffold.includes import Relation
 from tools.scaffold.many import ManyView
 from tools.scaffold.parents import ParentList
@@ -158,6 +158,18 @@ class FieldView:
         value = f'row["{self.column_name}"]'
         return {"decimal": f"Decimal({value})"}.get(self.type, value)
 
+    @property
+    def constant(self) -> str:
+        return str(self.name.upper())
+
+    @property
+    def file_types(self) -> str:
+        return repr(list(self.arguments[:-1]))
+
+    @property
+    def max_bytes(self) -> str:
+        return f"{self.arguments[-1]:_}"
+
 
 class ResourceView:
     """A resource, with the properties that the templates need. `tables` maps resources to their tables."""
@@ -166,7 +178,8 @@ class ResourceView:
         self, resource: Resource, tables: dict[str, str], parent_lists: Sequence[ParentList] = ()
     ) -> None:
         self.resource, self.tables, self.parent_lists = resource, tables, parent_lists
-        self.fields = [FieldView(field, self) for field in resource.fields]
+        self.fields = [FieldView(field, self) for field in resource.fields if field.type != "file"]
+        self.files = [FieldView(field, self) for field in resource.fields if field.type == "file"]
         self.many = [ManyView(many, resource, tables) for many in resource.many]
         self.members: list[FieldView | ManyView] = [*self.fields, *self.many]  # in bodies
 
@@ -179,11 +192,19 @@ class ResourceView:
 
     @property
     def indexes(self) -> list[tuple[str, ...]]:
-        return lists.indexes(self.resource)
+        return [*lists.indexes(self.resource), *((f"{file.name}_id",) for file in self.files)]
 
     @property
     def sortable(self) -> list[str]:
         return lists.sort_keys(self.resource)
+
+    @property
+    def file_names(self) -> list[str]:
+        return [file.name for file in self.files]
+
+    @property
+    def file_columns(self) -> list[str]:
+        return [column for file in self.files for column in files.column_names(file.name)]
 
     @property
     def uniques(self) -> list[tuple[str, ...]]:

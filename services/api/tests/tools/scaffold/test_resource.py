@@ -355,5 +355,5 @@ def test_each_parent_has_one_list_by_the_first_field(
 def test_the_documented_types_exist() -> None:
     assert set(KINDS) == {
         "str", "text", "int", "decimal", "float", "bool", "date", "datetime", "uuid", "enum", "json", "email",
-        "url", "ref",
+        "url", "ref", "file",
     }  # fmt: skip
