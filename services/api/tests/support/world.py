@@ -59,7 +59,7 @@ def scope_of(app: Flask, route: str) -> str | None:
 def authorizations() -> tuple[list[str], list[list[str]]]:
     """Return the table of tests/authorization.md: its header and its rows, which begin with a route."""
     text = (API / "tests/authorization.md").read_text(encoding="utf-8")
-    lines = [line for line in text.splitlines() if line.startswith("|")]
+    lines = [re.sub(" *<!--.*?-->", "", line) for line in text.splitlines() if line.startswith("|")]
     header, _, *rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
     return header, rows
 
@@ -67,7 +67,7 @@ def authorizations() -> tuple[list[str], list[list[str]]]:
 def routes_for_recent_logins() -> set[str]:
     """Return the routes that tests/authorization.md lists because they require a recent login."""
     text = (API / "tests/authorization.md").read_text(encoding="utf-8")
-    return set(re.findall(r"^- ([A-Z]+ /.+)$", text, re.MULTILINE))
+    return set(re.findall(r"^- ([A-Z]+ /\S+)", text, re.MULTILINE))
 
 
 def operation_of(route: str) -> dict[str, Any]:

@@ -147,7 +147,7 @@ class Tree:
         return allowed_includes(resource, {name: self.record(name).resource for name in self.made()})
 
     def refuse_if_referenced(self, name: str) -> None:
-        for other in set(self.made()) - {name}:
+        for other in sorted(set(self.made()) - {name}):
             resource = self.record(other).resource
             if any(field.target == name for field in resource.relationships):
                 raise ScaffoldError(f"{other} refers to {name}. Remove {other} first.")

@@ -129,6 +129,7 @@ class VolumeList(ResponseBody):
 
 class VolumeQuery(PageQuery):
     rows = Volume  # type: ignore[assignment]
+    reads_whole_list = True
 
     sort: str = sortable("created_at", default="created_at")
     label_id: Reference = UNSET
