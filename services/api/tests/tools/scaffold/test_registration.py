@@ -47,7 +47,7 @@ EDITS = [
     edit(BLUEPRINTS, "    auth.blueprint,\n", "    auth.blueprint,  # first\n    mine.blueprint,\n"),
     edit(BLUEPRINTS, "    account,\n", "    account, mine,\n"),
     edit(BLUEPRINTS, "    health.blueprint,\n", "    health.blueprint, trial_book_club.blueprint,\n"),
-    edit(MODELS, "    ScheduledJob,\n)", "    ScheduledJob)\nOTHERS = (\n    TrialBook,\n)"),
+    edit(MODELS, "    StoredFile,\n)", "    StoredFile)\nOTHERS = (\n    TrialBook,\n)"),
     edit(
         MODELS,
         "from app.model.links import Link\n",
