@@ -34,7 +34,7 @@ def _create_table(view: ResourceView) -> str:
         for name in ("created_at", "updated_at")
     ]
     for name, condition in view.checks:
-        columns.append(f'sa.CheckConstraint("{condition}", name=op.f("ck_{table}_{name}"))')
+        columns.append(f'sa.CheckConstraint({condition!r}, name=op.f("ck_{table}_{name}"))')
     if view.is_owned:
         columns.append(_foreign_key(table, "owner_id", "users", "CASCADE"))
     for field in view.references:
@@ -59,7 +59,7 @@ def _add_column(view: ResourceView, new: FieldView) -> str:
     for column, condition in view.checks:
         if column == name:
             lines.append(
-                f'        batch_op.create_check_constraint(op.f("ck_{table}_{name}"), "{condition}")'
+                f'        batch_op.create_check_constraint(op.f("ck_{table}_{name}"), {condition!r})'
             )
     if new.type == "ref":
         key = f'op.f("fk_{table}_{name}_{new.table}"), "{new.table}", ["{name}"], ["id"]'

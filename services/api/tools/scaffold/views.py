@@ -5,7 +5,10 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from tools.scaffold.resource import Field, Resource, member_of, path_of
+from kit.data.base import sql_name, sql_text
+from tools.scaffold import ranges
+from tools.scaffold.arguments import members_of
+from tools.scaffold.resource import Field, Resource, path_of
 
 ACCESS_DESCRIPTIONS = {
     "public": "everyone reads, admins change.",
@@ -35,9 +38,16 @@ class FieldView:
             parts = [f'ForeignKey("{self.table}.id", ondelete="{self.on_delete}")']
         if self.type == "json":
             parts.append(f"nullable={self.is_nullable}")
-        if self.has_default:
+        if self.has_server_default:
             parts.append(f"server_default={self.server_default('')}")
+        elif self.has_default:
+            parts.append(f"default={self.python_default}")
         return ", ".join(parts)
+
+    @property
+    def has_server_default(self) -> bool:
+        """Whether the database knows the default. It would store a time in another form than SQLAlchemy."""
+        return bool(self.has_default and not self.is_computed and self.type not in ("datetime", "uuid"))
 
     @property
     def table(self) -> str:
@@ -56,7 +66,7 @@ class FieldView:
     @property
     def migration_column(self) -> str:
         """The column in a migration."""
-        default = f", server_default={self.server_default('sa.')}" if self.has_default else ""
+        default = f", server_default={self.server_default('sa.')}" if self.has_server_default else ""
         kind = self.fill(self.kind.migration_type)
         return f'sa.Column("{self.column_name}", {kind}, nullable={self.is_nullable}{default})'
 
@@ -68,11 +78,29 @@ class FieldView:
     @property
     def members(self) -> dict[str, str]:
         """The values of an enum by the names of its members."""
-        return {member_of(value): value for value in self.arguments}
+        members = members_of(self.arguments)
+        return {name: json.dumps(value, ensure_ascii=False) for name, value in members.items()}
+
+    @property
+    def plain_schema(self) -> str:
+        """The type without its range. Queries can compare with any value."""
+        return str(self.fill(self.kind.schema)).replace("{enum}", self.enum)
 
     @property
     def schema(self) -> str:
-        return str(self.fill(self.kind.schema)).replace("{enum}", self.enum)
+        return ranges.schema(self.type, self.range, self.arguments) if self.range else self.plain_schema
+
+    @property
+    def query_type(self) -> str:
+        """The type in queries."""
+        return str(self.kind.query or (self.plain_schema if self.range else self.type_name))
+
+    @property
+    def check(self) -> str:
+        """The condition of the CHECK constraint, or an empty string."""
+        if self.enum:
+            return f"{sql_name(self.column_name)} IN ({', '.join(map(sql_text, self.arguments))})"
+        return ranges.condition(self.column_name, self.type, self.range) if self.range else ""
 
     @property
     def alias(self) -> str:
@@ -92,13 +120,22 @@ class FieldView:
 
     @property
     def body_default(self) -> str:
+        if self.is_computed:
+            return f" = Field(default_factory={self.default.function})"
         if self.has_default:
             return f" = {self.python_default}"
         return " = None" if self.is_nullable else ""
 
     @property
     def python_default(self) -> str:
-        constructors = {"decimal": "Decimal({})", "date": "date.fromisoformat({})"}
+        if self.is_computed:
+            return str(self.default.function)
+        constructors = {
+            "decimal": "Decimal({})",
+            "date": "date.fromisoformat({})",
+            "datetime": "datetime.fromisoformat({})",
+            "uuid": "UUID({})",
+        }
         return constructors.get(str(self.type), "{}").format(repr(self.default))
 
     @property
@@ -106,8 +143,22 @@ class FieldView:
         if self.type == "ref":
             return "person.id" if self.target == "user" else f'{self.target}.add(person)["id"]'
         if self.type == "enum" and (self.has_default or len(self.arguments) == 1):
-            return json.dumps(self.example)
+            return json.dumps(self.example, ensure_ascii=False)
+        if self.range:
+            return ranges.expression(self.type, self.range, self.arguments, self.column_name)
         return str(self.fill(self.kind.value))
+
+    @property
+    def invalid(self) -> list[tuple[Any, str]]:
+        """JSON values that are invalid, each with its error code."""
+        invalid = [
+            (self.fill(value) if isinstance(value, str) else value, code) for value, code in self.kind.invalid
+        ]
+        if self.range is None:
+            return invalid
+        outside = ranges.outside(self.type, self.range, self.arguments)
+        replaced = {code for _, code in outside}
+        return [(value, code) for value, code in invalid if code not in replaced] + outside
 
     @property
     def other_choice(self) -> str:
@@ -164,10 +215,7 @@ class ResourceView:
 
     @property
     def checks(self) -> list[tuple[str, str]]:
-        return [
-            (field.column_name, f"{field.column_name} IN ({', '.join(map(repr, field.arguments))})")
-            for field in self.enums
-        ]
+        return [(field.column_name, field.check) for field in self.fields if field.check]
 
     @property
     def enum_names(self) -> list[str]:
@@ -183,6 +231,9 @@ class ResourceView:
             yield f"UniqueConstraint({quoted(columns)})"
         for field in self.enums:
             yield f'one_of("{field.column_name}", {field.enum})'
+        for field in self.fields:
+            if field.range:
+                yield f'CheckConstraint({field.check!r}, name="{field.column_name}")'
         for columns in self.indexes:
             yield f"Index(None, {quoted(columns)})"
 
@@ -212,7 +263,7 @@ class ResourceView:
                 name = f"{field.column_name}__{operator}".removesuffix("__")
                 yield (
                     name,
-                    field.kind.query or field.type_name,
+                    field.query_type,
                     f"Only rows whose {field.words} {comparisons[operator]}.",
                 )
 
@@ -224,13 +275,8 @@ class ResourceView:
     @property
     def invalid(self) -> Iterator[tuple[str, str, str]]:
         for field in self.fields:
-            for value, code in field.kind.invalid:
-                text = (
-                    f'"{value[0]}" * {len(value)}'
-                    if isinstance(value, str) and len(value) > 99
-                    else repr(value)
-                )
-                yield field.column_name, text, code
+            for value, code in field.invalid:
+                yield field.column_name, _literal(value), code
             if field.is_required and field.type == "json":
                 yield field.column_name, "None", "wrong_type"
 
@@ -240,7 +286,20 @@ class ResourceView:
 
     @property
     def optional(self) -> dict[str, object]:
-        return {field.column_name: field.default for field in self.fields if not field.is_required}
+        optional = (field for field in self.fields if not field.is_required and not field.is_computed)
+        return {field.column_name: field.default for field in optional}
+
+    @property
+    def computed(self) -> list[str]:
+        """The fields whose default is computed for each row."""
+        return [field.column_name for field in self.fields if field.is_computed]
+
+    @property
+    def limits(self) -> Iterator[tuple[str, str]]:
+        """The values at the limits of ranges."""
+        for field in self.fields:
+            for value in ranges.edges(field.type, field.range) if field.range else ():
+                yield field.column_name, _literal(value)
 
     @property
     def counts_rows(self) -> bool:
@@ -283,6 +342,13 @@ class ResourceView:
     @property
     def filterable(self) -> list[FieldView]:
         return [field for field in self.fields if field.operators]
+
+
+def _literal(value: object) -> str:
+    """Return a value in Python. Long text is a repeated character."""
+    if isinstance(value, str) and len(value) > 99:
+        return f'"{value[0]}" * {len(value)}'
+    return repr(value)
 
 
 def quoted(names: tuple[str, ...]) -> str:
