@@ -21,9 +21,7 @@ NAMING = {
     "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
     "pk": "pk_%(table_name)s",
 }
-RESERVED = frozenset().union(
-    *(dialect.preparer.reserved_words for dialect in (PGDialect, SQLiteDialect))
-)
+RESERVED = frozenset().union(*(dialect.preparer.reserved_words for dialect in (PGDialect, SQLiteDialect)))
 
 
 class Base(DeclarativeBase):

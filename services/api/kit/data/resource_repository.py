@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from typing import Any, cast
 from uuid import UUID
 
-from sqlalchemy import Select, select
+from sqlalchemy import Select, Table, select
 from sqlalchemy.exc import DataError, IntegrityError
 from sqlalchemy.orm import Session as DatabaseSession
 from sqlalchemy.orm import scoped_session
@@ -13,6 +13,7 @@ from sqlalchemy.orm import scoped_session
 from kit.clock import now
 from kit.data.keyset import Page, column_of, filtered, read_page
 from kit.data.repository import Model, Repository
+from kit.data.soft_deletion import deletion_time, refuse_deleted, restore, soft_delete
 from kit.data.violations import domain_error
 from kit.errors import NotFound
 
@@ -26,6 +27,8 @@ class ResourceRepository(Repository[Model]):
 
     def rows(self) -> Select[Model]:
         rows = select(self.model)
+        if (deleted_at := deletion_time(self._table)) is not None:
+            rows = rows.where(deleted_at.is_(None))
         return rows.where(column_of(self.model, "owner_id") == self.owner_id) if self.owner_id else rows
 
     def get(self, id: UUID) -> Model | None:
@@ -54,6 +57,7 @@ class ResourceRepository(Repository[Model]):
     def add(self, row: Model) -> Model:
         """Add a row. Raises AlreadyExists, UnknownReference and ValueRefused."""
         new = cast("Any", row)
+        refuse_deleted(self.session, self._table, vars(row))
         new.created_at = new.updated_at = now()
         self.session.add(row)
         self._flush()
@@ -61,17 +65,36 @@ class ResourceRepository(Repository[Model]):
 
     def update(self, row: Model, fields: Mapping[str, Any]) -> None:
         """Set fields that a schema has validated. Raises the same errors as `add`."""
-        for name, value in fields.items():
-            if getattr(row, name) != value:
-                setattr(row, name, value)
+        changed = {name: value for name, value in fields.items() if getattr(row, name) != value}
+        refuse_deleted(self.session, self._table, changed)
+        for name, value in changed.items():
+            setattr(row, name, value)
         if self.session.is_modified(row):
             cast("Any", row).updated_at = now()
         self._flush()
 
     def delete(self, row: Model) -> bool:
-        """Delete a row. Return whether it still existed. Raises StillReferenced."""
+        """Delete a row, softly if its model is a SoftDeletion. Return whether it still existed.
+
+        Raises StillReferenced.
+        """
         with self._domain_errors():
-            return super().delete(row)
+            if deletion_time(self._table) is None:
+                return super().delete(row)
+            return soft_delete(self.session, self._table, [row.id]) == 1
+
+    def restore(self, id: UUID) -> bool:
+        """Restore a softly deleted row. Return whether there was one.
+
+        Raises AlreadyExists if another row has one of its unique values, and UnknownReference if it refers to
+        a deleted row.
+        """
+        with self._domain_errors():
+            return restore(self.session, self._table, [id]) == 1
+
+    @property
+    def _table(self) -> Table:
+        return cast("Table", self.model.__table__)
 
     def _row(self, id: UUID) -> Select[Model]:
         return self.rows().where(self.model.id == id)

@@ -60,5 +60,7 @@ def member_of(value: str) -> str:
 
 def written(values: Sequence[str]) -> str:
     """Return enum values as they are written in a field: `novel,"a, b"`."""
-    quoted = ('"{}"'.format(value.replace('"', '""')) if re.search(r'[,()"]', value) else value for value in values)
+    quoted = (
+        '"{}"'.format(value.replace('"', '""')) if re.search(r'[,()"]', value) else value for value in values
+    )
     return ",".join(quoted)

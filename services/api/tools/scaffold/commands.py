@@ -13,26 +13,17 @@ from flask.cli import with_appcontext
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.database import db
-from app.events import Event
-from app.model import MODELS
 from tools import COMMANDS
+from tools.scaffold import plurals
+from tools.scaffold.feature_app import feature_app
 from tools.scaffold.kinds import KINDS
 from tools.scaffold.migration import migration
-from tools.scaffold.render import imported_names
-from tools.scaffold.resource import (
-    Resource,
-    ScaffoldError,
-    check_resource_name,
-    parse_field,
-    parse_fields,
-    plural_of,
-)
+from tools.scaffold.names import refuse_taken_fields, refuse_taken_resource, refuse_taken_schemas
+from tools.scaffold.resource import Resource, ScaffoldError, check_resource_name, parse_field, parse_fields
 from tools.scaffold.tree import RECORD, Tree
 from tools.scaffold.views import FieldView
 
 API = Path(__file__).parents[2]
-OF_AUDITED = {"Event", "record", "changed"}  # names in the generated code of audited resources only
-VARIABLES = {"blueprint", "changed", "body", "caller", "db", "fields", "query"}  # of generated functions
 FIELDS_HELP = f"""A field is NAME:TYPE, followed by marks:
 
 \b
@@ -43,6 +34,12 @@ FIELDS_HELP = f"""A field is NAME:TYPE, followed by marks:
 The types are str(200), decimal(10,2), enum(one,two), ref(author), {
     ", ".join(name for name in KINDS if name not in ("str", "decimal", "enum", "ref"))
 }.
+
+\b
+  int(1..5), float(0..), decimal(10,2,0..)  with a range: from 1 to 5, at least 0
+  date(2000-01-01..), str(3..200)           the range of a str or text is that of its length
+  enum(novel,Science Fiction,"a, b")        values of any text, with commas in quotes
+  =yes  =1_000  =today  =now  =random       some defaults of bool, int, date, datetime and uuid
 
 \b
 Deleting an author, with each kind of reference:
@@ -71,6 +68,9 @@ def init_app(app: Flask) -> None:
     help="Everyone can read, only admins can write. This is the default.",
 )
 @click.option("--plural", help="The plural of NAME, if it is irregular.")
+@click.option(
+    "--soft-delete", is_flag=True, help="Keep deleted rows in the table, so that they can be restored."
+)
 @click.option("--audited", is_flag=True, help="Record each change in the audit trail.")
 @click.option("--require-match", is_flag=True, help="Require If-Match for every change.")
 @click.option("--dry-run", is_flag=True, help="Only list the files.")
@@ -83,9 +83,19 @@ def scaffold(
     audited: bool,
     require_match: bool,
     dry_run: bool,
+    soft_delete: bool,
 ) -> None:
     tree = Tree(API)
-    resource = new_resource(tree, name, fields, access, plural, require_match=require_match, audited=audited)
+    resource = new_resource(
+        tree,
+        name,
+        fields,
+        access,
+        plural,
+        require_match=require_match,
+        audited=audited,
+        soft_delete=soft_delete,
+    )
     down, revision = tree.head(), tree.next_revision()
     script = _migration_path(revision, f"add {resource.plural}")
     paths = [*tree.paths(resource), script]
@@ -124,6 +134,7 @@ def scaffold_field(name: str, field: str) -> None:
     fields = parse_fields([*(each.spec for each in old.fields), field], old.plural)
     resource = replace(old, fields=fields)
     tree.refuse_references(resource)
+    refuse_taken_fields(resource, tree.plain_texts(resource), tree.stand_in_texts(resource))
     down, revision = tree.head(), tree.next_revision()
     view = tree.view(resource)
     script = _migration_path(revision, f"add {new.column_name} to {resource.plural}")
@@ -214,25 +225,31 @@ def new_resource(
     *,
     require_match: bool,
     audited: bool = False,
+    soft_delete: bool = False,
 ) -> Resource:
     """Return the described resource. Raises ScaffoldError if it can't be generated."""
     check_resource_name(name)
-    table = plural or plural_of(name)
+    table = plural or regular_plural(name)
     check_resource_name(table, "table")
-    resource = Resource(name, table, access, require_match, parse_fields(fields, table), audited)
-    classes = {f"{resource.class_name}{suffix}" for suffix in ("", "Query", "Repository")}
-    names = imported_names() | VARIABLES
-    if used := (classes | {name, table}) & (names if audited else names - OF_AUDITED):
-        raise ScaffoldError(f"The generated code uses the name {min(used)!r} itself. Choose another name.")
-    if taken := set(resource.events) & set(Event):
-        raise ScaffoldError(f"The event {min(taken)!r} already exists. Choose another name for the resource.")
-    if resource.class_name in {model.__name__ for model in MODELS}:
-        raise ScaffoldError(f"A model {resource.class_name} already exists. Choose another name.")
-    if name == table:
-        raise ScaffoldError(f"{name!r} is its own plural. Pass a different one with --plural.")
-    tree.refuse_taken_names(resource, db.metadata.tables)
+    parsed = parse_fields(fields, table)
+    resource = Resource(name, table, access, require_match, parsed, audited, soft_delete=soft_delete)
+    tree.refuse_taken_files(resource)
+    refuse_taken_resource(tree.api, feature_app(), resource, db.metadata.tables)
     tree.refuse_references(resource)
+    plain = tree.plain_texts(resource)
+    refuse_taken_fields(resource, plain, tree.stand_in_texts(resource))
+    refuse_taken_schemas(feature_app(), plain[f"app/blueprint/{name}_schemas.py"])
+    tree.texts(resource)  # refuses names that would mean two things
     return resource
+
+
+def regular_plural(name: str) -> str:
+    """Return the plural of a name. Raises ScaffoldError if the name looks like a plural itself."""
+    if singular := plurals.singular_of(name):
+        raise ScaffoldError(
+            f"{name!r} looks like a plural. Name one row: {singular}. If it is a singular, pass --plural."
+        )
+    return plurals.plural_of(name)
 
 
 def _are_consecutive(tree: Tree, revisions: list[str]) -> bool:

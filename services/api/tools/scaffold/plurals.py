@@ -1,8 +1,8 @@
 """English plurals, from the library inflect. It is loaded only here, because that takes a second."""
 
 from functools import cache
-
-import inflect
+from importlib import import_module
+from typing import Any
 
 # inflect would add an s to these. Their singular and plural are equal, at least as names of a list.
 UNINFLECTED = ("staff", "personnel", "feedback", "metadata", "software", "hardware", "homework", "furniture")
@@ -28,8 +28,8 @@ def singular_of(name: str) -> str:
 
 
 @cache
-def _engine() -> inflect.engine:
-    engine = inflect.engine()
+def _engine() -> Any:
+    engine = import_module("inflect").engine()
     for word in UNINFLECTED:
         engine.defnoun(word, word)
     return engine

@@ -120,7 +120,9 @@ def outside(type_: str, range_: Range, arguments: tuple[Any, ...]) -> list[tuple
     if type_ in LENGTHS:
         short = [("x" * (least - 1), "too_short")] if least else []
         return short + ([("x" * (most + 1), "too_long")] if most is not None else [])
-    step: Any = {"decimal": lambda: _step(arguments), "date": lambda: timedelta(days=1)}.get(type_, lambda: 1)()
+    step: Any = {"decimal": lambda: _step(arguments), "date": lambda: timedelta(days=1)}.get(
+        type_, lambda: 1
+    )()
     found = []
     if least is not None and (type_ != "date" or least > date.min):
         found.append((_json(least - step), "too_small"))
@@ -140,7 +142,7 @@ def count_of(type_: str, range_: Range) -> int | None:
 
 
 def expression(type_: str, range_: Range, arguments: tuple[Any, ...], name: str) -> str:
-    """Return an expression for the factory: a JSON value within the range, mostly another for each `number`."""
+    """Return an expression for the factory: a JSON value within the range that depends on `number`."""
     least, most = range_.least, range_.most
     if type_ == "str":
         digits = max((least or 0) - len(name) - 1, 1)
@@ -150,7 +152,13 @@ def expression(type_: str, range_: Range, arguments: tuple[Any, ...], name: str)
         text = f'f"{name} {{number}}\\nand another line"'
         if least and least > len(name) + 19:
             text = f'{text}.ljust({least}, ".")'
-        return text if most is None or most > len(name) + 30 else f"{text}[:{most}]" if least == most else _cut(text, most)
+        return (
+            text
+            if most is None or most > len(name) + 30
+            else f"{text}[:{most}]"
+            if least == most
+            else _cut(text, most)
+        )
     if type_ == "int":
         return _integers(least, most)
     if type_ == "float":
@@ -160,7 +168,7 @@ def expression(type_: str, range_: Range, arguments: tuple[Any, ...], name: str)
     return _dates(range_)
 
 
-def example(type_: str, range_: Range, arguments: tuple[Any, ...], usual: Any) -> Any:
+def example(type_: str, range_: Range, usual: Any) -> Any:
     """Return an example within the range, the usual one if possible."""
     if type_ in LENGTHS:
         return usual.ljust(range_.least or 0, "x")[: range_.most]

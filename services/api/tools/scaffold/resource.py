@@ -5,6 +5,7 @@ import keyword
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import date
 from decimal import Decimal
 from typing import Any
 
@@ -101,7 +102,7 @@ class Field:
         if self.has_default and not self.is_computed:
             return self.default
         usual = self._usual_example
-        return ranges.example(self.type, self.range, self.arguments, usual) if self.range else usual
+        return ranges.example(self.type, self.range, usual) if self.range else usual
 
     @property
     def is_computed(self) -> bool:
@@ -133,10 +134,16 @@ class Resource:
     requires_match: bool
     fields: tuple[Field, ...]
     is_audited: bool = False
+    soft_delete: bool = False
 
     @property
     def class_name(self) -> str:
         return "".join(part.capitalize() for part in self.name.split("_"))
+
+    @property
+    def collection(self) -> str:
+        """The variable for the repository. The plural may equal the singular, as in sheep."""
+        return self.plural if self.plural != self.name else f"all_{self.plural}"
 
     @property
     def path(self) -> str:
@@ -276,7 +283,7 @@ def _choices(inside: str | None, spec: str) -> tuple[str, ...]:
 
 
 def _split_range(type_: str, inside: str | None, spec: str) -> tuple[str | None, Range | None]:
-    """Return what is in the parentheses, without the range, and the range. `str(3..200)` is 200, and 3 to 200."""
+    """Return the other arguments in the parentheses, and the range."""
     if type_ not in ranges.FORMS or inside is None or ".." not in inside:
         return inside, None
     rest, comma, text = inside.rpartition(",") if type_ == "decimal" else ("", "", inside)
@@ -302,7 +309,13 @@ def _split_range(type_: str, inside: str | None, spec: str) -> tuple[str | None,
 
 
 def _forms(type_: str) -> str:
-    forms = {"int": "int, ", "float": "float, ", "date": "date, ", "text": "text, ", "decimal": "decimal(10,2), "}
+    forms = {
+        "int": "int, ",
+        "float": "float, ",
+        "date": "date, ",
+        "text": "text, ",
+        "decimal": "decimal(10,2), ",
+    }
     return forms.get(type_, "") + ranges.FORMS.get(type_, type_)
 
 
@@ -319,8 +332,8 @@ def _check_unique(type_: str, arguments: tuple[Any, ...], range_: Range | None, 
         count = 10  # digits, in the generated tests
     if count is not None and count < ENOUGH:
         raise ScaffoldError(
-            f"{spec!r}: a unique field needs a range of at least {ENOUGH} values, because the generated tests "
-            "store many rows. Leave out ^, or widen the range."
+            f"{spec!r}: a unique field needs a range of at least {ENOUGH} values, because its tests store many "
+            "rows. Leave out ^, or widen the range."
         )
 
 
@@ -348,7 +361,8 @@ def _default(
         return None
     try:
         default = parse_default(text, type_, arguments)
-        if range_ and not isinstance(default, Computed) and not range_.contains(ranges.value_of(default, type_)):
+        value = date.today() if isinstance(default, Computed) else ranges.value_of(default, type_)
+        if range_ and not range_.contains(value):
             raise ScaffoldError(f"{spec!r}: the default is outside of the range.")
     except (ArithmeticError, ValueError):
         raise ScaffoldError(

@@ -16,6 +16,7 @@ from kit.data.migrations import commands as migrations
 from tools.scaffold.permissions import matrix_rows
 from tools.scaffold.render import render
 from tools.scaffold.resource import Field, Resource, ScaffoldError, parse_fields
+from tools.scaffold.shadowing import PREFIX, stand_in_of, stand_ins_of_tables, without_shadowing
 from tools.scaffold.views import ResourceView
 
 TEMPLATE_OF = {
@@ -75,7 +76,13 @@ class Tree:
         kept = json.loads(file.read_text(encoding="utf-8"))
         fields = parse_fields(kept["fields"], kept["plural"])
         resource = Resource(
-            name, kept["plural"], kept["access"], kept["requires_match"], fields, kept.get("audited", False)
+            name,
+            kept["plural"],
+            kept["access"],
+            kept["requires_match"],
+            fields,
+            kept.get("audited", False),
+            soft_delete=kept.get("soft_delete", False),
         )
         return Record(resource, kept["files"], kept["migrations"])
 
@@ -86,14 +93,10 @@ class Tree:
         """Return the tables that a `ref` can refer to, by the name of their resource."""
         return {"user": "users"} | {name: self.record(name).resource.plural for name in self.made()}
 
-    def refuse_taken_names(self, resource: Resource, taken_tables: Iterable[str]) -> None:
+    def refuse_taken_files(self, resource: Resource) -> None:
         taken = [path for path in self.paths(resource) if (self.api / path).exists()]
         if taken:
             raise ScaffoldError(f"{taken[0]} already exists. Choose another name.")
-        if resource.plural in taken_tables:
-            raise ScaffoldError(
-                f"A table {resource.plural!r} already exists. Choose another name, or pass --plural."
-            )
 
     def refuse_references(self, resource: Resource) -> None:
         """Raise ScaffoldError for a reference to an unknown resource, or to one whose rows are private.
@@ -128,12 +131,32 @@ class Tree:
         return [path for path, digest in record.files.items() if _digest(self.api / path) != digest]
 
     def view(self, resource: Resource) -> ResourceView:
-        return ResourceView(resource, self.tables() | {resource.name: resource.plural})
+        return ResourceView(resource, self.tables() | {resource.name: resource.plural}, self._soft(resource))
 
     def texts(self, resource: Resource) -> dict[str, str]:
         """Return the content of each file of a resource."""
+        stand_ins = self.stand_in_texts(resource)
+        return {
+            path: without_shadowing(path, text, stand_ins[path])
+            for path, text in self.plain_texts(resource).items()
+        }
+
+    def plain_texts(self, resource: Resource) -> dict[str, str]:
+        """Return the content of each file, where a name may mean two things."""
         view = self.view(resource)
         return {path: render(template, r=view) for path, template in self.paths(resource).items()}
+
+    def stand_in_texts(self, resource: Resource) -> dict[str, str]:
+        """Return the content of each file for a resource with names that nothing else uses."""
+        stand_in = stand_in_of(resource)
+        tables = stand_ins_of_tables(self.tables() | {resource.name: resource.plural})
+        soft = self._soft(resource)
+        view = ResourceView(stand_in, tables, soft | {PREFIX + name for name in soft})
+        return {path: render(template, r=view) for path, template in self.paths(resource).items()}
+
+    def _soft(self, resource: Resource) -> set[str]:
+        others = [self.record(name).resource for name in self.made() if name != resource.name]
+        return {each.name for each in (*others, resource) if each.soft_delete}
 
     def write(self, texts: dict[str, str]) -> None:
         for path, text in texts.items():
@@ -181,6 +204,7 @@ class Tree:
             "access": resource.access,
             "requires_match": resource.requires_match,
             "audited": resource.is_audited,
+            "soft_delete": resource.soft_delete,
             "fields": [field.spec for field in resource.fields],
             "migrations": migrations,
             "files": {path: _digest(self.api / path) for path in [*self.paths(resource), *scripts]},

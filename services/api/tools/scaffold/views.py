@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from typing import Any
 
 from kit.data.base import sql_name, sql_text
@@ -57,6 +57,11 @@ class FieldView:
     @property
     def target_path(self) -> str:
         return path_of(self.table)
+
+    @property
+    def target_is_soft(self) -> bool:
+        """Whether deleted rows of the referenced table stay in it."""
+        return self.target in self.resource.soft
 
     def server_default(self, module: str) -> str:
         if self.type == "bool":
@@ -177,10 +182,13 @@ class FieldView:
 
 
 class ResourceView:
-    """A resource, with the properties that the templates need. `tables` maps resources to their tables."""
+    """A resource, with the properties that the templates need. `tables` maps resources to their tables.
 
-    def __init__(self, resource: Resource, tables: dict[str, str]) -> None:
-        self.resource, self.tables = resource, tables
+    `soft` contains the resources whose deleted rows stay in the table.
+    """
+
+    def __init__(self, resource: Resource, tables: dict[str, str], soft: Set[str] = frozenset()) -> None:
+        self.resource, self.tables, self.soft = resource, tables, soft
         self.fields = [FieldView(field, self) for field in resource.fields]
 
     def __getattr__(self, name: str) -> Any:
@@ -228,14 +236,25 @@ class ResourceView:
     @property
     def table_arguments(self) -> Iterator[str]:
         for columns in self.uniques:
-            yield f"UniqueConstraint({quoted(columns)})"
+            if self.soft_delete:
+                yield f"Index(None, {quoted(columns)}, unique=True, **ONLY_LIVE)"
+            else:
+                yield f"UniqueConstraint({quoted(columns)})"
         for field in self.enums:
             yield f'one_of("{field.column_name}", {field.enum})'
         for field in self.fields:
             if field.range:
                 yield f'CheckConstraint({field.check!r}, name="{field.column_name}")'
         for columns in self.indexes:
-            yield f"Index(None, {quoted(columns)})"
+            yield f"Index(None, {quoted(columns)}{', **ONLY_LIVE' if self.is_partial(columns) else ''})"
+
+    def is_partial(self, columns: tuple[str, ...]) -> bool:
+        """Whether an index contains only live rows.
+
+        One that begins with a reference also finds the rows to delete with the referenced row.
+        """
+        references = {"owner_id", *(field.column_name for field in self.references)}
+        return bool(self.soft_delete and columns[0] not in references)
 
     @property
     def example(self) -> str:
@@ -300,6 +319,11 @@ class ResourceView:
         for field in self.fields:
             for value in ranges.edges(field.type, field.range) if field.range else ():
                 yield field.column_name, _literal(value)
+
+    @property
+    def hidden(self) -> str:
+        """The columns of a live row that responses don't show, but exports do."""
+        return ' | {"deleted_at": None}' if self.soft_delete else ""
 
     @property
     def counts_rows(self) -> bool:
