@@ -63,4 +63,5 @@ def _soft(name: str) -> Table:
     if name not in tables:
         known = ", ".join(tables) or "none"
         raise click.ClickException(f"{name} isn't a table with soft deletion. Such tables: {known}.")
-    return tables[name]
+    table: Table = tables[name]
+    return table

@@ -2,13 +2,14 @@
 
 from functools import cache
 from secrets import token_hex
+from typing import Any
 
 from flask import Flask
 
 from app import create_app
 from app.config import Settings
 
-SETTINGS = {
+SETTINGS: dict[str, Any] = {
     "FLASK_ENV": "testing",
     "DATABASE_URL": "postgresql+psycopg2://user@127.0.0.1:1/never_opened_test",
     "SMTP_URL": "file:mail",
@@ -21,4 +22,4 @@ SETTINGS = {
 
 @cache
 def feature_app() -> Flask:
-    return create_app(Settings(**SETTINGS, SECRET_KEY=token_hex(32)))  # type: ignore[arg-type]
+    return create_app(Settings(**SETTINGS, SECRET_KEY=token_hex(32)))

@@ -100,7 +100,7 @@ def _add_column(view: ResourceView, new: FieldView) -> str:
 
 
 def _new_column(new: FieldView) -> str:
-    """Return the column that is added to a table. A default that only Python knows fills the existing rows."""
+    """Return the column to add. A default that only Python knows fills the existing rows."""
     default = _default_of_existing_rows(new)
     column = new.migration_column
     return f"{column.removesuffix(')')}, server_default={default})" if default else column

@@ -70,10 +70,9 @@ def refuse_taken_fields(resource: Resource, texts: Mapping[str, str], stand_ins:
             bases = [_object(text, base) for base in node.bases]
             others = {other for each, other, is_of_field in found if each is node and not is_of_field}
             if name in others or any(_has(base, name) for base in bases if base):
-                field = fields.get(name)
-                shown = f"{field.spec!r}" if field else repr(name)
+                spec = fields[name].spec if name in fields else name
                 raise ScaffoldError(
-                    f"{shown}: {_described(node.name, bases)} has {name!r} already. Choose another name."
+                    f"{spec!r}: {_described(node.name, bases)} has {name!r} already. Choose another name."
                 )
 
 
@@ -115,8 +114,8 @@ def _described(name: str, bases: list[Any]) -> str:
 def _object(text: str, expression: ast.expr) -> Any:
     """Return the class that an imported name means in the text of a module, or None."""
     if isinstance(expression, ast.Name):
-        for node in ast.parse(text).body:
-            for alias in node.names if isinstance(node, ast.ImportFrom) else ():
+        for node in (each for each in ast.parse(text).body if isinstance(each, ast.ImportFrom)):
+            for alias in node.names:
                 if (alias.asname or alias.name) == expression.id:
                     found = getattr(import_module(str(node.module)), alias.name)
                     return found if isinstance(found, type) else None

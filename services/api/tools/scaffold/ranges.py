@@ -75,7 +75,7 @@ def value_of(json_value: Any, type_: str) -> Any:
     """Return a JSON value of a field as what its range limits."""
     if json_value is None:
         return None
-    readers = {"date": date.fromisoformat, "decimal": Decimal, "str": len, "text": len}
+    readers: dict[str, Any] = {"date": date.fromisoformat, "decimal": Decimal, "str": len, "text": len}
     return readers.get(type_, lambda value: value)(json_value)
 
 
@@ -120,9 +120,7 @@ def outside(type_: str, range_: Range, arguments: tuple[Any, ...]) -> list[tuple
     if type_ in LENGTHS:
         short = [("x" * (least - 1), "too_short")] if least else []
         return short + ([("x" * (most + 1), "too_long")] if most is not None else [])
-    step: Any = {"decimal": lambda: _step(arguments), "date": lambda: timedelta(days=1)}.get(
-        type_, lambda: 1
-    )()
+    step: Any = timedelta(days=1) if type_ == "date" else _step(arguments) if type_ == "decimal" else 1
     found = []
     if least is not None and (type_ != "date" or least > date.min):
         found.append((_json(least - step), "too_small"))
@@ -149,16 +147,10 @@ def expression(type_: str, range_: Range, arguments: tuple[Any, ...], name: str)
         shown = f":0{digits}" if digits > 1 else ""
         return f'f"{name} {{number{shown}}}"[-{most}:]'
     if type_ == "text":
+        if most is not None and most < len(name) + 40:
+            return f'f"{{number:0{least or 1}}}"[-{most}:]'
         text = f'f"{name} {{number}}\\nand another line"'
-        if least and least > len(name) + 19:
-            text = f'{text}.ljust({least}, ".")'
-        return (
-            text
-            if most is None or most > len(name) + 30
-            else f"{text}[:{most}]"
-            if least == most
-            else _cut(text, most)
-        )
+        return f'{text}.ljust({least}, ".")' if least else text
     if type_ == "int":
         return _integers(least, most)
     if type_ == "float":
@@ -175,10 +167,6 @@ def example(type_: str, range_: Range, usual: Any) -> Any:
     if range_.contains(value_of(usual, type_)):
         return usual
     return _json(range_.least if range_.least is not None else range_.most)
-
-
-def _cut(text: str, most: int) -> str:
-    return f"{text}[:{most}]" if most > 30 else f'f"{{number:04}}"[-{most}:]'
 
 
 def _integers(least: int | None, most: int | None) -> str:
@@ -233,7 +221,8 @@ def _step(arguments: tuple[Any, ...]) -> Decimal:
 
 
 def _largest(arguments: tuple[Any, ...]) -> Decimal:
-    return Decimal(10) ** (arguments[0] - arguments[1]) - _step(arguments)
+    digits, places = arguments
+    return Decimal("9" * digits).scaleb(-places)
 
 
 def _json(value: Any) -> Any:

@@ -296,6 +296,8 @@ def _split_range(type_: str, inside: str | None, spec: str) -> tuple[str | None,
         ) from None
     if type_ in ranges.LENGTHS:
         least, most = (1, 255) if type_ == "str" else (0, ranges.LONGEST_TEXT)
+        if found.most == 0:
+            raise ScaffoldError(f"{spec!r}: the length 0 leaves no value. Write the type as {_forms(type_)}.")
         for limit in (found.least, found.most):
             if limit is not None and not least <= limit <= most:
                 raise ScaffoldError(f"{spec!r}: the length {limit} is out of range ({least} to {most}).")
@@ -332,8 +334,8 @@ def _check_unique(type_: str, arguments: tuple[Any, ...], range_: Range | None, 
         count = 10  # digits, in the generated tests
     if count is not None and count < ENOUGH:
         raise ScaffoldError(
-            f"{spec!r}: a unique field needs a range of at least {ENOUGH} values, because its tests store many "
-            "rows. Leave out ^, or widen the range."
+            f"{spec!r}: a unique field needs a range of at least {ENOUGH} values, because its tests store "
+            "many rows. Leave out ^, or widen the range."
         )
 
 
