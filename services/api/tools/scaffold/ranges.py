@@ -1,5 +1,6 @@
 """Ranges of values, such as `1..5` in `int(1..5)`, and how each appears in the generated code."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
@@ -151,13 +152,13 @@ def expression(type_: str, range_: Range, arguments: tuple[Any, ...], name: str)
             return f'f"{{number:0{least or 1}}}"[-{most}:]'
         text = f'f"{name} {{number}}\\nand another line"'
         return f'{text}.ljust({least}, ".")' if least else text
-    if type_ == "int":
-        return _integers(least, most)
-    if type_ == "float":
-        return _floats(least, most)
-    if type_ == "decimal":
-        return _decimals(range_, arguments)
-    return _dates(range_)
+    writers: dict[str, Callable[[], str]] = {
+        "int": lambda: _integers(least, most),
+        "float": lambda: _floats(least, most),
+        "decimal": lambda: _decimals(range_, arguments),
+        "date": lambda: _dates(range_),
+    }
+    return writers[type_]()
 
 
 def example(type_: str, range_: Range, usual: Any) -> Any:

@@ -149,17 +149,24 @@ def _shadowing_attributes(uses: list[Use]) -> set[tuple[str, str]]:
 
 
 def _rename_own(path: str, name: str, uses: list[Use], taken: set[str], changes: Changes) -> None:
-    """Rename a variable or an import of the resource. If it is a class, rename the other one instead."""
-    own = [use for use in uses if use.is_own and use.name == name and not use.is_attribute]
-    if any(use.kind in ("def", "arg") for use in own) or len({use.stand_in for use in own}) > 1:
+    """Rename variables and imports of the resource. If one is a class, rename what else has its name."""
+    own: dict[str, list[Use]] = {}
+    for use in uses:
+        if use.is_own and use.name == name and not use.is_attribute:
+            own.setdefault(use.stand_in, []).append(use)
+    kinds = {stand_in: {use.kind for use in same} for stand_in, same in own.items()}
+    fixed = [stand_in for stand_in, found in kinds.items() if found & {"def", "arg", "class"}]
+    is_of_template = any(not use.is_own and use.name == name and not use.is_attribute for use in uses)
+    if len(fixed) > 1 or (is_of_template and any("class" not in kinds[stand_in] for stand_in in fixed)):
         raise ScaffoldError(f"{path} uses the name {name!r} for something else. Choose another name.")
-    if any(use.kind == "class" for use in own):
+    if fixed and is_of_template:
         _rename_others(path, name, None, uses, taken, changes)
-        return
-    is_class = any(use.kind == "import" for use in own) and name[0].isupper()
-    new = _free(f"{name}Model" if is_class else f"{name}_", taken)
-    for use in own:
-        _rename(use, new, changes)
+    variables = [same for stand_in, same in own.items() if stand_in not in fixed]
+    for same in variables if fixed or is_of_template else variables[1:]:
+        is_class = "import" in kinds[same[0].stand_in] and name[0].isupper()
+        new = _free(f"{name}Model" if is_class else f"{name}_", taken)
+        for use in same:
+            _rename(use, new, changes)
 
 
 def _rename_others(
