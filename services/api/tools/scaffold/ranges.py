@@ -151,7 +151,7 @@ def expression(type_: str, range_: Range, arguments: tuple[Any, ...], name: str)
         if most is not None and most < len(name) + 40:
             return f'f"{{number:0{least or 1}}}"[-{most}:]'
         text = f'f"{name} {{number}}\\nand another line"'
-        return f'{text}.ljust({least}, ".")' if least else text
+        return f'{text}.ljust({least}, ".")' if (least or 0) > len(name) + 19 else text
     writers: dict[str, Callable[[], str]] = {
         "int": lambda: _integers(least, most),
         "float": lambda: _floats(least, most),
