@@ -21,18 +21,18 @@ def split(text: str) -> list[str]:
 
 def read_values(text: str) -> tuple[str, ...]:
     """Return the values of an enum. Raises ValueError, whose message says what is wrong."""
+    if CONTROLS.search(text):
+        raise ValueError("the values have a line break, a tab or another control character")
     try:
         values = tuple(split(text))
     except ValueError:
         raise ValueError(
             'put a value with a comma, a parenthesis or a quotation mark in quotes: "a, b", "5"" disk"'
         ) from None
-    if not all(values):
+    if not values or not all(values):
         raise ValueError("list the values, such as enum(novel,Science Fiction)")
     if repeated := [value for value in values if values.count(value) > 1]:
         raise ValueError(f"the value {repeated[0]!r} is repeated")
-    if wrong := [value for value in values if CONTROLS.search(value)]:
-        raise ValueError(f"the value {wrong[0]!r} has a line break, a tab or another control character")
     if long := [value for value in values if len(value) > LONGEST_VALUE]:
         raise ValueError(f"the value {long[0]!r} has more than {LONGEST_VALUE} characters")
     return values

@@ -206,9 +206,11 @@ def _dates(range_: Range) -> str:
     usual = Range(date(2026, 1, 1), date(2026, 1, 28))
     if range_.contains(usual.least) and range_.contains(usual.most):
         return 'f"2026-01-{number % 28 + 1:02}"'
-    least = range_.least or max(date.min, range_.most - timedelta(days=27))
-    most = range_.most or min(date.max, least + timedelta(days=27))
-    count = min(28, (most - least).days + 1)
+    first_day = (range_.least or date.min).toordinal()
+    last_day = (range_.most or date.max).toordinal()
+    if range_.least is None:
+        first_day = max(first_day, last_day - 27)
+    least, count = date.fromordinal(first_day), min(28, last_day - first_day + 1)
     first = f'date.fromisoformat("{least}")'
     return f"str({first} + timedelta(days=number % {count}))" if count > 1 else f'"{least}"'
 
