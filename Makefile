@@ -1,6 +1,6 @@
 # `make` lists these commands. Each is one line; longer ones are scripts in scripts/.
 .DEFAULT_GOAL := help
-.PHONY: help up down dev run shell psql doctor migration docs lock test lint format audit backup restore deploy
+.PHONY: help up down dev run shell psql doctor migration docs lock update-from-template without test lint format audit backup restore deploy
 
 help:
 	@awk -F ':.*## ' '/^##@ / {print "\n" substr($$0, 5)} /^#: / {print "  " substr($$0, 4)} \
@@ -43,6 +43,12 @@ docs: ## generate the OpenAPI document, client files and table of settings
 lock: ## lock the dependencies of pyproject.toml (UPGRADE=1: upgrade them)
 	@scripts/lock $(if $(UPGRADE),--upgrade)
 
+update-from-template: ## take later versions of the template (TEMPLATE=..., VERSION=v1.2.0)
+	@scripts/update-from-template
+
+without: ## remove parts: make without parts="heroku swarm"; without parts, list them
+	@scripts/without $(parts)
+
 ##@ Check
 
 test: ## run the tests in throwaway containers: make test t=tests/unit (COVERAGE=1: report coverage)
@@ -68,9 +74,13 @@ restore: ## restore a backup: make restore FILE=backups/... (REPLACE=1: overwrit
 deploy: ## deploy this version on a server without downtime (IMAGE=...: use an existing image)
 	@scripts/deploy
 
+# part: swarm
 #: scripts/stack-deploy    deploy to several servers with Docker Swarm
+# end of part
 #: scripts/check-release   check that a release tag matches the code and the changelog
 
+# part: proof
 ##@ Benchmarks and drills
 
 #: make -C proof           list the benchmarks, failure drills and rehearsals
+# end of part

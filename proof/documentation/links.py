@@ -1,6 +1,10 @@
-"""The links of a Markdown file, and whether they lead somewhere."""
+"""The links of a Markdown file, and whether they lead somewhere.
+
+`python -m proof.documentation.links FOLDER` lists the broken links in a repository.
+"""
 
 import re
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -36,3 +40,15 @@ def anchors(file: Path) -> set[str]:
         found.add(f"{anchor}-{seen[anchor]}" if seen[anchor] else anchor)
         seen[anchor] += 1
     return found
+
+
+def main(repository: Path) -> int:
+    pages = [*repository.glob("*.md"), *repository.glob("docs/**/*.md"), *repository.glob("proof/*.md")]
+    template = repository / "docs/templates/README.md"  # becomes the README
+    broken = [f"{page}: {link}" for page in pages if page != template for link in broken_links(page)]
+    print(*broken, sep="\n", end="\n" if broken else "")
+    return 1 if broken else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1])))

@@ -26,7 +26,9 @@ KEYS = "docs/2-build/api-keys.md"
 RESOURCES = "docs/2-build/resources.md"
 CHANGES = ("docs/2-build/columns.md", "docs/2-build/resource-changes.md", "docs/2-build/common-changes.md")
 ONE_SERVER = "docs/3-run/one-server.md"
+# part: heroku
 HEROKU = "docs/3-run/heroku.md"
+# end of part
 BACKUPS = "docs/3-run/backups.md"
 ROLES = "docs/3-run/database-roles.md"
 PGBOUNCER = "docs/3-run/pgbouncer.md"
@@ -51,8 +53,10 @@ ELSEWHERE = {
     (ONE_SERVER, "Deploy", 1): "proof/scripts/deploy-rehearsal",
     (ONE_SERVER, "Update", 1): "proof/scripts/deploy-rehearsal",
     (ONE_SERVER, "Roll back", 1): "proof/scripts/deploy-rehearsal",
+    # part: swarm
     ("docs/3-run/many-servers.md", "Deploy", 1): "proof/scripts/swarm-drill",
     ("docs/3-run/many-servers.md", "Deploy", 2): "proof/scripts/swarm-drill",
+    # end of part
     (ROLES, "With another database", 1): "proof/scripts/swarm-drill",
     (ROLES, "Restrict a table further", 1): "test_a_table_declares_what_the_api_may_do",
     (
@@ -65,6 +69,7 @@ ELSEWHERE = {
     ("docs/2-build/jobs.md", "Hand over to Celery", 2): "proof/tests/test_celery.py",
     ("docs/2-build/jobs.md", "Hand over to Celery", 3): "proof/tests/test_celery.py",
     (BUILD, "Migrate without stopping traffic", 1): "test_an_index_is_created_outside_of_a_transaction",
+    # part: heroku
     (
         HEROKU,
         "Deploy from the command line",
@@ -77,8 +82,13 @@ ELSEWHERE = {
     ): "proof/scripts/heroku-rehearsal; the heroku commands need an account",
     (HEROKU, "Scale", 1): "needs an account",
     (HEROKU, "Jobs", 1): "needs an account; proof/scripts/heroku-rehearsal runs both kinds of workers",
+    # end of part
+    # part: swarm
     ("docs/3-run/many-servers.md", "Deploy", 3): "needs a mail server; tests/scripts/test_stack_deploy.py",
+    # end of part
     ("docs/4-reference/logging.md", "Jobs", 1): "a line of the log; tests/kit/jobs",
+    ("docs/2-build/template.md", "Leave parts out", 1): "proof/scripts/without",
+    ("docs/2-build/template.md", "Take later versions", 1): "proof/tests/test_update.py",
     (PGBOUNCER, "Use a pooler", 1): "proof/scripts/pgbouncer-rehearsal",
     (PGBOUNCER, "Use a pooler", 2): "proof/scripts/pgbouncer-rehearsal",
     ("docs/4-reference/security.md", "Containers", 1): "needs a registry and an account",

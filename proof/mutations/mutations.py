@@ -51,6 +51,7 @@ REQUIRED_FACTOR = "app/second_factor/required_factor.py"
 LIMITS = "app/limits.py"
 ENCRYPTION = "kit/security/encryption.py"
 VIEWS = "tools/scaffold/templates/blueprint.py.jinja"
+PARENTS = "tools/scaffold/parents.py"
 
 MUTATIONS = [
     Mutation(file, old, new, f"tests/{module}.py::test_{test}")
@@ -63,6 +64,13 @@ MUTATIONS = [
         (RESPONSES, "(StoredResponse.user_id == user_id, StoredResponse.key == key)", "(StoredResponse.key == key,)", "kit/web/test_idempotency", "keys_of_different_users_are_independent"),
         (VIEWS, '", caller.user.id" if r.is_owned else ""', '""', "tools/scaffold/test_commands", "the_tests_of_generated_resources_pass"),
         (VIEWS, 'set writer = "auth=ACCESS_TOKEN, scope=WRITE, " if', 'set writer = "auth=ACCESS_TOKEN, scope=WRITE, " if True or', "tools/scaffold/test_commands", "the_tests_of_generated_resources_pass"),
+        (VIEWS, "    require_owner_or_admin(caller, {{ r.name }}.owner_id)\n{% endif %}\n    check_if_match({{ C }}Response, {{ r.name }}{{ required }})\n    {{ r.plural }}.delete", "    pass\n{% endif %}\n    check_if_match({{ C }}Response, {{ r.name }}{{ required }})\n    {{ r.plural }}.delete", "tools/scaffold/test_commands", "the_tests_of_authored_resources_and_lists_by_parent_pass"),
+        (VIEWS, "    {{ each.parent.class_name }}Repository(db.session).find({{ each.parent.name }}_id)\n", "", "tools/scaffold/test_commands", "the_tests_of_authored_resources_and_lists_by_parent_pass"),
+        (VIEWS, ".filter_by({{ each.field.column_name }}={{ each.parent.name }}_id)", "", "tools/scaffold/test_commands", "the_tests_of_authored_resources_and_lists_by_parent_pass"),
+        (PARENTS, 'if "admin" in (self.resource.access, self.parent.access):', 'if self.resource.access == "admin":', "tools/scaffold/test_resource", "a_list_by_parent_has_the_stricter_access_of_both_resources"),
+        (WHO, "if caller.user.id == owner_id:", "if caller.user.id:", "integration/test_row_owners", "only_the_owner_and_admins_change_a_row"),
+        (WHO, " or caller.find_user_again().role != Role.ADMIN:", ":", "integration/test_row_owners", "an_admin_who_loses_the_right_while_a_request_waits_changes_no_row"),
+        (OWNED, "filtered(select(self.model), self.model, self.values)", "select(self.model)", "kit/data/test_resource_repository", "a_filtered_repository_has_only_the_rows_with_these_values"),
         # The caller of a request
         (TOKENS, "Session.user_id == User.id", "Session.user_id == Session.user_id", "kit/security/test_jwt", "a_token_cannot_mix_claims_of_two_users"),
         (TOKENS, "(Token, Token.session_id == Session.id)", "(Token, Token.session_id == Token.session_id)", "kit/security/test_jwt", "a_token_cannot_mix_claims_of_two_users"),

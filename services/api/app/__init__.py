@@ -60,9 +60,9 @@ def create_app(settings: config.Settings | None = None) -> Flask:
         import_module("app.mail").init_app(app, settings)
     import_module("app.keys").init_app(app, settings)
     token_delivery.init_app(app, TokenDelivery())
-    if settings.browser_cookies == "on":
-        import_module("app.cookies").init_app(app)
+    if settings.browser_cookies == "on":  # part: cookies
+        import_module("app.cookies").init_app(app)  # part: cookies
     account_factor.init_app(app, AccountFactor())
-    import_module("app.second_factor").init_app(app, settings)
+    import_module("app.second_factor").init_app(app, settings)  # part: second-factor
     commands.init_app(app)
     return app

@@ -15,6 +15,7 @@ from app.account_factor import account_factor
 from app.config import APP_NAME, KEY_PREFIX, Settings, current
 from app.database import db, read_connection
 from app.exceptions import Forbidden, FreshTokenRequired, SecondFactorEnrolmentRequired, TokenReused
+from app.model.api_keys import find_user_by_key_again
 from app.model.models import Role, Token, TokenType, User
 from app.model.passwords import Passwords
 from app.model.session_repository import ClientInfo, Lifetimes, PresentedToken, find_user_by_session
@@ -44,6 +45,14 @@ class Caller(ABC):
     def as_actor(self) -> Actor:
         """Return who this is, for the audit trail."""
 
+    @abstractmethod
+    def find_user_again(self) -> User:
+        """Return the user as the current transaction sees it, behind the locks that it holds.
+
+        The token or key may have been revoked while the request was on its way. Raises TokenRevoked and
+        TokenExpired.
+        """
+
 
 @dataclass(frozen=True, slots=True)
 class SessionCaller(Caller):
@@ -55,6 +64,10 @@ class SessionCaller(Caller):
     def as_actor(self) -> Actor:
         return Actor(Via.SESSION, self.user.id, self.session_id, self.token_id)
 
+    def find_user_again(self) -> User:
+        ids = (self.token_id, self.session_id, self.user.id)
+        return find_user_again(db.session, *ids, lifetimes().leeway)
+
 
 @dataclass(frozen=True, slots=True)
 class KeyCaller(Caller):
@@ -65,6 +78,9 @@ class KeyCaller(Caller):
 
     def as_actor(self) -> Actor:
         return Actor(Via.KEY, self.user.id, key_id=self.key_id)
+
+    def find_user_again(self) -> User:
+        return find_user_by_key_again(db.session, self.key_id, lifetimes().leeway)
 
 
 KeyVerifier = Callable[[str], KeyCaller]
@@ -207,8 +223,19 @@ def check_again(caller: SessionCaller) -> None:
 
     The session may have ended while the request was on its way. Raises TokenRevoked and TokenExpired.
     """
-    ids = (caller.token_id, caller.session_id, caller.user.id)
-    find_user_again(db.session, *ids, lifetimes().leeway)
+    caller.find_user_again()
+
+
+def require_owner_or_admin(caller: Caller, owner_id: UUID) -> None:
+    """Refuse a caller who neither owns a row nor is an admin. Call it after locking the row.
+
+    Admins are checked again behind the lock, because an admin may have lost the role while the request was
+    on its way. Raises Forbidden, TokenRevoked and TokenExpired.
+    """
+    if caller.user.id == owner_id:
+        return
+    if caller.user.role != Role.ADMIN or caller.find_user_again().role != Role.ADMIN:
+        raise Forbidden("This belongs to another user.")
 
 
 def current_caller() -> Caller | None:

@@ -36,7 +36,7 @@ class Settings(settings.Settings):
     fresh_seconds: WholeNumber = Field(900, ge=1, le=900)
     refresh_grace_seconds: WholeNumber = Field(10, ge=0, le=10)
     clock_leeway_seconds: WholeNumber = Field(10, ge=0, le=30)
-    browser_cookies: Literal["off", "on"] = "off"
+    browser_cookies: Literal["off", "on"] = "off"  # part: cookies
     retention_days: WholeNumber = Field(90, ge=1, le=3650)
     audit_days: WholeNumber = Field(365, ge=30, le=3650)
     password_min_length: WholeNumber = Field(15, ge=8, le=64, json_schema_extra={"weak_below": 15})
@@ -49,7 +49,7 @@ class Settings(settings.Settings):
     register_limit: OptionalRateLimit = RateLimit(20, 3600)
     register_email: Literal["optional", "required", "off"] = "optional"
     key_limit: OptionalRateLimit = None
-    require_second_factor: Literal["none", "admins", "all"] = "none"
+    require_second_factor: Literal["none", "admins", "all"] = "none"  # part: second-factor
     mail_limit: OptionalRateLimit = RateLimit(3, 3600)
     mail_limit_client: OptionalRateLimit = RateLimit(20, 3600)
 

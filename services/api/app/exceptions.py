@@ -90,9 +90,13 @@ class TooManyKeys(DomainError):
     advice = "Delete a key that is no longer used."
 
 
+# part: cookies
 class CrossOrigin(DomainError):
     message = "A refresh token in a cookie only works for pages of the API's own origin."
     advice = "Serve the page under the scheme, host and port of the API, or send tokens in headers instead."
+
+
+# end of part
 
 
 class SecondFactorRequired(DomainError):

@@ -86,13 +86,20 @@ class NotFound(DomainError):
 
 
 class AlreadyExists(DomainError):
-    """Another row has the same value in a unique column. `field` is the column, if known."""
+    """Another row has the same value in a unique column, or the same values in several.
+
+    `fields` are the columns, if known, and `field` is the last of them.
+    """
 
     advice = "Choose another value, or change the resource that uses it."
 
-    def __init__(self, field: str = "") -> None:
-        super().__init__(f"This {field.replace('_', ' ') or 'value'} is already in use.")
-        self.field = field
+    def __init__(self, *fields: str) -> None:
+        # The owner is the caller, who didn't choose this value.
+        named = [field.replace("_", " ") for field in fields if field and field != "owner_id"] or ["value"]
+        what = named[0] if len(named) == 1 else f"combination of {', '.join(named[:-1])} and {named[-1]}"
+        super().__init__(f"This {what} is already in use.")
+        self.fields = fields
+        self.field = fields[-1] if fields else ""
 
 
 class StillReferenced(DomainError):

@@ -23,6 +23,7 @@ SECTION = re.compile(r"^# --- (.+) ---\n", re.MULTILINE)
 COMMENT = r"(?:^# .*\n)+"
 INTRODUCTION = re.compile(rf"\A{COMMENT}", re.MULTILINE)
 ENTRY = re.compile(rf"({COMMENT})^#([A-Z_]+)=(.*)$", re.MULTILINE)
+MARK = re.compile(r"part: .*|end of part")  # of what make without removes
 REQUIRED = " Required."
 ALLOWED = {
     types.DatabaseUrl: "a PostgreSQL or SQLite URL",
@@ -107,7 +108,8 @@ def _bounds(constraint: object) -> Iterator[object]:
 
 
 def _paragraph(comment: str) -> str:
-    text = " ".join(line.removeprefix("# ") for line in comment.splitlines())
+    lines = (line.removeprefix("# ") for line in comment.splitlines())
+    text = " ".join(line for line in lines if not MARK.fullmatch(line))
     return text.replace("|", r"\|")
 
 

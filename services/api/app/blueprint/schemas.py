@@ -37,7 +37,7 @@ CLAIMS = "eyJzdWIiOiAiLi4uIiwgImp0aSI6ICIuLi4iLCAiZXhwIjogMTc5NTMzODAyOH0"
 def _not_too_long(text: str) -> str:
     # Measured in NFC, as Passwords does. Very long text is refused before the costly normalization.
     if len(text) > 4 * MAX_LENGTH or len(normalize("NFC", text)) > MAX_LENGTH:
-        raise PydanticCustomError("too_long", "Give at most {longest} characters.", {"longest": MAX_LENGTH})
+        raise PydanticCustomError("too_long", "Give {longest} or fewer characters.", {"longest": MAX_LENGTH})
     return text
 
 

@@ -30,6 +30,7 @@ from app.model.repository import Repository
 from kit.clock import now
 from kit.data.base import Base
 from kit.data.keyset import Page, read_page
+from kit.data.repository import AnySession
 from kit.data.snapshot import columns_of, snapshot
 from kit.errors import TokenExpired, TokenRevoked
 
@@ -84,6 +85,15 @@ def find_user_by_key(connection: Connection, hash: str, leeway: timedelta) -> Fo
     if expires_at is not None and expires_at <= now() - leeway:
         raise TokenExpired
     return FoundKey(snapshot(User, user), id, frozenset(scopes.split(" ")), last_used_at)
+
+
+def find_user_by_key_again(session: AnySession, id: UUID, leeway: timedelta) -> User:
+    """Return the user of a key as the current transaction sees it, behind the locks that it holds.
+
+    The key may have been deleted while the request was on its way. Raises TokenRevoked and TokenExpired.
+    """
+    hash = session.scalar(select(ApiKey.key_hash).where(ApiKey.id == id))
+    return find_user_by_key(session.connection(), hash or "", leeway).user
 
 
 @cache

@@ -1,6 +1,6 @@
 """Second factors: TOTP codes of authenticator apps, recovery codes, and logins in two steps.
 
-To remove the feature, delete this package, its line in app/__init__.py, and what imports it in tests.
+To remove the feature, run `make without parts=second-factor`.
 """
 
 from flask import Flask

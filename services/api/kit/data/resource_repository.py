@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, cast
+from copy import copy
+from typing import Any, Self, cast
 from uuid import UUID
 
 from sqlalchemy import Select, Table, select
@@ -24,9 +25,16 @@ class ResourceRepository(Repository[Model]):
     def __init__(self, session: DatabaseSession | scoped_session[Any], owner_id: UUID | None = None) -> None:
         super().__init__(session)
         self.owner_id = owner_id
+        self.values: Mapping[str, object] = {}
+
+    def filter_by(self, **values: object) -> Self:
+        """Return a collection of only the rows with these values, such as the books of an author."""
+        subset = copy(self)
+        subset.values = {**self.values, **values}
+        return subset
 
     def rows(self) -> Select[Model]:
-        rows = select(self.model)
+        rows = filtered(select(self.model), self.model, self.values)
         if (deleted_at := deletion_time(self._table)) is not None:
             rows = rows.where(deleted_at.is_(None))
         return rows.where(column_of(self.model, "owner_id") == self.owner_id) if self.owner_id else rows

@@ -28,12 +28,17 @@ WRITTEN_TABLE = re.compile(r'(?:INSERT INTO|UPDATE|DELETE FROM) "?(\w+)"?')
 
 
 class Violation(NamedTuple):
-    """A violated constraint. The field and the reason are empty if the database doesn't name them."""
+    """A violated constraint. The fields and the reason are empty if the database doesn't name them."""
 
     code: str
-    field: str = ""
+    fields: tuple[str, ...] = ()
     reason: str = ""  # the constraint, or the database's own words
     deletes: bool = False  # the statement deletes or changes a row that others refer to
+
+    @property
+    def field(self) -> str:
+        """The last field."""
+        return self.fields[-1] if self.fields else ""
 
 
 def domain_error(error: DBAPIError, metadata: MetaData) -> DomainError | None:
@@ -45,7 +50,7 @@ def domain_error(error: DBAPIError, metadata: MetaData) -> DomainError | None:
     violation = _postgresql(driver, metadata) if is_postgresql else _sqlite(error, metadata)
     code, field = violation.code, violation.field
     if code in (UNIQUE, EXCLUSION):
-        return AlreadyExists(field)
+        return AlreadyExists(*violation.fields)
     if code == RESTRICT or (code == REFERENCE and violation.deletes):
         return StillReferenced()
     if code == REFERENCE:  # the owner is the caller, whose account was just deleted
@@ -59,9 +64,10 @@ def domain_error(error: DBAPIError, metadata: MetaData) -> DomainError | None:
 def _postgresql(driver: Any, metadata: MetaData) -> Violation:
     about = driver.diag
     name = about.constraint_name or ""
-    field = about.column_name or _field(metadata.tables.get(about.table_name or ""), name)
+    table = metadata.tables.get(about.table_name or "")
+    fields = (about.column_name,) if about.column_name else _fields(table, name)
     is_referenced = "is still referenced" in (about.message_detail or "")
-    return Violation(driver.pgcode or "", field, name or about.message_primary or "", is_referenced)
+    return Violation(driver.pgcode or "", fields, name or about.message_primary or "", is_referenced)
 
 
 def _sqlite(error: DBAPIError, metadata: MetaData) -> Violation:
@@ -71,30 +77,31 @@ def _sqlite(error: DBAPIError, metadata: MetaData) -> Violation:
     written = WRITTEN_TABLE.match(error.statement or "")
     table = metadata.tables.get(written[1]) if written else None
     if code == CHECK:
-        return Violation(code, _field(table, about), about)
+        return Violation(code, _fields(table, about), about)
     if code == REFERENCE:
         return Violation(code, _reference(table), deletes=(error.statement or "").startswith("DELETE"))
-    return Violation(code, "" if about.startswith("index ") else about.rpartition(".")[2], str(error.orig))
+    columns = [] if about.startswith("index ") else about.split(", ")
+    return Violation(code, tuple(column.rpartition(".")[2] for column in columns), str(error.orig))
 
 
-def _field(table: Table | None, constraint: str) -> str:
-    """Return the last column of a constraint or unique index."""
+def _fields(table: Table | None, constraint: str) -> tuple[str, ...]:
+    """Return the columns of a constraint or unique index."""
     if table is None:
-        return ""
+        return ()
     all_: list[Any] = [*table.constraints, *table.indexes]
     found = next((each for each in all_ if each.name == constraint), None)
     columns = [] if found is None else found.info.get("columns", [column.name for column in found.columns])
     if columns:
-        return str(columns[-1])
+        return tuple(map(str, columns))
     # A CHECK constraint in SQL text has no columns. Take the one in its name or its text.
     mentioned = set(re.findall(r"\w+", str(getattr(found, "sqltext", "")))) & set(table.columns.keys())
     named = {constraint.removeprefix(f"ck_{table.name}_")} & set(table.columns.keys())
-    return (named or mentioned).pop() if named or len(mentioned) == 1 else ""
+    return ((named or mentioned).pop(),) if named or len(mentioned) == 1 else ()
 
 
-def _reference(table: Table | None) -> str:
+def _reference(table: Table | None) -> tuple[str, ...]:
     """Guess which foreign key was violated: the first that isn't the owner."""
     if table is None:
-        return ""
+        return ()
     references = [column.name for column in table.columns if column.foreign_keys]
-    return next((name for name in references if name != "owner_id"), "owner_id")
+    return (next((name for name in references if name != "owner_id"), "owner_id"),)

@@ -23,8 +23,8 @@ Schema = TypeVar("Schema", bound=BaseModel)
 PYDANTIC_CODES = {
     "missing": ("required", "This is required."),
     "extra_forbidden": ("unknown_field", "Unknown field."),
-    "string_too_short": ("too_short", "Give at least {min_length} characters."),
-    "string_too_long": ("too_long", "Give at most {max_length} characters."),
+    "string_too_short": ("too_short", "Give {min_length} or more characters."),
+    "string_too_long": ("too_long", "Give {max_length} or fewer characters."),
     "greater_than_equal": ("too_small", "Give at least {ge}."),
     "less_than_equal": ("too_large", "Give at most {le}."),
     "list_too_short": ("too_short", "Give {min_length} or more items."),

@@ -98,6 +98,7 @@ def test_the_cookie_has_exactly_these_attributes(app: Flask, people: People) -> 
     assert cookie == f"{NAME}={page.cookie}; Expires={expires}; Max-Age=2592000; {ATTRIBUTES}"
 
 
+# part: second-factor
 def test_a_login_in_two_steps_puts_the_refresh_token_in_the_cookie(app: Flask, people: People) -> None:
     ann = people("ann")
     authenticator, _ = add_factor(app, ann)
@@ -111,6 +112,9 @@ def test_a_login_in_two_steps_puts_the_refresh_token_in_the_cookie(app: Flask, p
     assert response.status_code == 200
     assert "refresh_token" not in response.get_json()
     assert sent_cookies(response)[0].startswith(f"{NAME}=")
+
+
+# end of part
 
 
 @pytest.mark.parametrize("choice", [{}, {"cookie": False}])
@@ -543,12 +547,12 @@ def test_the_log_contains_no_cookie(page: Page, output: StringIO) -> None:
 
 
 def operations(browser_cookies: str) -> dict[str, Any]:
-    paths = documented(browser_cookies)["paths"]
+    paths = documented(browser_cookies=browser_cookies)["paths"]
     return {path: paths[path]["post"] for path in PATHS}
 
 
 def test_the_document_describes_the_cookie() -> None:
-    document = documented("on")
+    document = documented(browser_cookies="on")
     described, schemas = operations("on"), document["components"]["schemas"]
 
     validate(document)
@@ -566,7 +570,7 @@ def test_the_document_describes_the_cookie() -> None:
 
 
 def test_without_the_setting_the_document_has_no_trace_of_cookies() -> None:
-    text = json.dumps(documented("off")).lower()
+    text = json.dumps(documented()).lower()
 
     assert "cookie" not in text
     assert "cross_origin" not in text

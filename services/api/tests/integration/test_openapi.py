@@ -47,7 +47,7 @@ ANSWERS = [
     (name, status)
     for name, (_, _, each) in OPERATIONS.items()
     for status in each["responses"]
-    if each["tags"][0] in {*SCENARIO, "email", "second_factor"}
+    if each["tags"][0] in {*SCENARIO, "email"}
 ]
 # Only the server gives these responses. The last test covers them.
 BY_SERVER = {"431", "501"}
@@ -179,6 +179,7 @@ SCENARIOS: dict[tuple[str, str], Scenario] = {
     ("keys_delete", "404"): lambda s: s.ann.delete(f"/account/keys/{UNKNOWN_ID}"),
     ("auth_step_up", "403"): lambda s: s.send("auth_step_up", json=WRONG),
     ("auth_step_up", "429"): lambda s: s.until_refused(("auth_step_up", "403")),
+    # part: second-factor
     ("second_factor_complete_login", "200"): lambda s: s.with_factor("second_factor_complete_login"),
     ("second_factor_complete_login", "401"): lambda s: s.send("second_factor_complete_login"),
     ("second_factor_complete_login", "429"): lambda s: s.after_wrong_codes("second_factor_complete_login"),
@@ -201,6 +202,7 @@ SCENARIOS: dict[tuple[str, str], Scenario] = {
     ("second_factor_remove", "429"): lambda s: s.after_wrong_codes("second_factor_remove"),
     ("second_factor_remove_for_user", "204"): lambda s: s.with_factor("second_factor_remove_for_user"),
     ("second_factor_remove_for_user", "404"): lambda s: s.send("second_factor_remove_for_user"),
+    # end of part
     ("users_read", "304"): lambda s: s.unchanged("users_read"),
     ("users_read", "404"): lambda s: s.root.get(f"/users/{UNKNOWN_ID}"),
     ("users_change", "404"): lambda s: s.root.patch(f"/users/{UNKNOWN_ID}", json={"role": "user"}),
@@ -291,6 +293,7 @@ class Stage:
         path, method, _ = OPERATIONS[name]
         return self.send(name, json=world.body(f"{method.upper()} {path}"))
 
+    # part: second-factor
     def with_factor(self, name: str, *, confirmed: bool = False) -> TestResponse:
         """Send the example with a code, when the account has the second factor that the operation needs."""
         path, _, operation = OPERATIONS[name]
@@ -312,6 +315,7 @@ class Stage:
                     raise InvalidCode
         return self.with_factor(name)
 
+    # end of part
     def revive(self) -> TestResponse:
         id_ = self.ann.get("/auth/token").json["items"][0]["id"]
         elsewhere = self.people.log_in("ann")

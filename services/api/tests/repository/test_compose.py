@@ -98,7 +98,12 @@ def test_the_tests_use_the_same_postgresql_image() -> None:
     assert f"\nFROM {image}\n" in dockerfile
 
 
-IMAGES = ["Dockerfile.web", "Dockerfile.release", "db.Dockerfile", "proxy.Dockerfile"]
+IMAGES = [
+    "Dockerfile.web",
+    "Dockerfile.release",  # part: heroku
+    "db.Dockerfile",
+    "proxy.Dockerfile",
+]
 
 
 @pytest.mark.parametrize("file", IMAGES)

@@ -80,7 +80,7 @@ def install_commands() -> list[str]:
 def test_every_lock_is_installed_with_hashes_and_without_resolving() -> None:
     commands = install_commands()
 
-    assert len(commands) >= 5
+    assert len(commands) >= 3
     for command in commands:
         assert "--require-hashes" in command, command
         # Without --no-deps, pip would look for newer releases of dependencies.

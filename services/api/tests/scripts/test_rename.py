@@ -85,6 +85,23 @@ def test_the_project_gets_its_readme_and_ci_once(copy: Copy) -> None:
     assert text(copy, "README.md") == "# The library of mine\n"
 
 
+def test_the_project_remembers_the_template_without_a_password(copy: Copy) -> None:
+    git(copy, "remote", "add", "origin", "https://ann:secret@example.com/corner-kiosk.git")
+    head, tree = (git(copy, "rev-parse", name).strip() for name in ("HEAD", "HEAD^{tree}"))
+
+    copy.run("rename", "book-shop")
+
+    assert text(copy, ".template").splitlines()[1:] == [
+        "url https://example.com/corner-kiosk.git",
+        f"commit {head}",
+        f"tree {tree}",
+    ]
+    remembered = text(copy, ".template")
+    commit(copy)
+    copy.run("rename", "library")
+    assert text(copy, ".template") == remembered
+
+
 def test_the_changelog_and_the_version_are_reset_once(copy: Copy) -> None:
     copy.run("rename", "book-shop")
 

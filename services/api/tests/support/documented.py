@@ -13,16 +13,20 @@ from kit.web import openapi
 from kit.web.problems import MEDIA_TYPE, all_problems
 from tests.support.settings import NEVER_OPENED, settings_for
 
+OPTIONS: tuple[str, ...] = (
+    "browser_cookies",  # part: cookies
+    "require_second_factor",  # part: second-factor
+)
+
 
 @cache
-def documented(browser_cookies: str = "off", require_second_factor: str = "none") -> dict[str, Any]:
+def documented(**settings: str) -> dict[str, Any]:
     """Return the OpenAPI document."""
-    changes = {"browser_cookies": browser_cookies, "require_second_factor": require_second_factor}
-    return openapi.build(create_app(settings_for(NEVER_OPENED, **changes)))
+    return openapi.build(create_app(settings_for(NEVER_OPENED, **settings)))
 
 
-def documented_paths(browser_cookies: str = "off", require_second_factor: str = "none") -> dict[str, Any]:
-    return dict(documented(browser_cookies, require_second_factor)["paths"])
+def documented_paths(**settings: str) -> dict[str, Any]:
+    return dict(documented(**settings)["paths"])
 
 
 def roles_of(operation: dict[str, Any]) -> list[Role]:
@@ -35,7 +39,7 @@ def refuse_undocumented(response: Response) -> Response:
     """Fail the test if the document doesn't list the response's status, or the code of its problem."""
     path = re.sub(r"<(?:uuid:)?(\w+)>", r"{\1}", str(request.url_rule))
     settings = current_app.extensions["settings"]
-    paths = documented_paths(settings.browser_cookies, settings.require_second_factor)
+    paths = documented_paths(**{name: getattr(settings, name) for name in OPTIONS})
     operation = paths.get(path, {}).get(request.method.lower())
     code = json.loads(response.get_data())["code"] if response.mimetype == MEDIA_TYPE else ""
     # Any path can be not found, if it is spelled in another way. A 500 is a bug, which some tests provoke.

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
+from uuid import uuid4
 
 from flask import Flask
 from flask.testing import FlaskClient
@@ -46,6 +47,14 @@ class Person:
 
     def delete(self, path: str, **more: Any) -> TestResponse:
         return self.client.delete(path, headers=self.headers | more.pop("headers", {}), **more)
+
+
+def new_account(person: Person) -> str:
+    """Register another user, who can't log in, and return the id."""
+    with person.client.application.app_context():
+        user = UserRepository(db.session).register(f"account-{uuid4().hex}", PasswordHash("none"))
+        db.session.commit()
+        return str(user.id)
 
 
 class People:

@@ -1,6 +1,18 @@
 """Read problem details (RFC 9457) and check their format."""
 
+from collections.abc import Iterable
+from importlib import import_module
+
 from werkzeug.test import TestResponse
+
+from kit.web.problems import ProblemType
+
+FEATURES: tuple[str, ...] = (
+    "app.mail",
+    "app.keys",
+    "app.cookies",  # part: cookies
+    "app.second_factor",  # part: second-factor
+)
 
 
 def problem(response: TestResponse) -> tuple[int, str]:
@@ -23,3 +35,8 @@ def errors(response: TestResponse) -> set[tuple[str, str]]:
     return {
         (error.get("pointer", error.get("parameter")), error["code"]) for error in response.json["errors"]
     }
+
+
+def problems_of(features: Iterable[str]) -> list[ProblemType]:
+    """Return the problems that optional features add."""
+    return [problem for feature in features for problem in import_module(feature).PROBLEMS]

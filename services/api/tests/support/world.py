@@ -26,12 +26,14 @@ LINKS = {
     "POST /auth/email/verify": Purpose.VERIFY_EMAIL,
     "POST /auth/password-reset/confirm": Purpose.RESET_PASSWORD,
 }
+# part: second-factor
 WITH_FACTOR = (
     "POST /account/second-factor/recovery-codes",
     "DELETE /account/second-factor",
     "POST /auth/login/second-factor",
     "DELETE /users/<uuid:user_id>/second-factor",
 )
+# end of part
 NAMES = {"/docs/": "swagger-ui.css", "/problems/": "not-found"}
 
 
@@ -106,7 +108,7 @@ class World:
     def body(self, route: str) -> dict[str, Any] | None:
         """Return the document's example, with references to existing rows."""
         operation = operation_of(route)
-        code = self._code(route)
+        code = self._code(route)  # part: second-factor
         if "requestBody" not in operation:
             return None
         body: dict[str, Any] = operation["requestBody"]["content"]["application/json"]["example"]
@@ -119,12 +121,17 @@ class World:
             self.people.register(body["username"])
         if route in LINKS:
             body = body | {"token": self._link(LINKS[route])}
+        # part: second-factor
         if code:
             body = body | {"code": code}
+        # end of part
+        # part: second-factor
         if "challenge" in body:
             body = body | {"challenge": add_challenge(self.people.app, self.owner)}
+        # end of part
         return body
 
+    # part: second-factor
     def _code(self, route: str) -> str:
         """Give the owner the second factor that a route needs. Return a code, or an empty text."""
         app = self.people.app
@@ -132,6 +139,7 @@ class World:
             return start_factor(app, self.owner).code()
         return add_factor(app, self.owner)[0].code() if route in WITH_FACTOR else ""
 
+    # end of part
     def _link(self, purpose: Purpose) -> str:
         """Return the token of a link that was mailed to the owner."""
         with self.people.app.app_context():

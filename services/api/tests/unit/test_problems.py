@@ -2,17 +2,15 @@
 
 import pytest
 
-from app import cookies, exceptions, keys, mail, second_factor
+from app import exceptions
 from app.blueprint import handlers
 from kit import errors
 from kit.errors import DomainError
 from kit.web import errors as web_errors
 from kit.web.problems import KIT_PROBLEMS, ProblemType
+from tests.support.problems import FEATURES, problems_of
 
-PROBLEMS = (
-    *(*KIT_PROBLEMS, *handlers.PROBLEMS, *mail.PROBLEMS, *keys.PROBLEMS, *cookies.PROBLEMS),
-    *second_factor.PROBLEMS,
-)
+PROBLEMS = (*KIT_PROBLEMS, *handlers.PROBLEMS, *problems_of(FEATURES))
 
 
 @pytest.mark.parametrize("problem", PROBLEMS, ids=lambda problem: str(problem.code))

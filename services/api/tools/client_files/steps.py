@@ -243,6 +243,7 @@ SCENARIO = {
         Step("Get a problem", "problems_show", 200, path={"name": "token-reused"}),
         Step("Get an unknown problem", "problems_show", 404, "not_found", path={"name": "unknown"}),
     ),
+    # part: second-factor
     # Without a code: the files can't compute the codes of an authenticator app.
     "second_factor": (
         Step("Get the state of the second factor", "second_factor_read", 200),
@@ -296,6 +297,7 @@ SCENARIO = {
         ),
         Step("Add a second factor after the step-up", "second_factor_start", 201),
     ),
+    # end of part
     # Only an API with mail has this tag.
     "email": (
         Step(

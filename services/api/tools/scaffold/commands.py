@@ -19,8 +19,16 @@ from tools.scaffold.feature_app import feature_app
 from tools.scaffold.kinds import KINDS
 from tools.scaffold.migration import migration
 from tools.scaffold.names import refuse_taken_fields, refuse_taken_resource, refuse_taken_schemas
-from tools.scaffold.resource import Resource, ScaffoldError, check_resource_name, parse_field, parse_fields
+from tools.scaffold.resource import (
+    Field,
+    Resource,
+    ScaffoldError,
+    check_resource_name,
+    parse_field,
+    parse_fields,
+)
 from tools.scaffold.tree import RECORD, Tree
+from tools.scaffold.uniqueness import parse_uniques
 from tools.scaffold.views import FieldView
 
 API = Path(__file__).parents[2]
@@ -59,6 +67,12 @@ def init_app(app: Flask) -> None:
 @click.argument("name")
 @click.argument("fields", nargs=-1, required=True)
 @click.option("--owned", "access", flag_value="owned", help="Each user has their own rows.")
+@click.option(
+    "--authored",
+    "access",
+    flag_value="authored",
+    help="Everyone can read, each user can add rows, and only their owner and admins can change them.",
+)
 @click.option("--admin", "access", flag_value="admin", help="Only admins can read and write.")
 @click.option(
     "--public",
@@ -73,6 +87,13 @@ def init_app(app: Flask) -> None:
 )
 @click.option("--audited", is_flag=True, help="Record each change in the audit trail.")
 @click.option("--require-match", is_flag=True, help="Require If-Match for every change.")
+@click.option(
+    "--unique",
+    "uniques",
+    metavar="FIELD,FIELD",
+    multiple=True,
+    help="Fields that are unique together. With --owned, for each owner. Can be repeated.",
+)
 @click.option("--dry-run", is_flag=True, help="Only list the files.")
 @with_appcontext
 def scaffold(
@@ -82,6 +103,7 @@ def scaffold(
     plural: str | None,
     audited: bool,
     require_match: bool,
+    uniques: tuple[str, ...],
     dry_run: bool,
     soft_delete: bool,
 ) -> None:
@@ -94,13 +116,15 @@ def scaffold(
         plural,
         require_match=require_match,
         audited=audited,
+        uniques=uniques,
         soft_delete=soft_delete,
     )
     down, revision = tree.head(), tree.next_revision()
     script = _migration_path(revision, f"add {resource.plural}")
     paths = [*tree.paths(resource), script]
     if dry_run:
-        _print("These files would be written:", [*paths, RECORD.format(name=name)], *_deletions(resource))
+        files = [*paths, RECORD.format(name=name)]
+        _print("These files would be written:", files, *_deletions(resource), *_lists(tree, resource))
         return
     text = migration("create", tree.view(resource), revision, down, f"Add {resource.plural_words}.")
     with tree.all_or_nothing():
@@ -113,6 +137,7 @@ def scaffold(
         f"Generated {resource.path}:",
         paths,
         *_deletions(resource),
+        *_lists(tree, resource),
         "Review the model and the views. Then run:",
         "  docker compose up --build           to create the table and serve the resource (or: make run)",
         f"  make test                           to run all tests, with tests/integration/test_{name}.py",
@@ -130,7 +155,7 @@ def scaffold_field(name: str, field: str) -> None:
     old = record.resource
     new = parse_field(field, old.plural)
     if new.is_required:
-        raise ScaffoldError(f"{field!r}: existing rows have no value for this field. Use ? or a default (=).")
+        raise ScaffoldError(f"{field!r}: existing rows have no value for this field. {_optional(new)}")
     fields = parse_fields([*(each.spec for each in old.fields), field], old.plural)
     resource = replace(old, fields=fields)
     tree.refuse_references(resource)
@@ -157,6 +182,7 @@ def scaffold_field(name: str, field: str) -> None:
     paths = [*tree.paths(resource), script]
     with tree.all_or_nothing():
         tree.write(tree.texts(resource) | {script: text})
+        tree.register_routes(resource)
         tree.format(paths)
         tree.keep_record(resource, [*record.migrations, revision])
         tree.write_documents()
@@ -164,6 +190,7 @@ def scaffold_field(name: str, field: str) -> None:
         f"Added {new.column_name} to {resource.path}:",
         paths,
         *_deletions(resource),
+        *_lists(tree, resource),
         "To apply the migration, run docker compose up --build, or make run.",
     )
 
@@ -225,14 +252,15 @@ def new_resource(
     *,
     require_match: bool,
     audited: bool = False,
+    uniques: tuple[str, ...] = (),
     soft_delete: bool = False,
 ) -> Resource:
     """Return the described resource. Raises ScaffoldError if it can't be generated."""
     check_resource_name(name)
     table = plural or regular_plural(name)
     check_resource_name(table, "table")
-    parsed = parse_fields(fields, table)
-    resource = Resource(name, table, access, require_match, parsed, audited, soft_delete=soft_delete)
+    resource = Resource(name, table, access, require_match, parse_fields(fields, table), audited)
+    resource = replace(resource, uniques=parse_uniques(uniques, resource), soft_delete=soft_delete)
     tree.refuse_taken_files(resource)
     refuse_taken_resource(tree.api, feature_app(), resource, db.metadata.tables)
     tree.refuse_references(resource)
@@ -275,7 +303,7 @@ def _migration_path(revision: str, message: str) -> str:
 
 def _deletions(resource: Resource) -> list[str]:
     """Say what happens when a row that this resource refers to is deleted."""
-    effects = ["  owner_id: deleting the account deletes the row"] if resource.is_owned else []
+    effects = ["  owner_id: deleting the account deletes the row"] if resource.has_owner else []
     for field in resource.references:
         other = "account" if field.target == "user" else field.target.replace("_", " ")
         effect = {
@@ -285,6 +313,21 @@ def _deletions(resource: Resource) -> list[str]:
         }[field.on_delete]
         effects.append(f"  {field.column_name}: {effect}")
     return [f"What a deletion does to {resource.plural_words}:", *effects] if effects else []
+
+
+def _lists(tree: Tree, resource: Resource) -> list[str]:
+    """Name the lists by parent."""
+    return [
+        f"GET {each.path} lists the {resource.plural_words} with this {each.field.column_name}."
+        for each in tree.parent_lists(resource)
+    ]
+
+
+def _optional(field: Field) -> str:
+    """Say how to make a field optional."""
+    if not field.target:
+        return "Use ? or a default (=)."
+    return f"Write '{field.name}:ref({field.target})?' or '{field.name}:ref({field.target},cascade)?'."
 
 
 def _print(first: str, paths: list[str], *last: str) -> None:

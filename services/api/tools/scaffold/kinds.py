@@ -200,7 +200,6 @@ KINDS = {
         "",
         "8b2f9e0c-3c53-4c35-9a7c-1f2f6ad2f9a1",
         ((1, "wrong_type"), ("8b2f9e0c3c534c359a7c1f2f6ad2f9a1", "invalid_format")),
-        can_be_unique=False,
         can_have_default=False,
     ),
 }

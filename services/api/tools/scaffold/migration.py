@@ -33,7 +33,7 @@ def migration(
 def _create_table(view: ResourceView) -> str:
     table = view.plural
     columns = ['sa.Column("id", sa.Uuid(), nullable=False)']
-    if view.is_owned:
+    if view.has_owner:
         columns.append('sa.Column("owner_id", sa.Uuid(), nullable=False)')
     columns += [field.migration_column for field in view.fields]
     columns += [
@@ -44,7 +44,7 @@ def _create_table(view: ResourceView) -> str:
         columns.append('sa.Column("deleted_at", sa.DateTime(timezone=True), nullable=True)')
     for name, condition in view.checks:
         columns.append(f'sa.CheckConstraint({condition!r}, name=op.f("ck_{table}_{name}"))')
-    if view.is_owned:
+    if view.has_owner:
         columns.append(_foreign_key(table, "owner_id", "users", "CASCADE"))
     for field in view.references:
         columns.append(_foreign_key(table, field.column_name, field.table, field.on_delete))

@@ -1,28 +1,50 @@
 """The rows of a resource in tests/authorization.md."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
 
 from app.model.models import Role
+from tools.scaffold.parents import ParentList
 from tools.scaffold.resource import Resource
 
 ROLES = [role.value for role in Role if role not in (Role.USER, Role.ADMIN)]
 
 
-def matrix_rows(resource: Resource, callers: Sequence[str]) -> list[str]:
-    """Return the resource's rows for tests/authorization.md, which has a column for each caller."""
+class Route(NamedTuple):
+    """A route of a resource, and who may use it."""
+
+    name: str  # GET /books
+    success: int
+    access: str  # `public` for everyone, `owned` for users, or `admin`
+    exceptions: dict[str, int] = {}  # callers with another status
+
+
+def routes_of(resource: Resource, lists: Iterable[ParentList]) -> Iterator[Route]:
+    """Yield the routes of a resource."""
     one = f"{resource.path}/<uuid:{resource.name}_id>"
-    every = resource.path
-    routes = [("GET", every, 200), ("POST", every, 201), ("GET", one, 200), ("PATCH", one, 200),
-              ("PUT", one, 200), ("DELETE", one, 204)]  # fmt: skip
+    reads = "public" if resource.is_authored else resource.access
+    writes = "owned" if resource.has_owner else "admin"
+    private = {"other": 404, "admin": 404} if resource.is_owned else {}
+    protected = {"other": 403} if resource.is_authored else private
+    yield Route(f"GET {resource.path}", 200, reads)
+    yield Route(f"POST {resource.path}", 201, writes)
+    yield Route(f"GET {one}", 200, reads, private)
+    for method, success in (("PATCH", 200), ("PUT", 200), ("DELETE", 204)):
+        yield Route(f"{method} {one}", success, writes, protected)
+    for each in lists:
+        yield Route(f"GET {each.path}", 200, each.access)
+
+
+def matrix_rows(resource: Resource, lists: Iterable[ParentList], callers: Sequence[str]) -> list[str]:
+    """Return the resource's rows for tests/authorization.md, which has a column for each caller."""
     rows = []
-    for method, path, success in routes:
-        is_public = resource.access == "public" and method == "GET"
-        cells = dict.fromkeys(callers, success if is_public else 401)
+    for route in routes_of(resource, lists):
+        is_public = route.access == "public"
+        cells = dict.fromkeys(callers, route.success if is_public else 401)
         if not is_public:
-            cells |= dict.fromkeys(("owner", "other"), success if resource.is_owned else 403)
-            cells |= {"admin": success, "key with the scope": success, "key without": 403}
-        if resource.is_owned and path == one:
-            cells |= dict.fromkeys(("other", "admin"), 404)
+            cells |= dict.fromkeys(("owner", "other"), route.success if route.access == "owned" else 403)
+            cells |= {"admin": route.success, "key with the scope": route.success, "key without": 403}
+        cells |= route.exceptions
         cells |= dict.fromkeys(ROLES, cells["other"])
-        rows.append(f"| {method} {path} | {' | '.join(str(cells[caller]) for caller in callers)} |")
+        rows.append(f"| {route.name} | {' | '.join(str(cells[caller]) for caller in callers)} |")
     return rows

@@ -134,6 +134,7 @@ class Resource:
     requires_match: bool
     fields: tuple[Field, ...]
     is_audited: bool = False
+    uniques: tuple[tuple[str, ...], ...] = ()  # columns that are unique together
     soft_delete: bool = False
 
     @property
@@ -159,11 +160,21 @@ class Resource:
 
     @property
     def article(self) -> str:
-        return "an" if self.name[0] in "aeiou" else "a"
+        return article_of(self.name)
 
     @property
     def is_owned(self) -> bool:
+        """Whether only the owner can read the rows."""
         return self.access == "owned"
+
+    @property
+    def is_authored(self) -> bool:
+        """Whether everyone can read the rows, and the owner can change them."""
+        return self.access == "authored"
+
+    @property
+    def has_owner(self) -> bool:
+        return self.is_owned or self.is_authored
 
     @property
     def events(self) -> list[str]:
@@ -237,6 +248,10 @@ def check_resource_name(name: str, what: str = "resource") -> None:
         )
     if keyword.iskeyword(name) or keyword.issoftkeyword(name):
         raise ScaffoldError(f"{name!r} is a Python keyword. Choose another name.")
+
+
+def article_of(name: str) -> str:
+    return "an" if name[0] in "aeiou" else "a"
 
 
 def path_of(table: str) -> str:

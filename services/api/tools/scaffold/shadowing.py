@@ -51,7 +51,14 @@ class Changes:
 def stand_in_of(resource: Resource) -> Resource:
     """Return a resource with the same properties, but with names that nothing else uses."""
     fields = tuple(_stand_in_of_field(each) for each in resource.fields)
-    return replace(resource, name=PREFIX + resource.name, plural=PREFIX + resource.plural, fields=fields)
+    columns = {old.column_name: new.column_name for old, new in zip(resource.fields, fields, strict=True)}
+    return replace(
+        resource,
+        name=PREFIX + resource.name,
+        plural=PREFIX + resource.plural,
+        fields=fields,
+        uniques=tuple(tuple(columns.get(name, name) for name in each) for each in resource.uniques),
+    )
 
 
 def stand_ins_of_tables(tables: dict[str, str]) -> dict[str, str]:

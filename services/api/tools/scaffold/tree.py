@@ -4,7 +4,7 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
@@ -13,7 +13,8 @@ from pathlib import Path
 from alembic.script import ScriptDirectory
 
 from kit.data.migrations import commands as migrations
-from tools.scaffold.permissions import matrix_rows
+from tools.scaffold.parents import ParentList, parent_lists
+from tools.scaffold.permissions import matrix_rows, routes_of
 from tools.scaffold.render import render
 from tools.scaffold.resource import Field, Resource, ScaffoldError, parse_fields
 from tools.scaffold.shadowing import PREFIX, stand_in_of, stand_ins_of_tables, without_shadowing
@@ -82,6 +83,7 @@ class Tree:
             kept["requires_match"],
             fields,
             kept.get("audited", False),
+            uniques=tuple(map(tuple, kept.get("unique", ()))),
             soft_delete=kept.get("soft_delete", False),
         )
         return Record(resource, kept["files"], kept["migrations"])
@@ -101,28 +103,31 @@ class Tree:
     def refuse_references(self, resource: Resource) -> None:
         """Raise ScaffoldError for a reference to an unknown resource, or to one whose rows are private.
 
-        Also for one that would prevent the deletion of an account.
+        Also for one that would prevent the deletion of an account, or that no first row could have.
         """
-        tables = self.tables()
+        tables = self.tables() | {resource.name: resource.plural}
+        known = {name: self.record(name).resource for name in self.made()} | {resource.name: resource}
         for field in resource.references:
             if field.target not in tables:
                 raise ScaffoldError(
                     f"{field.spec!r}: unknown resource {field.target!r}. Use one of {', '.join(tables)}."
                 )
-            if field.target != "user" and self.record(field.target).resource.is_owned:
+            if field.target != "user" and known[field.target].is_owned:
                 raise ScaffoldError(
                     f"{field.spec!r}: each {field.target} belongs to one user, and generated code "
                     "doesn't check its owner. Write this field by hand, with such a check."
                 )
-        others = [self.record(name).resource for name in self.made() if name != resource.name]
-        deleted = _deleted_with_accounts([*others, resource])
+            if field.target == resource.name and field.is_required:
+                raise ScaffoldError(_needs_itself(resource, field))
+        deleted = _deleted_with_accounts(known.values())
+        others = [each for name, each in known.items() if name != resource.name]
         for each in (resource, *others):
             for field in each.references:
                 if field.target in deleted and field.on_delete == "RESTRICT":
                     raise ScaffoldError(_prevents_deletion(each, field))
 
     def refuse_if_referenced(self, name: str) -> None:
-        for other in self.made():
+        for other in set(self.made()) - {name}:
             if any(field.target == name for field in self.record(other).resource.fields):
                 raise ScaffoldError(f"{other} refers to {name}. Remove {other} first.")
 
@@ -131,7 +136,15 @@ class Tree:
         return [path for path, digest in record.files.items() if _digest(self.api / path) != digest]
 
     def view(self, resource: Resource) -> ResourceView:
-        return ResourceView(resource, self.tables() | {resource.name: resource.plural}, self._soft(resource))
+        return ResourceView(
+            resource,
+            self.tables() | {resource.name: resource.plural},
+            self.parent_lists(resource),
+            self._soft(resource),
+        )
+
+    def parent_lists(self, resource: Resource) -> list[ParentList]:
+        return parent_lists(resource, {name: self.record(name).resource for name in self.made()})
 
     def texts(self, resource: Resource) -> dict[str, str]:
         """Return the content of each file of a resource."""
@@ -151,7 +164,9 @@ class Tree:
         stand_in = stand_in_of(resource)
         tables = stand_ins_of_tables(self.tables() | {resource.name: resource.plural})
         soft = self._soft(resource)
-        view = ResourceView(stand_in, tables, soft | {PREFIX + name for name in soft})
+        others = {PREFIX + name: stand_in_of(self.record(name).resource) for name in self.made()}
+        lists = parent_lists(stand_in, others)
+        view = ResourceView(stand_in, tables, lists, soft | {PREFIX + name for name in soft})
         return {path: render(template, r=view) for path, template in self.paths(resource).items()}
 
     def _soft(self, resource: Resource) -> set[str]:
@@ -181,15 +196,20 @@ class Tree:
         )
         values = "".join(f'    {event.upper()} = "{event}"\n' for event in resource.events)
         self._edit("app/events.py", lambda text: text + values)
-        self._edit("tests/authorization.md", lambda text: _with_rows(text, resource))
+        self.register_routes(resource)
+
+    def register_routes(self, resource: Resource) -> None:
+        """Add the routes of the resource to tests/authorization.md, except those that are there."""
+        lists = self.parent_lists(resource)
+        self._edit("tests/authorization.md", lambda text: _with_rows(text, resource, lists))
 
     def unregister(self, resource: Resource) -> None:
         name, class_name = resource.name, resource.class_name
-        own_path = re.escape(resource.path)
+        routes = "|".join(re.escape(each.name) for each in routes_of(resource, self.parent_lists(resource)))
         lines_of = {
             "app/blueprint/__init__.py": rf"^    {name}(\.blueprint)?,\n",
             "app/model/__init__.py": rf"^    {class_name},\n|^from app\.model\.{name} import {class_name}\n",
-            "tests/authorization.md": rf"^\| [A-Z]+ {own_path}(/<uuid:{name}_id>)? \|.*\n",
+            "tests/authorization.md": rf"^\| ({routes}) \|.*\n",
         }
         if resource.events:
             lines_of["app/events.py"] = rf"^    \w+ = \"({'|'.join(resource.events)})\"\n"
@@ -204,6 +224,7 @@ class Tree:
             "access": resource.access,
             "requires_match": resource.requires_match,
             "audited": resource.is_audited,
+            "unique": resource.uniques,
             "soft_delete": resource.soft_delete,
             "fields": [field.spec for field in resource.fields],
             "migrations": migrations,
@@ -253,13 +274,15 @@ class Tree:
         self.write({path: change((self.api / path).read_text(encoding="utf-8"))})
 
 
-def _with_rows(table: str, resource: Resource) -> str:
-    """Add the resource's rows to the text of tests/authorization.md."""
+def _with_rows(table: str, resource: Resource, lists: Sequence[ParentList]) -> str:
+    """Add the resource's rows to the text of tests/authorization.md, except those that are there."""
     header = next((line for line in table.splitlines() if line.startswith("| route |")), "")
     if not header:
         raise ScaffoldError("tests/authorization.md has no line that begins with | route |. Restore it.")
     callers = [cell.strip() for cell in header.strip("|").split("|")[1:]]
-    return "\n".join([table.rstrip("\n"), *matrix_rows(resource, callers), ""])
+    there = {line.split(" | ")[0] for line in table.splitlines()}
+    rows = [row for row in matrix_rows(resource, lists, callers) if row.split(" | ")[0] not in there]
+    return "\n".join([table.rstrip("\n"), *rows, ""])
 
 
 def _deleted_with_accounts(resources: Iterable[Resource]) -> set[str]:
@@ -269,7 +292,7 @@ def _deleted_with_accounts(resources: Iterable[Resource]) -> set[str]:
         each.name
         for each in resources
         if each.name not in deleted
-        and (each.is_owned or any(_cascades_from(deleted, field) for field in each.references))
+        and (each.has_owner or any(_cascades_from(deleted, field) for field in each.references))
     }:
         deleted |= added
     return deleted
@@ -285,6 +308,14 @@ def _prevents_deletion(resource: Resource, field: Field) -> str:
         f"{field.spec!r} of {resource.name}: this would prevent users from deleting their account{because}. "
         f"Write '{field.name}:ref({field.target})?' to set the field to null when they do, or "
         f"'{field.name}:ref({field.target},cascade)' to delete the {resource.words} too."
+    )
+
+
+def _needs_itself(resource: Resource, field: Field) -> str:
+    return (
+        f"{field.spec!r}: the first {resource.words} could never be created, because no other exists that it "
+        f"could refer to. Write '{field.name}:ref({resource.name})?' to set the field to null when the other "
+        f"{resource.words} is deleted, or '{field.name}:ref({resource.name},cascade)?' to delete the row too."
     )
 
 

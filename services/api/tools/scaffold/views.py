@@ -2,18 +2,21 @@
 
 import json
 import re
-from collections.abc import Iterator, Set
+from collections.abc import Iterator, Sequence, Set
 from typing import Any
 
 from kit.data.base import sql_name, sql_text
 from tools.scaffold import ranges
 from tools.scaffold.arguments import members_of
+from tools.scaffold.parents import ParentList
 from tools.scaffold.resource import Field, Resource, path_of
+from tools.scaffold.uniqueness import OWNER, is_repeatable
 
 ACCESS_DESCRIPTIONS = {
     "public": "everyone reads, admins change.",
     "owned": "each user has their own.",
     "admin": "for admins.",
+    "authored": "everyone reads, the owner and admins change.",
 }
 
 
@@ -144,9 +147,23 @@ class FieldView:
         return constructors.get(str(self.type), "{}").format(repr(self.default))
 
     @property
+    def is_self(self) -> bool:
+        """Whether the field refers to another row of its own resource."""
+        return bool(self.target == self.resource.name)
+
+    @property
+    def given(self) -> str:
+        """The argument with which the factory sets a field that is null by default."""
+        return f', {self.column_name}=add(writer)["id"]' if self.is_self else ""
+
+    @property
     def factory_value(self) -> str:
+        if self.is_self:
+            return "None"
+        if self.type == "ref" and self.target == "user":
+            return "new_account(person)" if self.resource.is_in_unique(self.column_name) else "person.id"
         if self.type == "ref":
-            return "person.id" if self.target == "user" else f'{self.target}.add(person)["id"]'
+            return f'{self.target}.add(person)["id"]'
         if self.type == "enum" and (self.has_default or len(self.arguments) == 1):
             return json.dumps(self.example, ensure_ascii=False)
         if self.range:
@@ -187,8 +204,14 @@ class ResourceView:
     `soft` contains the resources whose deleted rows stay in the table.
     """
 
-    def __init__(self, resource: Resource, tables: dict[str, str], soft: Set[str] = frozenset()) -> None:
-        self.resource, self.tables, self.soft = resource, tables, soft
+    def __init__(
+        self,
+        resource: Resource,
+        tables: dict[str, str],
+        parent_lists: Sequence[ParentList] = (),
+        soft: Set[str] = frozenset(),
+    ) -> None:
+        self.resource, self.tables, self.parent_lists, self.soft = resource, tables, parent_lists, soft
         self.fields = [FieldView(field, self) for field in resource.fields]
 
     def __getattr__(self, name: str) -> Any:
@@ -202,12 +225,28 @@ class ResourceView:
     def indexes(self) -> list[tuple[str, ...]]:
         owner = ("owner_id",) if self.is_owned else ()
         sorted_by = [(*owner, name, "id") for name in self.sortable]
-        return [*sorted_by, *((field.column_name,) for field in self.fields if field.type == "ref")]
+        if self.is_authored:
+            sorted_by.append(("owner_id", "created_at", "id"))
+        return [*sorted_by, *((field.column_name,) for field in self.fields if self._needs_index(field))]
+
+    def _needs_index(self, field: FieldView) -> bool:
+        """Whether a reference has no index from a unique constraint."""
+        return field.type == "ref" and (field.column_name,) not in self.uniques
 
     @property
     def uniques(self) -> list[tuple[str, ...]]:
         owner = ("owner_id",) if self.is_owned else ()
-        return [(*owner, field.column_name) for field in self.unique]
+        return [
+            *((*owner, field.column_name) for field in self.unique),
+            *((*owner, *columns) for columns in self.resource.uniques),
+        ]
+
+    def is_in_unique(self, column: str) -> bool:
+        return any(column in columns for columns in self.uniques)
+
+    @property
+    def unique_together(self) -> list["UniqueTogether"]:
+        return [UniqueTogether(columns, self) for columns in self.resource.uniques]
 
     @property
     def unique(self) -> list[FieldView]:
@@ -219,7 +258,7 @@ class ResourceView:
 
     @property
     def targets(self) -> list[str]:
-        return sorted({field.target for field in self.references})
+        return sorted({field.target for field in self.references if not field.is_self})
 
     @property
     def checks(self) -> list[tuple[str, str]]:
@@ -277,6 +316,8 @@ class ResourceView:
             "lte": "is at most this value",
             "contains": "contains this text",
         }
+        if self.is_authored:
+            yield "owner_id", "Reference", "Only rows of this user."
         for field in self.fields:
             for operator in field.operators:
                 name = f"{field.column_name}__{operator}".removesuffix("__")
@@ -288,7 +329,7 @@ class ResourceView:
 
     @property
     def refused(self) -> str:
-        errors = ["AlreadyExists"] * bool(self.unique) + ["UnknownReference"] * bool(self.references)
+        errors = ["AlreadyExists"] * bool(self.uniques) + ["UnknownReference"] * bool(self.references)
         return ", ".join(errors)
 
     @property
@@ -341,7 +382,8 @@ class ResourceView:
         defaults = (field for field in self.enums if field.other_choice)
         others = {field.column_name: json.dumps(field.other_choice) for field in defaults}
         if not others and not self.varies:
-            others = dict.fromkeys(self.nullable, "None")
+            others = {field.column_name: 'add(writer)["id"]' for field in self.references if field.is_self}
+            others = others or dict.fromkeys(self.nullable, "None")
             others = others or {field.column_name: "bob.id" for field in self.references}
         return "".join(f", {name}={value}" for name, value in others.items())
 
@@ -366,6 +408,36 @@ class ResourceView:
     @property
     def filterable(self) -> list[FieldView]:
         return [field for field in self.fields if field.operators]
+
+
+class UniqueTogether:
+    """Columns that are unique together, with the properties that the templates need."""
+
+    def __init__(self, columns: tuple[str, ...], resource: ResourceView) -> None:
+        self.columns, self.resource = columns, resource
+
+    @property
+    def name(self) -> str:
+        return "_and_".join(self.columns)
+
+    @property
+    def in_body(self) -> tuple[str, ...]:
+        """The columns that clients set."""
+        return tuple(column for column in self.columns if column != OWNER)
+
+    @property
+    def is_for_each_owner(self) -> bool:
+        return self.resource.is_owned or OWNER in self.columns
+
+    @property
+    def given(self) -> str:
+        """The arguments with which the factory sets the fields that are null by default."""
+        return "".join(field.given for field in self.resource.fields if field.column_name in self.columns)
+
+    @property
+    def repeatable(self) -> tuple[str, ...]:
+        """The columns whose value can be repeated, because another one differs in each row."""
+        return tuple(column for column in self.in_body if is_repeatable(column, self.resource.resource))
 
 
 def _literal(value: object) -> str:

@@ -168,3 +168,19 @@ def test_a_cursor_of_another_user_leads_to_ones_own_rows(ann: Person, bob: Perso
     items = bob.get(f"/letters?cursor={cursor}").json["items"]
 
     assert [item["text"] for item in items] == ["From bob"]
+
+
+def test_a_filtered_repository_has_only_the_rows_with_these_values(
+    ann: Person, bob: Person, letter: str
+) -> None:
+    id = UUID(letter.rpartition("/")[2])
+
+    with ann.client.application.app_context():
+        own, others = (LetterRepository(db.session, UUID(each.id)) for each in (ann, bob))
+        to_bob, to_eve = (own.filter_by(text=text) for text in ("Dear Bob", "Dear Eve"))
+
+        assert [row.id for row in to_bob.page("created_at", {}, 10, None).rows] == [id]
+        assert to_bob.get(id) is own.get(id)
+        assert (to_eve.page("created_at", {}, 10, None).rows, to_eve.lock(id)) == ([], None)
+        assert to_bob.filter_by(text="Dear Eve").filter_by(id=id).get(id) is None
+        assert others.filter_by(text="Dear Bob").get(id) is None

@@ -102,13 +102,28 @@ def test_a_violation_names_its_field(
     assert (type(error), error.field) == (kind, field)
 
 
-def test_a_unique_violation_names_its_last_column(yard: None) -> None:
+def test_a_unique_violation_names_its_columns(yard: None) -> None:
     db.session.add(Animal(name="Tom"))
     db.session.flush()
 
     error = refused_row(Animal(name="Tom"))
 
-    assert (type(error), error.field) == (AlreadyExists, "name")
+    assert (type(error), error.field, error.fields) == (AlreadyExists, "name", ("kind", "name"))
+    assert str(error) == "This combination of kind and name is already in use."
+
+
+@pytest.mark.parametrize(
+    ("columns", "what"),
+    [
+        ((), "value"),
+        (("isbn",), "isbn"),
+        (("owner_id", "book_id"), "book id"),
+        (("owner_id", "book_id", "kind"), "combination of book id and kind"),
+        (("day", "room_id", "floor"), "combination of day, room id and floor"),
+    ],
+)
+def test_a_unique_violation_names_what_the_caller_chose(columns: tuple[str, ...], what: str) -> None:
+    assert str(AlreadyExists(*columns)) == f"This {what} is already in use."
 
 
 def test_a_deleted_owner_has_no_valid_token(yard: None) -> None:

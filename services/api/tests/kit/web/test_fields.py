@@ -256,7 +256,7 @@ def test_the_limits_of_text_and_of_lists_have_sentences() -> None:
     short: Any = Annotated[fields.Line, StringConstraints(max_length=3)]
     few: Any = Annotated[list[int], Field(min_length=1, max_length=2)]
 
-    assert refusal(short, "four") == {"code": "too_long", "detail": "Give at most 3 characters."}
+    assert refusal(short, "four") == {"code": "too_long", "detail": "Give 3 or fewer characters."}
     assert refusal(few, []) == {"code": "too_short", "detail": "Give 1 or more items."}
     assert refusal(few, [1, 2, 3]) == {"code": "too_long", "detail": "Give 2 or fewer items."}
     assert refusal(Annotated[int, Field(gt=0)], 0) == {"code": "too_small", "detail": "Give more than 0."}

@@ -7,14 +7,13 @@ import pytest
 
 from tools.scaffold.arguments import members_of, written
 from tools.scaffold.ranges import outside
-from tools.scaffold.resource import parse_field
-from tools.scaffold.views import FieldView
+from tools.scaffold.resource import Resource, parse_field
+from tools.scaffold.views import FieldView, ResourceView
 
 
 def field(spec: str) -> FieldView:
-    parsed = parse_field(spec, "books")
-    resource: Any = None
-    return FieldView(parsed, resource)
+    resource = Resource("book", "books", "public", False, (parse_field(spec, "books"),))
+    return ResourceView(resource, {}).fields[0]
 
 
 @pytest.mark.parametrize(
@@ -95,7 +94,8 @@ def test_enum_values_can_be_any_text() -> None:
 
     assert (parsed.arguments, parsed.default) == (values, "a, b")
     assert list(members_of(values)) == [
-        "NOVEL", "SCIENCE_FICTION", "A_B", "_100", "C", "C_2", "IT_S", "A_B_2", "X", "A_B_3", "日本", "PLUS_SIGN",
+        "NOVEL", "SCIENCE_FICTION", "A_B", "_100", "C", "C_2", "IT_S", "A_B_2", "X", "A_B_3", "日本",
+        "PLUS_SIGN",
     ]  # fmt: skip
     assert all(name.isidentifier() for name in members_of(values))
 

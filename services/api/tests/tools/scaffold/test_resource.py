@@ -223,6 +223,123 @@ def test_a_reference_restricts_deletions_unless_declared_otherwise(
     assert new(tree, field).fields[0].on_delete == on_delete
 
 
+@pytest.mark.parametrize(
+    ("uniques", "reason"),
+    [
+        (["to,pages"], "there is no field 'pages'. The fields are to, name, kind, note, owner"),
+        (["to,"], "there is no field ''"),
+        (["to,to_id"], "a field is repeated"),
+        (["owner"], "name at least two fields"),
+        (["name"], "add the mark ^"),
+        (["to,note"], "'note' is a text field, which can't be unique"),
+        (["owner,kind"], "these fields have too few values"),
+        (["to,kind", "kind,to_id"], "these fields are already unique together"),
+    ],
+)
+def test_an_invalid_combination_of_unique_fields_is_refused(
+    tree: Tree, uniques: list[str], reason: str
+) -> None:
+    with pytest.raises(ScaffoldError, match=re.escape(reason)):
+        authored(tree, *uniques)
+
+
+def test_fields_that_are_unique_together_are_named_as_typed_or_as_columns(tree: Tree) -> None:
+    resource = authored(tree, "owner,to_id", "kind, name ,to")
+
+    assert resource.uniques == (("owner_id", "to_id"), ("kind", "name", "to_id"))
+
+
+def test_the_owner_of_an_owned_resource_is_part_of_each_combination(tree: Tree) -> None:
+    fields = ("name:str(9)", "size:int", "code:int^")
+    options = {"require_match": False, "uniques": ("name,size",)}
+    owned = new_resource(tree, "trial", fields, "owned", None, **options)  # type: ignore[arg-type]
+
+    assert tree.view(owned).uniques == [("owner_id", "code"), ("owner_id", "name", "size")]
+    with pytest.raises(ScaffoldError, match="the owner is always included"):
+        new_resource(tree, "trial", fields, "owned", None, require_match=False, uniques=("owner,name",))
+
+
+def test_a_constraint_with_too_long_a_name_is_refused(tree: Tree) -> None:
+    names = ["a" * 25, "b" * 25, "c" * 25]
+    fields = tuple(f"{name}:int" for name in names)
+
+    with pytest.raises(ScaffoldError, match="at most 63 characters"):
+        new_resource(tree, "trial", fields, "public", None, require_match=False, uniques=(",".join(names),))
+
+
+def authored(tree: Tree, *uniques: str) -> Resource:
+    fields = ("to:ref(author)?", "name:str(9)", "kind:enum(a,b)", "note:text")
+    return new_resource(tree, "trial", fields, "authored", None, require_match=False, uniques=uniques)
+
+
+@pytest.mark.parametrize("field", ["parent:ref(trial)", "parent:ref(trial,cascade)"])
+def test_a_required_reference_to_the_same_resource_is_refused(tree: Tree, field: str) -> None:
+    with pytest.raises(ScaffoldError, match="the first trial could never be created") as refused:
+        new(tree, field)
+
+    allowed = re.findall(r"'(parent:\S+)'", refused.value.message.partition("Write")[2])
+    assert allowed == ["parent:ref(trial)?", "parent:ref(trial,cascade)?"]
+    assert [new(tree, field).fields[0].on_delete for field in allowed] == ["SET NULL", "CASCADE"]
+
+
+def test_an_owned_resource_cannot_refer_to_itself(tree: Tree) -> None:
+    with pytest.raises(ScaffoldError, match="belongs to one user"):
+        new_resource(tree, "trial", ("parent:ref(trial)?",), "owned", None, require_match=False)
+
+
+def test_a_resource_that_refers_to_itself_can_be_removed(tmp_path: Path) -> None:
+    tree = made(tmp_path, category=("public", "parent:ref(category)?"))
+
+    tree.refuse_if_referenced("category")
+
+
+def test_authored_rows_are_deleted_with_accounts(tmp_path: Path) -> None:
+    tree = made(tmp_path, review=("authored", "name:str(9)"))
+
+    with pytest.raises(ScaffoldError, match="prevent users from deleting their account"):
+        new(tree, "about:ref(review)")
+    assert len(new(tree, "about:ref(review)?", "below:ref(review,cascade)").references) == 2
+
+
+@pytest.mark.parametrize(
+    ("parent", "child", "access"),
+    [
+        ("public", "public", "public"),
+        ("authored", "authored", "public"),
+        ("public", "owned", "owned"),
+        ("public", "admin", "admin"),
+        ("admin", "public", "admin"),
+        ("admin", "authored", "admin"),
+        ("admin", "owned", "admin"),
+    ],
+)
+def test_a_list_by_parent_has_the_stricter_access_of_both_resources(
+    tmp_path: Path, parent: str, child: str, access: str
+) -> None:
+    tree = made(tmp_path, author=(parent, "name:str(9)"))
+
+    [listed] = tree.parent_lists(
+        new_resource(tree, "trial", ("by:ref(author)?",), child, None, require_match=False)
+    )
+
+    assert (listed.path, listed.access) == ("/authors/<uuid:author_id>/trials", access)
+
+
+@pytest.mark.parametrize(
+    ("fields", "listed"),
+    [
+        (["about:ref(author)", "author:ref(author)?"], ["about_id"]),
+        (["about:ref(author)^", "name:str(9)"], []),
+        (["parent:ref(trial)?", "to:ref(user)?"], []),
+        (["about:ref(author)", "article:ref(article)?"], ["about_id", "article_id"]),
+    ],
+)
+def test_each_parent_has_one_list_by_the_first_field(
+    tree: Tree, fields: list[str], listed: list[str]
+) -> None:
+    assert [each.field.column_name for each in tree.parent_lists(new(tree, *fields))] == listed
+
+
 def test_the_documented_types_exist() -> None:
     assert set(KINDS) == {
         "str", "text", "int", "decimal", "float", "bool", "date", "datetime", "uuid", "enum", "json", "email",

@@ -1,0 +1,1 @@
+"""For projects made from the template: leave parts out, and take its later versions."""
