@@ -4,6 +4,7 @@ import ast
 import inspect
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -49,7 +50,7 @@ def refuse_taken_resource(api: Path, app: Flask, resource: Resource, tables: Ite
 def refuse_taken_schemas(app: Flask, schemas: str) -> None:
     """Raise ScaffoldError if a class in the text of a schemas module has the name of another schema."""
     bodies = (*_subclasses(RequestBody), *_subclasses(ResponseBody))
-    taken = build(app)["components"]["schemas"].keys() | {each.__name__ for each in bodies}
+    taken = _documented(app) | {each.__name__ for each in bodies}
     for node in ast.parse(schemas).body:
         if isinstance(node, ast.ClassDef) and node.name in taken:
             raise ScaffoldError(f"A schema {node.name} already exists. Choose another name.")
@@ -120,6 +121,11 @@ def _object(text: str, expression: ast.expr) -> Any:
                     found = getattr(import_module(str(node.module)), alias.name)
                     return found if isinstance(found, type) else None
     return None
+
+
+@cache
+def _documented(app: Flask) -> frozenset[str]:
+    return frozenset(build(app)["components"]["schemas"])
 
 
 def _paths(app: Flask) -> set[str]:

@@ -246,7 +246,7 @@ def check_resource_name(name: str, what: str = "resource") -> None:
             f"{name!r} can't be the name of a {what}. Use snake_case, such as book or order_item, "
             f"and at most {LONGEST_NAME} characters."
         )
-    if keyword.iskeyword(name) or keyword.issoftkeyword(name):
+    if keyword.iskeyword(name) or keyword.issoftkeyword(name) or keyword.iskeyword(name.capitalize()):
         raise ScaffoldError(f"{name!r} is a Python keyword. Choose another name.")
 
 

@@ -135,17 +135,14 @@ def _refuse_repeated_definitions(path: str, uses: list[Use]) -> None:
 
 def _shadowing_variables(uses: list[Use]) -> set[str]:
     """Return the names outside of class bodies that would mean two things."""
-    own = {use.name for use in uses if use.is_own and not use.is_attribute and not _is_keyword(use)}
+    own = {use.name for use in uses if use.is_own and not use.is_attribute}
     others = {use.name for use in uses if not use.is_own and not use.is_attribute}
     stand_ins: dict[str, set[str]] = {}
     for use in uses:
         if use.is_own and not use.is_attribute:
             stand_ins.setdefault(use.name, set()).add(use.stand_in)
+    others |= set(dir(builtins))  # a reader takes them for the built-in ones
     return own & others | {name for name, different in stand_ins.items() if len(different) > 1}
-
-
-def _is_keyword(use: Use) -> bool:
-    return isinstance(use.node, ast.keyword)
 
 
 def _shadowing_attributes(uses: list[Use]) -> set[tuple[str, str]]:
@@ -163,7 +160,9 @@ def _rename_own(path: str, name: str, uses: list[Use], taken: set[str], changes:
             own.setdefault(use.stand_in, []).append(use)
     kinds = {stand_in: {use.kind for use in same} for stand_in, same in own.items()}
     fixed = [stand_in for stand_in, found in kinds.items() if found & {"def", "arg", "class"}]
-    is_of_template = any(not use.is_own and use.name == name and not use.is_attribute for use in uses)
+    is_of_template = hasattr(builtins, name) or any(
+        not use.is_own and use.name == name and not use.is_attribute for use in uses
+    )
     if len(fixed) > 1 or (is_of_template and any("class" not in kinds[stand_in] for stand_in in fixed)):
         raise ScaffoldError(f"{path} uses the name {name!r} for something else. Choose another name.")
     if fixed and is_of_template:

@@ -46,6 +46,7 @@ class Tree:
 
     def __init__(self, api: Path) -> None:
         self.api = api
+        self._texts: dict[Resource, dict[str, str]] = {}
         self.postman = api.parents[1] / "postman"
 
     @contextmanager
@@ -148,11 +149,13 @@ class Tree:
 
     def texts(self, resource: Resource) -> dict[str, str]:
         """Return the content of each file of a resource."""
-        stand_ins = self.stand_in_texts(resource)
-        return {
-            path: without_shadowing(path, text, stand_ins[path])
-            for path, text in self.plain_texts(resource).items()
-        }
+        if resource not in self._texts:
+            stand_ins = self.stand_in_texts(resource)
+            self._texts[resource] = {
+                path: without_shadowing(path, text, stand_ins[path])
+                for path, text in self.plain_texts(resource).items()
+            }
+        return self._texts[resource]
 
     def plain_texts(self, resource: Resource) -> dict[str, str]:
         """Return the content of each file, where a name may mean two things."""
