@@ -1,6 +1,6 @@
 # `make` lists these commands. Each is one line; longer ones are scripts in scripts/.
 .DEFAULT_GOAL := help
-.PHONY: help up down dev run shell psql doctor migration docs lock update-from-template without test lint format audit backup restore deploy
+.PHONY: help up down dev run shell psql doctor migration seed client client-python docs lock update-from-template without test lint format audit backup restore deploy
 
 help:
 	@awk -F ':.*## ' '/^##@ / {print "\n" substr($$0, 5)} /^#: / {print "  " substr($$0, 4)} \
@@ -36,6 +36,15 @@ doctor: ## diagnose the setup and suggest fixes
 
 migration: ## generate a migration from changed models: make migration m="add a nickname"
 	@scripts/migration "$(m)"
+
+seed: ## fill the development database with accounts and rows: make seed n=50
+	@scripts/seed $(n)
+
+client: ## write a typed TypeScript client (needs Node.js): make client to=clients/typescript
+	@scripts/client $(to)
+
+client-python: ## write a typed Python client: make client-python to=clients/python
+	@scripts/client-python $(to)
 
 docs: ## generate the OpenAPI document, client files and table of settings
 	@scripts/docs

@@ -23,6 +23,7 @@ COMMANDS = "docs/2-build/commands-and-streams.md"
 FRONT_ENDS = "docs/2-build/browser-front-ends.md"
 MAIL = "docs/2-build/mail.md"
 KEYS = "docs/2-build/api-keys.md"
+CLIENTS = "docs/2-build/clients.md"
 RESOURCES = "docs/2-build/resources.md"
 CHANGES = ("docs/2-build/columns.md", "docs/2-build/resource-changes.md", "docs/2-build/common-changes.md")
 ONE_SERVER = "docs/3-run/one-server.md"
@@ -68,6 +69,16 @@ ELSEWHERE = {
     ("docs/2-build/jobs.md", "Hand over to Celery", 1): "proof/tests/test_celery.py",
     ("docs/2-build/jobs.md", "Hand over to Celery", 2): "proof/tests/test_celery.py",
     ("docs/2-build/jobs.md", "Hand over to Celery", 3): "proof/tests/test_celery.py",
+    (CLIENTS, "TypeScript", 1): "needs Node.js; proof/clients/test_typescript_client.py",
+    (CLIENTS, "TypeScript", 2): "proof/clients/test_typescript_client.py has these calls",
+    (CLIENTS, "Python", 1): "proof/clients/test_generated_client.py",
+    (CLIENTS, "Python", 2): "proof/clients/test_generated_client.py has these calls",
+    (
+        RESOURCES,
+        "Fill the development database",
+        1,
+    ): "tests/tools/test_seed.py and tests/scripts/test_clients.py",
+    (BUILD, "Migrate without stopping traffic", 2): "tests/tools/test_lint_migrations.py",
     (BUILD, "Migrate without stopping traffic", 1): "test_an_index_is_created_outside_of_a_transaction",
     # part: heroku
     (

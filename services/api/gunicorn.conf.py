@@ -17,6 +17,7 @@ from gunicorn.http.message import Request
 from app.config import APP_NAME, load
 from kit.serving.gunicorn_worker import BodyTooLong
 from kit.settings import InvalidSettings
+from kit.web.uploads import takes_uploads
 
 try:
     settings = load()
@@ -59,7 +60,7 @@ def on_starting(server: Any) -> None:
     server.handle_int = server.handle_term
 
 
-def pre_request(_worker: Any, request: Any) -> None:
+def pre_request(worker: Any, request: Any) -> None:
     """Refuse what gunicorn accepts: long headers, long bodies, and other transfer codings than chunked.
 
     gunicorn only limits the size of each header. Called before `100 Continue` is sent.
@@ -72,7 +73,8 @@ def pre_request(_worker: Any, request: Any) -> None:
     if codings not in ([], ["chunked"]):
         raise UnsupportedTransferCoding("only chunked is supported")
     headers = dict(request.headers)
-    if int(headers.get("CONTENT-LENGTH", 0)) > settings.max_body_bytes:
+    is_long = int(headers.get("CONTENT-LENGTH", 0)) > settings.max_body_bytes
+    if is_long and not takes_uploads(worker.app.wsgi())(request.method, request.path):
         raise BodyTooLong
     expects_continue = headers.get("EXPECT", "").lower() == "100-continue"
     request._expected_100_continue = expects_continue and request.version >= (1, 1)

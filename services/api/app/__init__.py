@@ -27,7 +27,7 @@ from kit.data import database
 from kit.jobs import jobs, thread
 from kit.security import events
 from kit.serving import lifecycle, logs
-from kit.web import headers, openapi, paths, proxies, rate_limits
+from kit.web import headers, openapi, paths, proxies, rate_limits, uploads
 from kit.web.api import Api
 
 
@@ -46,6 +46,7 @@ def create_app(settings: config.Settings | None = None) -> Flask:
     handlers.init_app(app)
     headers.init_app(app, settings, never_cached="/auth")
     rate_limits.init_app(app, settings)
+    uploads.init_app(app, settings)
     if settings.metrics_enabled:
         import_module("kit.serving.metrics").init_app(app)
     for each in blueprint.BLUEPRINTS:

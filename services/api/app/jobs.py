@@ -15,6 +15,7 @@ from kit.data.audit import AuditRepository
 from kit.jobs.jobs import enqueue, job
 from kit.jobs.queue import Queue
 from kit.jobs.schedules import every
+from kit.storage import stored_files
 
 BLANKED = 5_000  # rows that one statement changes within its time limit
 
@@ -41,4 +42,4 @@ def forget_addresses(user_id: UUID) -> None:
         enqueue(blank_addresses, user_id=user_id)
 
 
-JOBS = (delete_old_rows, blank_addresses)
+JOBS = (delete_old_rows, blank_addresses, *stored_files.JOBS)

@@ -55,12 +55,13 @@ class InvalidCursor(FieldsRefused):
 
 
 class FieldRefused(FieldsRefused):
-    """A value is invalid, of one field if known."""
+    """A value is invalid, of one field if known, or of several. `tag_ids/2` is an item of a list."""
 
     code: ClassVar[str] = "invalid_format"
 
-    def __init__(self, field: str = "") -> None:
-        super().__init__([FieldError(self.message, self.code, f"/{field}" if field else "")], self.message)
+    def __init__(self, field: str = "", *others: str) -> None:
+        pointers = [f"/{name}" if name else "" for name in (field, *others)]
+        super().__init__([FieldError(self.message, self.code, each) for each in pointers], self.message)
         self.field = field
 
 
@@ -130,6 +131,11 @@ class TooManyAttempts(DomainError):
 
 class Overloaded(DomainError):
     message = "Too many requests of this kind are running right now."
+    advice = "Send the request again after the time in Retry-After."
+
+
+class StorageUnavailable(DomainError):
+    message = "The storage of files doesn't answer, or refuses the operation."
     advice = "Send the request again after the time in Retry-After."
 
 

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationInfo
 from sqlalchemy import URL, make_url
 
-from kit import database_url, host_names, smtp_url
+from kit import database_url, host_names, smtp_url, storage_url
 from kit.host_names import HOST
 from kit.published_keys import is_published
 
@@ -221,6 +221,10 @@ def _app_url(value: object, info: ValidationInfo) -> object:
     return origin + path
 
 
+def _storage_url(value: object) -> object:
+    return storage_url.read(value) if isinstance(value, str) else value
+
+
 DatabaseUrl = Annotated[URL, BeforeValidator(_database_url)]
 SigningKey = Annotated[SecretStr, AfterValidator(_hard_to_guess)]
 SigningKeys = Annotated[tuple[SigningKey, ...], BeforeValidator(_split)]
@@ -240,3 +244,4 @@ Words = Annotated[tuple[str, ...], BeforeValidator(_words)]
 WholeNumber = Annotated[int, BeforeValidator(_whole)]
 Boolean = Annotated[bool, BeforeValidator(_true_or_false)]
 Name = Annotated[str, Field(max_length=255)]
+StorageUrl = Annotated[storage_url.StorageFolder | storage_url.S3Bucket, BeforeValidator(_storage_url)]

@@ -27,11 +27,20 @@ from kit.setting_types import (
     Origins,
     SigningKey,
     SigningKeys,
+    StorageUrl,
     WholeNumber,
 )
 from kit.smtp_url import MailFolder
+from kit.storage_url import StorageFolder
 
-SECRETS = ("DATABASE_URL", "MIGRATION_DATABASE_URL", "SECRET_KEY", "SECRET_KEY_FALLBACKS", "SMTP_URL")
+SECRETS = (
+    "DATABASE_URL",
+    "MIGRATION_DATABASE_URL",
+    "SECRET_KEY",
+    "SECRET_KEY_FALLBACKS",
+    "SMTP_URL",
+    "STORAGE_URL",
+)
 
 
 class Settings(BaseModel):
@@ -62,7 +71,9 @@ class Settings(BaseModel):
     secret_key_fallbacks: SigningKeys = ()
     rate_limit: OptionalRateLimit = None
     max_body_bytes: WholeNumber = Field(65_536, ge=1024, le=16_777_216)
+    max_upload_bytes: WholeNumber = Field(10_485_760, ge=1024, le=1_073_741_824)
     max_unsent_bytes: WholeNumber = Field(67_108_864, ge=1_048_576, le=1_073_741_824)
+    storage_url: StorageUrl = Field("file:files", validate_default=True)
     allowed_hosts: HostNames = ()
     trusted_proxies: Networks = ()
     forwarded_prefix: Literal["off", "on"] = "off"
@@ -93,6 +104,13 @@ class Settings(BaseModel):
         """Where messages are written, if SMTP_URL is a folder."""
         assert isinstance(self.smtp_url, MailFolder)  # noqa: S101 # nosec B101
         return self.folder / "instance" / self.smtp_url.path  # an absolute path stays as it is
+
+    @property
+    def storage_folder(self) -> Path | None:
+        """Where files are stored, if STORAGE_URL is a folder."""
+        if not isinstance(self.storage_url, StorageFolder):
+            return None
+        return self.folder / "instance" / self.storage_url.path  # an absolute path stays as it is
 
     @property
     def owner_url(self) -> URL:
@@ -130,6 +148,12 @@ def load(cls: type[AnySettings]) -> AnySettings:
             wrong["DATABASE_URL"] = fault
         if isinstance(settings.smtp_url, MailFolder) and (fault := _folder_fault(settings.mail_folder)):
             wrong["SMTP_URL"] = fault
+        if (
+            "STORAGE_URL" in given
+            and settings.storage_folder
+            and (fault := _folder_fault(settings.storage_folder))
+        ):
+            wrong["STORAGE_URL"] = fault
         if settings.owner_url.drivername != settings.database_url.drivername:
             wrong["MIGRATION_DATABASE_URL"] = "isn't the same kind of database as DATABASE_URL"
     if wrong:

@@ -15,7 +15,7 @@ from sqlalchemy import Engine, NullPool, create_engine, event, text
 from sqlalchemy.exc import DBAPIError
 
 from kit.data.database import db, reason_of, set_up_connections
-from kit.data.migrations import drift, grants, patience
+from kit.data.migrations import dialects, drift, grants, patience
 from kit.data.migrations import rendering as migration_text
 from kit.settings import Settings, current
 
@@ -140,23 +140,23 @@ def _arguments() -> dict[str, Any]:
         "transaction_per_migration": True,
         "process_revision_directives": _finish_revision,
         "render_item": _write_plain_types,
+        "include_object": dialects.included_on(db.engine.dialect.name),
         **drift.arguments(),
         **arguments,
     }
 
 
-def _finish_revision(_: object, __: object, directives: list[Any]) -> None:
+def _finish_revision(ctx: MigrationContext, _: object, directives: list[Any]) -> None:
     for script in directives:
-        migration_text.finish(script)
+        migration_text.finish(script, ctx)
     if getattr(context.config.cmd_opts, "autogenerate", False) and directives[0].upgrade_ops.is_empty():
         directives.clear()
         print("The models match the database: there is nothing to migrate.")  # noqa: T201
 
 
 def _write_plain_types(kind: str, item: Any, autogenerate: Any) -> str | Literal[False]:
-    is_reflected = autogenerate.dialect.name == "sqlite"
-    text = migration_text.type_text(item, is_reflected_from_sqlite=is_reflected) if kind == "type" else None
-    return text or False
+    written = migration_text.type_text(item, autogenerate.dialect.name) if kind == "type" else None
+    return written or False
 
 
 logging.getLogger("alembic.runtime.migration").setLevel(logging.INFO)  # logs each revision that runs

@@ -1,4 +1,4 @@
-"""Development only, not in the image: the scaffolder, the files for API clients, and the doctor."""
+"""Development only, not in the image: the scaffolder, seeds, the files for API clients, and the doctor."""
 
 # Command: its module, and its help text.
 COMMANDS = {
@@ -10,9 +10,17 @@ COMMANDS = {
         "tools.scaffold.commands",
         "Add FIELD to the generated resource NAME: code, migration, documents and tests.",
     ),
+    "scaffold-choice": (
+        "tools.scaffold.commands",
+        "Add VALUE to the enum FIELD of the generated resource NAME: code, migration and documents.",
+    ),
     "unscaffold": (
         "tools.scaffold.commands",
         "Remove the generated resource NAME. If its table exists, a new migration drops it.",
+    ),
+    "seed": (
+        "tools.seed.commands",
+        "Fill a development database with accounts, and COUNT rows of each generated resource.",
     ),
     "postman": (
         "tools.client_files.commands",

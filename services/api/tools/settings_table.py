@@ -35,6 +35,7 @@ ALLOWED = {
     types.OptionalRateLimit: "a limit, or `off`",
     types.OptionalSender: "an address, or `Name <address>`",
     types.OptionalSmtpUrl: "`smtp://...`, `smtps://...`, `file:...`",
+    types.StorageUrl: "`file:...`, `s3://...`",
     types.Origins: "origins",
     types.Words: "words, or `off`",
     types.HeaderNames: "names of headers",

@@ -97,6 +97,7 @@ class AuditList(ResponseBody):
 
 class AuditQuery(PageQuery):
     rows = AuditRow
+    reads_whole_list = True  # each filter has an index; several read all rows of one
 
     event: EventName = Field(UNSET, description="Only this event.", examples=["login_failed"])
     user_id: Reference = Field(UNSET, description="Only events about this account.")

@@ -336,6 +336,7 @@ class UserAccountChange(RequestBody):
 
 class UserQuery(PageQuery):
     rows = models.User
+    reads_whole_list = True  # only for admins: filters and several sort keys read all accounts
 
     sort: str = sortable("created_at", "username", default="-created_at")
     username: LoginName = Field(UNSET, description="Only the account with this name.", examples=["ann"])

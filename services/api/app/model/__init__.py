@@ -11,6 +11,7 @@ from kit.data.attempts import Attempts
 from kit.data.audit import AuditRow
 from kit.data.stored_responses import StoredResponse
 from kit.jobs.queue import QueuedJob, ScheduledJob
+from kit.storage.stored_files import StoredFile
 
 MODELS = (
     User,
@@ -27,4 +28,5 @@ MODELS = (
     AuditRow,
     QueuedJob,
     ScheduledJob,
+    StoredFile,
 )

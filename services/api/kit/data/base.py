@@ -5,7 +5,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import CheckConstraint, Enum, ForeignKeyConstraint, MetaData, Table, TextClause
+from sqlalchemy import CheckConstraint, Enum, ForeignKeyConstraint, Index, MetaData, Table, TextClause
 from sqlalchemy.dialects.postgresql.base import PGDialect
 from sqlalchemy.dialects.sqlite.base import SQLiteDialect
 from sqlalchemy.exc import InvalidRequestError
@@ -85,6 +85,15 @@ def sql_text(value: str) -> str:
     """Return text as SQL for the condition of a CHECK constraint, where a colon begins a parameter."""
     quoted = value.replace("'", "''").replace(":", "\\:")
     return f"'{quoted}'"
+
+
+def trigram_index(column: str) -> Index:
+    """Return an index with which PostgreSQL finds parts of a text. SQLite reads the whole table.
+
+    The migration has to create the extension pg_trgm: see kit/data/migrations/extensions.py.
+    """
+    index = Index(None, column, postgresql_using="gin", postgresql_ops={column: "gin_trgm_ops"})
+    return index.ddl_if(dialect="postgresql")
 
 
 def belongs_to(model: type[Base], parent: str) -> None:

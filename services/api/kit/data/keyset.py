@@ -15,11 +15,16 @@ from sqlalchemy import (
     false,
     literal,
     or_,
+    select,
     tuple_,
+    union_all,
 )
 from sqlalchemy.orm import DeclarativeBase, Session, scoped_session
+from sqlalchemy.orm.interfaces import ORMOption
 from sqlalchemy.types import NullType
 
+from kit.data.list_indexes import Order, choices_of
+from kit.data.relations import is_linked, link_to_filter
 from kit.errors import InvalidCursor
 
 Row = TypeVar("Row")
@@ -108,9 +113,14 @@ def column_of(model: type[DeclarativeBase], name: str) -> ColumnElement[Any]:
 
 def check_condition(model: type[DeclarativeBase], condition: str) -> None:
     """Raise TypeError if lists of a model can't be filtered by a condition such as `price__gte`."""
+    if link_to_filter(model, condition):
+        return
     name, _, operator = condition.partition("__")
     type_ = column_of(model, name).type
-    allowed = [each for each in OPERATORS if each in _OPERATORS_OF.get(type_.python_type, _ORDER)]
+    operators = _OPERATORS_OF.get(type_.python_type, _ORDER)
+    if choices_of(model, name):
+        operators = operators | {"not"}
+    allowed = [each for each in OPERATORS if each in operators]
     if operator not in allowed:
         raise TypeError(
             f"{model.__name__}.{name} can't be filtered by {operator!r}. "
@@ -122,6 +132,8 @@ def _keys(model: type[DeclarativeBase], sort: str) -> list[Key]:
     """Return the sort keys. The id breaks ties."""
     names = [(name.lstrip("-"), name.startswith("-")) for name in sort.split(",")]
     keys = [Key(name, column_of(model, name), descending) for name, descending in names]
+    if keys[-1].name == "id":
+        return keys
     return [*keys, Key("id", column_of(model, "id"), keys[-1].descending)]
 
 
@@ -132,15 +144,23 @@ def read_page(
     sort: str,
     limit: int,
     after: SortValues | None,
+    order: Order | None = None,
+    each: Sequence[Select[Row]] = (),
+    options: Sequence[ORMOption] = (),
 ) -> Page[Row]:
     """Return at most `limit` rows after the row with the sort values `after`. Raises InvalidCursor.
 
     `sort` is like `-created_at,title`: the newest first, then by title. With an index on these columns and
-    the id, every page costs the same.
+    the id, every page costs the same. `order` is that of an index, whose other columns break ties.
+
+    `each` are queries that together select the rows of `query`, such as one for each value of a filter. Each
+    is read in the order of the index. `options` say which relationships are loaded.
     """
-    keys = _keys(model, sort)
+    keys = _keys(model, order.sort if order else sort)
     position = _read_position(after, keys) if after else None
-    rows = _read_rows(session, query, keys, limit + 1, position)
+    null = [Key(name, column_of(model, name), keys[0].descending) for name in (order.null if order else ())]
+    queries = [*each] or [query]
+    rows = _read_rows(session, queries, keys, limit + 1, position, null, options)
     more = len(rows) > limit
     return Page(rows[:limit], sort, _sort_values(rows[limit - 1], keys) if more else None)
 
@@ -172,26 +192,66 @@ def _read_position(values: Sequence[SortValue], keys: Sequence[Key]) -> Position
 
 def _read_rows(
     session: Session | scoped_session[Any],
-    query: Select[Row],
+    queries: Sequence[Select[Row]],
     keys: Sequence[Key],
     limit: int,
     after: Position | None,
+    null: Sequence[Key],
+    options: Sequence[ORMOption],
 ) -> list[Row]:
     """Read rows. If the first key is nullable, read those with a value first, then those without.
 
-    No index returns `value > x OR value IS NULL` in order.
+    No index returns `value > x OR value IS NULL` in order. `null` are keys that are NULL in all of the rows.
     """
     first, *others = keys
     if not first.is_nullable:
-        return list(session.scalars(_ordered(query, keys, after).limit(limit)))
+        return _read_ordered(session, queries, keys, limit, after, null, options)
     rows: list[Row] = []
     if after is None or after[0] is not None:
-        with_value = query.where(first.column.is_not(None))
-        rows = list(session.scalars(_ordered(with_value, keys, after).limit(limit)))
+        with_value = [query.where(first.column.is_not(None)) for query in queries]
+        rows = _read_ordered(session, with_value, keys, limit, after, null, options)
     if len(rows) < limit:
         rest = after[1:] if after and after[0] is None else None
-        rows += _read_rows(session, query.where(first.column.is_(None)), others, limit - len(rows), rest)
+        without_value = [query.where(first.column.is_(None)) for query in queries]
+        more = limit - len(rows)
+        rows += _read_rows(session, without_value, others, more, rest, [*null, first], options)
     return rows
+
+
+def _read_ordered(
+    session: Session | scoped_session[Any],
+    queries: Sequence[Select[Row]],
+    keys: Sequence[Key],
+    limit: int,
+    after: Position | None,
+    null: Sequence[Key],
+    options: Sequence[ORMOption],
+) -> list[Row]:
+    """Read the first rows of all queries together. Of several, read only the ids in the order of each."""
+    pages = [_ordered(query, keys, after, null).limit(limit) for query in queries]
+    if len(pages) == 1:
+        return list(session.scalars(pages[0].options(*options)))
+    parts = [page.with_only_columns(*(key.column for key in keys)).subquery() for page in pages]
+    found = union_all(*map(select, parts)).subquery()
+    merged = [Key(key.name, found.c[key.name], key.descending) for key in keys]
+    ids = select(found.c.id).order_by(*(key.plain_order() for key in merged)).limit(limit)
+    model = queries[0].column_descriptions[0]["entity"]
+    rows = select(model).where(keys[-1].column.in_(ids)).order_by(*(key.plain_order() for key in keys))
+    return list(session.scalars(rows.options(*options)))
+
+
+def split(
+    query: Select[Row], model: type[DeclarativeBase], conditions: Mapping[str, object]
+) -> list[Select[Row]]:
+    """Return a filtered query for each value of a condition such as `genre__in`, or none without one."""
+    for condition, given in conditions.items():
+        name, _, operator = condition.partition("__")
+        if operator in SPLIT:
+            others = {each: value for each, value in conditions.items() if each != condition}
+            rest = filtered(query, model, others)
+            values = SPLIT[operator](model, name, given)
+            return [filtered(rest, model, {name: value}) for value in values]
+    return []
 
 
 def filtered(
@@ -199,19 +259,31 @@ def filtered(
 ) -> Select[Row]:
     """Add filters such as `{"title": "Emma", "price__gte": 5}`. All must match."""
     for condition, value in conditions.items():
+        if link := link_to_filter(model, condition):
+            query = query.where(is_linked(link, value))
+            continue
         name, _, operator = condition.partition("__")
         query = query.where(OPERATORS[operator](column_of(model, name), value))
     return query
+
+
+def ordered(query: Select[Row], model: type[DeclarativeBase], sort: str) -> Select[Row]:
+    """Sort all rows as `read_page` sorts them: `-created_at,title`, with nulls last."""
+    return query.order_by(*(key.order() for key in _keys(model, sort)))
 
 
 def _text(value: object) -> str:
     return value.isoformat() if isinstance(value, date) else str(value)
 
 
-def _ordered(query: Select[Row], keys: Sequence[Key], after: Position | None) -> Select[Row]:
+def _ordered(
+    query: Select[Row], keys: Sequence[Key], after: Position | None, null: Sequence[Key]
+) -> Select[Row]:
     if after is not None:
         query = query.where(_is_after(keys, after))
-    return query.order_by(keys[0].plain_order(), *(key.order() for key in keys[1:]))
+    # PostgreSQL doesn't know that columns that are NULL don't change the order. See `Order`.
+    leading = [key.plain_order() for key in null]
+    return query.order_by(*leading, keys[0].plain_order(), *(key.order() for key in keys[1:]))
 
 
 def _is_after(keys: Sequence[Key], position: Position) -> ColumnElement[bool]:
@@ -238,8 +310,16 @@ OPERATORS: dict[str, Callable[[ColumnElement[Any], Any], ColumnElement[bool]]] =
     "lte": lambda column, value: column <= value,
     "gt": lambda column, value: column > value,
     "lt": lambda column, value: column < value,
-    # Ignores case. No index helps, so this is for short lists.
+    "in": lambda column, values: column.in_(values),
+    "not": lambda column, value: column != value,  # NULL doesn't match
+    "null": lambda column, is_null: column.is_(None) if is_null else column.is_not(None),
+    # Ignores case. Only `trigram_index` helps, on PostgreSQL.
     "contains": lambda column, text: column.icontains(text, autoescape=True),
 }
-_ORDER = {"", "gte", "lte", "gt", "lt"}
-_OPERATORS_OF: dict[type, set[str]] = {str: _ORDER | {"contains"}, bool: {""}}
+# The values that a column may have, for a condition that can have several.
+SPLIT: dict[str, Callable[[type[DeclarativeBase], str, Any], Sequence[object]]] = {
+    "in": lambda _model, _name, values: list(dict.fromkeys(values)),
+    "not": lambda model, name, value: [each for each in choices_of(model, name) if each != value],
+}
+_ORDER = {"", "gte", "lte", "gt", "lt", "in", "null"}
+_OPERATORS_OF: dict[type, set[str]] = {str: _ORDER | {"contains"}, bool: {"", "null"}}

@@ -1,22 +1,26 @@
 """The base class for repositories of resources: rows that clients list, read, add, change and delete."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import copy
 from typing import Any, Self, cast
 from uuid import UUID
 
-from sqlalchemy import Select, Table, select
+from sqlalchemy import Select, Table, func, select
 from sqlalchemy.exc import DataError, IntegrityError
 from sqlalchemy.orm import Session as DatabaseSession
 from sqlalchemy.orm import scoped_session
 
 from kit.clock import now
-from kit.data.keyset import Page, column_of, filtered, read_page
+from kit.data.keyset import Page, column_of, filtered, ordered, read_page, split
+from kit.data.list_indexes import Order, filters_of, find_order
+from kit.data.relations import begin_links, link_to_filter, links_of, loaders, replace_links
 from kit.data.repository import Model, Repository
-from kit.data.soft_deletion import deletion_time, refuse_deleted, restore, soft_delete
+from kit.data.soft_deletion import deletion_time, live_relations, refuse_deleted, restore, soft_delete
 from kit.data.violations import domain_error
 from kit.errors import NotFound
+
+MOST_COUNTED = 100_000  # so that a total costs little, however many rows match
 
 
 class ResourceRepository(Repository[Model]):
@@ -37,6 +41,7 @@ class ResourceRepository(Repository[Model]):
         rows = filtered(select(self.model), self.model, self.values)
         if (deleted_at := deletion_time(self._table)) is not None:
             rows = rows.where(deleted_at.is_(None))
+        rows = rows.options(*live_relations())
         return rows.where(column_of(self.model, "owner_id") == self.owner_id) if self.owner_id else rows
 
     def get(self, id: UUID) -> Model | None:
@@ -47,39 +52,87 @@ class ResourceRepository(Repository[Model]):
         locked = self._row(id).with_for_update(key_share=True)
         return self.session.scalar(locked.execution_options(populate_existing=True))
 
-    def find(self, id: UUID) -> Model:
-        """Return the row. Raises NotFound."""
-        return _found(self.get(id))
+    def find(self, id: UUID, related: Iterable[str] = ()) -> Model:
+        """Return the row, with the rows of these relationships loaded. Raises NotFound."""
+        row = self._row(id).options(*loaders(self.model, related))
+        return _found(self.session.scalar(row))
 
     def find_locked(self, id: UUID) -> Model:
         """Lock the row until the transaction ends, and return its current state. Raises NotFound."""
         return _found(self.lock(id))
 
     def page(
-        self, sort: str, conditions: Mapping[str, Any], limit: int, after: list[Any] | None
+        self,
+        sort: str,
+        conditions: Mapping[str, Any],
+        limit: int,
+        after: list[Any] | None,
+        related: Iterable[str] = (),
     ) -> Page[Model]:
-        """Return the page of matching rows that follows the sort values `after`. Raises InvalidCursor."""
-        query = filtered(self.rows(), self.model, conditions)
-        return read_page(self.session, query, self.model, sort, limit, after)
+        """Return the page of matching rows that follows the sort values `after`. Raises InvalidCursor.
 
-    def add(self, row: Model) -> Model:
-        """Add a row. Raises AlreadyExists, UnknownReference and ValueRefused."""
+        The rows of the relationships in `related` are loaded too.
+        """
+        rows, options = self.rows(), loaders(self.model, related)
+        query = filtered(rows, self.model, conditions)
+        order = self._order(conditions, sort)
+        each = split(rows, self.model, conditions) if order else ()
+        return read_page(self.session, query, self.model, sort, limit, after, order, each, options)
+
+    def _order(self, conditions: Mapping[str, Any], sort: str) -> Order | None:
+        """Return the order of an index that serves the list."""
+        within = [*self.values, *(["owner_id"] if self.owner_id else [])]
+        columns = {name: value for name, value in conditions.items() if not link_to_filter(self.model, name)}
+        return find_order(self.model, filters_of(columns, within), sort)
+
+    def count(self, conditions: Mapping[str, Any]) -> int:
+        """Return how many rows match, or more than MOST_COUNTED if there are more."""
+        rows = filtered(self.rows(), self.model, conditions).with_only_columns(self.model.id)
+        some = rows.limit(MOST_COUNTED + 1).subquery()
+        return self.session.scalar(select(func.count()).select_from(some)) or 0
+
+    def every(self, sort: str, conditions: Mapping[str, Any]) -> Select[Model]:
+        """Return the query of all matching rows, sorted, for an export."""
+        return ordered(filtered(self.rows(), self.model, conditions), self.model, sort)
+
+    def add(self, row: Model, **links: Sequence[UUID]) -> Model:
+        """Add a row, with links such as `tag_ids=[...]`.
+
+        Raises AlreadyExists, UnknownReference and ValueRefused.
+        """
         new = cast("Any", row)
         refuse_deleted(self.session, self._table, vars(row))
         new.created_at = new.updated_at = now()
         self.session.add(row)
         self._flush()
+        begin_links(row)
+        self._replace_links(row, links)
         return row
 
-    def update(self, row: Model, fields: Mapping[str, Any]) -> None:
-        """Set fields that a schema has validated. Raises the same errors as `add`."""
-        changed = {name: value for name, value in fields.items() if getattr(row, name) != value}
-        refuse_deleted(self.session, self._table, changed)
-        for name, value in changed.items():
-            setattr(row, name, value)
-        if self.session.is_modified(row):
+    def update(self, row: Model, fields: Mapping[str, Any]) -> list[str]:
+        """Set fields that a schema has validated. Return the names of those that have changed.
+
+        Raises the same errors as `add`.
+        """
+        links = {name: fields[name] for name in links_of(self.model) if name in fields}
+        refuse_deleted(
+            self.session,
+            self._table,
+            {
+                name: value
+                for name, value in fields.items()
+                if name not in links and getattr(row, name) != value
+            },
+        )
+        changed = self._replace_links(row, links)
+        for name, value in fields.items():
+            if name not in links and getattr(row, name) != value:
+                setattr(row, name, value)
+                changed.append(name)
+        if changed or self.session.is_modified(row):
             cast("Any", row).updated_at = now()
         self._flush()
+        return changed
 
     def delete(self, row: Model) -> bool:
         """Delete a row, softly if its model is a SoftDeletion. Return whether it still existed.
@@ -103,6 +156,10 @@ class ResourceRepository(Repository[Model]):
     @property
     def _table(self) -> Table:
         return cast("Table", self.model.__table__)
+
+    def _replace_links(self, row: Model, links: Mapping[str, Sequence[UUID]]) -> list[str]:
+        with self._domain_errors():
+            return replace_links(self.session, row, links)
 
     def _row(self, id: UUID) -> Select[Model]:
         return self.rows().where(self.model.id == id)

@@ -12,7 +12,8 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Column, ColumnElement, ForeignKey, MetaData, Table, delete, select, text, update
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.orm import Mapped, mapped_column, with_loader_criteria
+from sqlalchemy.orm.interfaces import ORMOption
 
 from kit.clock import now
 from kit.errors import StillReferenced, UnknownReference
@@ -34,6 +35,15 @@ def deletion_time(table: Table) -> Column[datetime] | None:
     return next((column for column in table.columns if column.info.get("soft_deletion")), None)
 
 
+def live_relations() -> list[ORMOption]:
+    """Return the options of a query whose relationships leave out deleted rows."""
+    if not SoftDeletion.__subclasses__():
+        return []
+    return [
+        with_loader_criteria(SoftDeletion, lambda model: model.deleted_at.is_(None), include_aliases=True)
+    ]
+
+
 def soft_delete(session: Any, table: Table, ids: Sequence[UUID], time: datetime | None = None) -> int:
     """Delete these live rows softly, and return how many. Raises StillReferenced."""
     time = time or now()
@@ -51,14 +61,14 @@ def soft_delete(session: Any, table: Table, ids: Sequence[UUID], time: datetime 
 def _delete_referrers(session: Any, key: ForeignKey, ids: Sequence[UUID], time: datetime) -> None:
     table = _table_of(key)
     deleted_at = deletion_time(table)
-    referring = select(table.c.id).where(key.parent.in_(ids))
+    referring = select(key.parent).where(key.parent.in_(ids))
     if deleted_at is not None:
         referring = referring.where(deleted_at.is_(None))
     if _restricts(key):
         if session.scalar(referring.limit(1)) is not None:
             raise StillReferenced
     elif key.ondelete == "CASCADE" and deleted_at is not None:
-        soft_delete(session, table, session.scalars(referring).all(), time)
+        soft_delete(session, table, session.scalars(referring.with_only_columns(table.c.id)).all(), time)
 
 
 def restore(session: Any, table: Table, ids: Sequence[UUID]) -> int:
@@ -130,7 +140,7 @@ def _references_to_soft(table: Table) -> list[ForeignKey]:
 
 def _refers(key: ForeignKey, table: Table) -> ColumnElement[bool]:
     referring = _table_of(key).alias()
-    return select(referring.c.id).where(referring.c[key.parent.name] == table.c.id).exists()
+    return select(referring.c[key.parent.name]).where(referring.c[key.parent.name] == table.c.id).exists()
 
 
 def _table_of(key: ForeignKey) -> Table:

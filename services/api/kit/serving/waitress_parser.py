@@ -1,6 +1,9 @@
 """waitress' parser, made strict about where a request ends. Uses internals of waitress 3.0.x."""
 
 import re
+from collections import deque
+from collections.abc import Callable
+from threading import Condition
 from typing import Any
 
 from waitress.parser import HTTPRequestParser, ParsingError
@@ -11,15 +14,24 @@ from waitress.utilities import BadRequest, RequestEntityTooLarge
 TRANSFER_ENCODING = re.compile(rb"\r\ntransfer-encoding:([^\r]*)")
 CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,16})%b\r\n" % CHUNK_EXT.encode())
 TRAILER = re.compile(rb"(%b:[\t -~\x80-\xff]*)?\r\n" % TOKEN.encode())
+MAX_UNREAD_BYTES = 262_144  # of an upload; more isn't read from the connection
 MAX_LINE_BYTES = 8192  # of a chunk's size or a trailer
 
 
 class Parser(HTTPRequestParser):  # type: ignore[misc]
     """One request. It is refused if a proxy could read it as two (RFC 9112, section 11.2)."""
 
+    adj: Any
     path = ""  # waitress logs it even if parsing has failed
     body_rcv: Any = None
     started: float = 0
+    arriving: "ArrivingBody | None" = None  # the body of an upload, which the app reads while it arrives
+
+    def received(self, data: bytes) -> int:
+        consumed = int(super().received(data))
+        if self.arriving and self.completed:
+            self.arriving.end(is_complete=self.error is None)
+        return consumed
 
     def parse_header(self, header_plus: bytes) -> None:
         _refuse_ambiguous_framing(header_plus)
@@ -31,9 +43,18 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]
             raise ParsingError("Bad version")
         if self.chunked:
             self.body_rcv = ChunkedBody(self.body_rcv.buf)
-        if self.content_length > self.adj.max_content_length:  # refuse it before the client sends it
+        if self.body_rcv is not None and self.adj.takes_upload(self.command.upper(), self.path):
+            self._let_the_app_read()
+        elif self.content_length > self.adj.max_content_length:  # refuse it before the client sends it
             self.error = RequestEntityTooLarge("The announced body is too long.")
             self.completed = True
+
+    def _let_the_app_read(self) -> None:
+        """Leave the limits of the body to the app, which checks the caller first."""
+        self.arriving = self.body_rcv.buf = ArrivingBody()
+        self.adj = self.adj.of_uploads
+        if self.chunked:  # waitress removed it, because it decodes the chunks before it calls the app
+            self.headers["TRANSFER_ENCODING"] = "chunked"
 
 
 def _refuse_ambiguous_framing(head: bytes) -> None:
@@ -95,3 +116,78 @@ class ChunkedBody(ChunkedReceiver):  # type: ignore[misc]
             is_valid = False
         if not is_valid:
             self.error = BadRequest("The chunks are malformed.")
+
+
+class ArrivingBody:
+    """The body of a request that a thread reads while the I/O thread receives it.
+
+    It is the buffer of waitress' receivers and the `wsgi.input` of the app.
+    """
+
+    def __init__(self) -> None:
+        self.parts: deque[bytes] = deque()
+        self.unread = 0  # bytes
+        self.total = 0
+        self.has_ended = self.is_complete = False
+        self.changed = Condition()
+        self.on_first_read: Callable[[], object] | None = None
+        self.on_room: Callable[[], object] | None = None  # called when it was full and isn't any more
+
+    def __len__(self) -> int:
+        return self.total
+
+    def __bool__(self) -> bool:
+        return True  # an empty one, too
+
+    @property
+    def is_full(self) -> bool:
+        return self.unread >= MAX_UNREAD_BYTES
+
+    def append(self, data: bytes) -> None:
+        with self.changed:
+            if not self.has_ended:
+                self.parts.append(data)
+                self.unread += len(data)
+                self.total += len(data)
+                self.changed.notify()
+
+    def end(self, *, is_complete: bool) -> None:
+        """Let the reader see the end, or fail if the body isn't complete."""
+        with self.changed:
+            if not self.has_ended:
+                self.has_ended, self.is_complete = True, is_complete
+                self.changed.notify()
+
+    def read(self, size: int = -1) -> bytes:
+        """Wait for data. Return at most so many bytes, and none at the end. Raises OSError."""
+        if size < 0:
+            return b"".join(iter(lambda: self.read(MAX_UNREAD_BYTES), b""))
+        if self.on_first_read:
+            self.on_first_read()
+            self.on_first_read = None
+        with self.changed:
+            while not (self.parts or self.has_ended):
+                self.changed.wait()
+            if not self.parts:
+                if not self.is_complete:
+                    raise ConnectionResetError("The body is incomplete.")
+                return b""
+            was_full = self.is_full
+            data, rest = self.parts[0][:size], self.parts[0][size:]
+            self.parts.popleft()
+            if rest:
+                self.parts.appendleft(rest)
+            self.unread -= len(data)
+            has_room = was_full and not self.is_full
+        if has_room and self.on_room:
+            self.on_room()
+        return data
+
+    def getfile(self) -> "ArrivingBody":
+        return self
+
+    def close(self) -> None:
+        with self.changed:
+            self.parts.clear()
+            self.unread = 0
+            self.has_ended = True

@@ -6,9 +6,11 @@ import resource
 import select
 import signal
 import socket
+import sys
 import time
 from collections import deque
 from contextlib import suppress
+from copy import copy
 from threading import Event
 from typing import Any
 
@@ -26,6 +28,7 @@ from kit.serving.waitress_parser import Parser
 from kit.settings import Settings
 from kit.web.headers import cors_headers
 from kit.web.streaming import BrokenOff
+from kit.web.uploads import takes_uploads
 
 logger = logging.getLogger("app.server")
 DRAIN_SECONDS = 8
@@ -55,6 +58,9 @@ class Task(WSGITask):  # type: ignore[misc]
                 self.channel.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
 
     def build_response_header(self) -> bytes:
+        if self.request.arriving and not self.request.arriving.is_complete:
+            self.channel.refused_at = time.time()
+            self.set_close_on_finish()
         options = self.request.headers.get("CONNECTION", "").lower().split(",")
         is_asked = "close" in map(str.strip, options) or (self.environ or {}).get("app.close")
         if self.channel.server.stopping_since or is_asked:
@@ -149,6 +155,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]
     refused_at: float = 0  # never
     lingers = False
     unread = b""  # received after the current request
+    arriving: Parser | None = None  # a request that the app handles while its body arrives
     waits = False  # a thread waits until the client has read
     waits_since = 0.0
 
@@ -199,6 +206,9 @@ class Channel(HTTPChannel):  # type: ignore[misc]
             self.received(b"")
 
     def readable(self) -> bool:
+        if self.arriving and not self.will_close and not self.total_outbufs_len:
+            body = self.arriving.arriving
+            return not (self.close_when_flushed or (body and body.is_full))
         return not (
             self.requests
             or self.unread
@@ -208,16 +218,20 @@ class Channel(HTTPChannel):  # type: ignore[misc]
         )
 
     def received(self, data: bytes) -> bool:
-        """Read at most one request."""
+        """Read at most one request. The app handles an upload as soon as its head is complete."""
         if self.lingers:
             self.will_close = time.time() > self.refused_at + LINGER_SECONDS
             return False
         self.unread += data
         with self.requests_lock:
+            if self.arriving and self.unread:
+                self._receive_rest(self.arriving)
             while self.unread and not (self.requests or self.will_close or self.close_when_flushed):
                 request = self.request = self.request or self._begin_request()
                 self.unread = self.unread[request.received(self.unread) :]
-                if request.completed:
+                if request.arriving:
+                    self._begin_upload(request)
+                elif request.completed:
                     self.request, self.sent_continue = None, False
                     if not request.empty:
                         self.requests.append(request)
@@ -225,6 +239,28 @@ class Channel(HTTPChannel):  # type: ignore[misc]
                 elif request.expect_continue and request.headers_finished:
                     self.send_continue()
         return True
+
+    def _begin_upload(self, request: Parser) -> None:
+        """Let the app handle a request whose body arrives meanwhile."""
+        assert request.arriving  # noqa: S101 # nosec B101
+        if request.expect_continue:
+            request.arriving.on_first_read = lambda: self.write_soon(b"HTTP/1.1 100 Continue\r\n\r\n")
+        request.arriving.on_room = self.server.pull_trigger
+        self.request, self.arriving = None, request
+        self.requests.append(request)
+        self.server.add_task(self)
+        if self.unread:
+            self._receive_rest(request)
+
+    def _receive_rest(self, request: Parser) -> None:
+        self.unread = self.unread[request.received(self.unread) :]
+        if request.completed:
+            self.arriving = None
+
+    def handle_close(self) -> None:
+        if self.arriving and self.arriving.arriving:
+            self.arriving.arriving.end(is_complete=False)
+        super().handle_close()
 
     def _begin_request(self) -> Parser:
         request = Parser(self.adj)
@@ -252,13 +288,13 @@ class Channel(HTTPChannel):  # type: ignore[misc]
             # A client that reads byte by byte may not hold a thread, and the connection to the database.
             since = self.waits_since if self.waits else self.last_activity
             return now > since + STALLED_SECONDS
-        if self.requests:
-            return False
         if self.lingers:
             return now > self.refused_at + LINGER_SECONDS
-        if self.request:
-            size = self.request.header_bytes_received + self.request.body_bytes_received
-            return bool(now > self.request.started + REQUEST_SECONDS + size / BYTES_PER_SECOND)
+        if incomplete := self.request or self.arriving:
+            size = incomplete.header_bytes_received + incomplete.body_bytes_received
+            return bool(now > incomplete.started + REQUEST_SECONDS + size / BYTES_PER_SECOND)
+        if self.requests:
+            return False
         return now > self.last_activity + KEEP_ALIVE_SECONDS
 
     def is_idle(self) -> bool:
@@ -382,6 +418,9 @@ def create_server(app: Flask, settings: Settings, listener: socket.socket) -> Se
     sockinfo = (listener.family, listener.type, listener.proto, listener.getsockname())
     adjustments = Adjustments(**limits)
     adjustments.max_content_length = settings.max_body_bytes
+    adjustments.takes_upload = takes_uploads(app)
+    adjustments.of_uploads = copy(adjustments)
+    adjustments.of_uploads.max_request_body_size = sys.maxsize  # the app has limits of its own
     server = Server(app, {}, _sock=listener, adj=adjustments, sockinfo=sockinfo, bind_socket=False)
     server.ready_to_send, server.slow = deque(), set()
     server.max_unsent_bytes = settings.max_unsent_bytes

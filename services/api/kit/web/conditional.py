@@ -53,18 +53,30 @@ def etag_of(schema: type[ResponseBody], row: object) -> str:
     return f'"{_tag_of(schema, row)}"'
 
 
+def etag_with_related(body: ResponseBody, with_related: ResponseBody) -> str:
+    """Return the ETag of a body that contains related resources: it begins with the ETag of the body alone.
+
+    So If-None-Match notices a change of any of them, and If-Match only compares what it is about to change.
+    """
+    return f'"{_tag_of_body(body)}.{_tag_of_body(with_related)}"'
+
+
 def _is_named(tag: str, given: ETags) -> bool:
     """Return whether the client has this version. Proxies that compress responses change the ETag.
 
     nginx and Cloudflare make it weak. Apache and Caddy append the content coding.
     """
     return given.star_tag or any(
-        CODING.sub("", each or "") == tag for each in given.as_set(include_weak=True)
+        CODING.sub("", each or "").partition(".")[0] == tag for each in given.as_set(include_weak=True)
     )
 
 
 def _tag_of(schema: type[ResponseBody], row: object) -> str:
-    return _tag(schema.of(row).model_dump_json().encode())
+    return _tag_of_body(schema.of(row))
+
+
+def _tag_of_body(body: ResponseBody) -> str:
+    return _tag(body.model_dump_json().encode())
 
 
 def _tag(representation: bytes) -> str:

@@ -13,7 +13,18 @@ class MalformedJson(DomainError):
 
 class UnsupportedMediaType(DomainError):
     message = "The body isn't declared as plain JSON in UTF-8."
-    advice = "Send `Content-Type: application/json`, and no Content-Encoding."
+    advice = "Send a media type that the documentation lists for this operation, and no Content-Encoding."
+
+
+class MalformedForm(DomainError):
+    message = "The body isn't a well-formed form."
+    advice = (
+        "Send multipart/form-data as browsers do (RFC 7578): its parts have names, of which none is repeated."
+    )
+
+
+class BodyTooLarge(DomainError):
+    message = "The body is too long."
 
 
 class ValidationFailed(FieldsRefused):

@@ -95,6 +95,12 @@ def _storable(value: Any) -> Any:
     return value
 
 
+def _distinct(ids: list[UUID]) -> list[UUID]:
+    if len(set(ids)) < len(ids):
+        raise PydanticCustomError("invalid_format", "Give each id once.")
+    return ids
+
+
 def _not_null(value: Any) -> Any:
     if value is None:
         raise PydanticCustomError("wrong_type", "This must not be null.")
@@ -206,6 +212,12 @@ Reference = Annotated[
     UUID,
     BeforeValidator(_reads(ANY_CASE, UUID, "Give a UUID such as 8b2f9e0c-3c53-4c35-9a7c-1f2f6ad2f9a1.")),
     _text(ANY_CASE.pattern, 36, 36, format="uuid"),
+]
+# The ids of linked rows.
+References = Annotated[
+    list[Reference],
+    Field(max_length=100, json_schema_extra={"uniqueItems": True}),
+    AfterValidator(_distinct),
 ]
 NotNull = AfterValidator(_not_null)
 Json = Annotated[Any, AfterValidator(_storable)]

@@ -15,12 +15,20 @@ from werkzeug import exceptions as http
 from werkzeug.http import HTTP_STATUS_CODES
 from werkzeug.routing import Rule
 
-from kit.errors import FieldError, FieldsRefused, IdempotencyKeyReused, QueryTimeout, TooManyAttempts
+from kit.errors import (
+    FieldError,
+    FieldsRefused,
+    IdempotencyKeyReused,
+    Overloaded,
+    QueryTimeout,
+    TooManyAttempts,
+)
 from kit.settings import Settings
 from kit.web import problems, rate_limits
 from kit.web.endpoint import BearerScheme, Declaration
 from kit.web.errors import (
     HostNotAllowed,
+    MalformedForm,
     MalformedJson,
     PreconditionFailed,
     PreconditionRequired,
@@ -29,9 +37,12 @@ from kit.web.errors import (
 )
 from kit.web.features import CookieScheme, KeyScheme, of_app
 from kit.web.problems import MEDIA_TYPE, ProblemType, find_problem
-from kit.web.schemas import Query, RequestBody
+from kit.web.responses import FileResponse
+from kit.web.schemas import Query, RequestBody, ResponseBody
+from kit.web.uploads import MULTIPART, Upload
 
 JsonObject = dict[str, Any]
+MAX_FILE_BYTES = 1_099_511_627_776  # of a documented response; nothing enforces it
 REF = "#/components/schemas/{model}"
 REQUEST_ID = "0ff4be9c-7228-460c-a8d6-5685de10b5d5"
 READ_ONLY_TEXT = """
@@ -59,6 +70,8 @@ DATABASE_ERRORS = (OperationalError, QueryTimeout)
 REQUEST_HEADERS = {
     "If-None-Match": "The ETag of the version you have. If it is current, the answer is 304.",
     "If-Match": "The ETag of the version you want to change, or `*` for any.",
+    "Range": "The bytes of the file that you need, such as `bytes=0-999`. The answer is 206.",
+    "If-Range": "The ETag of the file that you have a part of. If it has changed, you get all of it.",
     "Idempotency-Key": "A unique name for this request, such as a UUID. If you repeat the request within a "
     "day, you get the same response, and nothing is created twice.",
 }
@@ -68,6 +81,7 @@ HEADERS: dict[str, tuple[str, str | int]] = {
         "The version of the resource, for If-None-Match and If-Match.",
         '"04df85b301a4b7482554a823102665ce"',
     ),
+    "Accept-Ranges": ("The unit of Range.", "bytes"),
     "Location": ("The path of the new resource.", "/things/6676cf0e-7e30-437f-adce-39344e766fd4"),
     "Retry-After": ("Seconds to wait before trying again.", 1),
     "WWW-Authenticate": ("Which authentication is needed (RFC 6750).", 'Bearer error="invalid_token"'),
@@ -122,7 +136,7 @@ def build(app: Flask) -> JsonObject:
         paths.setdefault(path, {})[method.lower()] = _operation(app, rule, method, declaration, view)
         if declaration.body:
             models[declaration.body] = "validation"
-        if declaration.returns:
+        if isinstance(declaration.returns, type):
             models[declaration.returns] = "serialization"
         if declaration.auth:
             schemes[declaration.auth.scheme.name] = _bearer_scheme(declaration.auth.scheme, "JWT")
@@ -171,6 +185,12 @@ def check(app: Flask) -> None:
                     f"{place} declares raises=[{error.__name__}], which has no line in PROBLEMS. "
                     "Add one to app/blueprint/handlers.py."
                 )
+        limit = cast("Settings", app.extensions["settings"]).max_upload_bytes
+        if declaration.upload and declaration.upload.max_bytes > limit:
+            raise TypeError(
+                f"{place} takes files of up to {declaration.upload.max_bytes} bytes, and MAX_UPLOAD_BYTES is "
+                f"{limit}. Raise the setting, or lower max_bytes."
+            )
         for name in set(declaration.headers) - set(_about(app).headers):
             raise TypeError(
                 f"{place} declares headers=[{name!r}], which isn't described. "
@@ -236,6 +256,8 @@ def _operation(
         operation["requestBody"] = _request_body(
             method, declaration.body, optional=declaration.body_is_optional
         )
+    if declaration.upload:
+        operation["requestBody"] = _upload_body(declaration.upload)
     return operation
 
 
@@ -287,14 +309,20 @@ def _query_parameters(query: type[Query] | None) -> Iterator[JsonObject]:
             "in": "query",
             "required": query.model_fields[name].is_required(),
             "description": schema.pop("description", f"The {name}."),
+            # A list is written with commas: genre__in=novel,poem.
+            **({"style": "form", "explode": False} if schema.get("type") == "array" else {}),
             "schema": schema,
+            **({"style": "form", "explode": False} if schema.get("type") == "array" else {}),
         }
 
 
 def _header_parameters(method: str, declaration: Declaration) -> Iterator[JsonObject]:
     """Return the request headers that affect an operation."""
     accepted = {
-        "If-None-Match": method == "GET" and (declaration.etag or 304 in declaration.also),
+        "If-None-Match": method == "GET"
+        and (declaration.etag or 304 in declaration.also or _has_ranges(declaration)),
+        "Range": method == "GET" and _has_ranges(declaration),
+        "If-Range": method == "GET" and _has_ranges(declaration),
         "If-Match": _checks_version(method, declaration),
         "Idempotency-Key": IdempotencyKeyReused in declaration.raises,
     }
@@ -312,6 +340,31 @@ def _checks_version(method: str, declaration: Declaration) -> bool:
     return declaration.etag and method in ("PATCH", "PUT", "DELETE")
 
 
+def _has_ranges(declaration: Declaration) -> bool:
+    return isinstance(declaration.returns, FileResponse) and declaration.returns.ranges
+
+
+def _upload_body(upload: Upload) -> JsonObject:
+    file = {"type": "string", "format": "binary", "maxLength": upload.max_bytes}
+    fields = _plain(upload.fields.model_json_schema(ref_template=REF)) if upload.fields else {}
+    form = {
+        "type": "object",
+        "properties": {upload.part: file, **fields.get("properties", {})},
+        "required": [upload.part, *fields.get("required", [])],
+        "additionalProperties": False,
+    }
+    encoding = {upload.part: {"contentType": ", ".join(upload.media_types)}}
+    raw = {each: {"schema": file} for each in upload.media_types if upload.takes_raw_bodies}
+    return {"required": True, "content": {MULTIPART: {"schema": form, "encoding": encoding}, **raw}}
+
+
+def _returned(returns: type[ResponseBody] | FileResponse) -> JsonObject:
+    if isinstance(returns, FileResponse):
+        file = {"schema": {"type": "string", "format": "binary", "maxLength": MAX_FILE_BYTES}}
+        return dict.fromkeys(returns.media_types, file)
+    return {"application/json": _content(returns)}
+
+
 def _request_body(method: str, body: type[RequestBody], *, optional: bool) -> JsonObject:
     types = ["application/json"] + (["application/merge-patch+json"] if method == "PATCH" else [])
     return {"required": not optional, "content": dict.fromkeys(types, _content(body))}
@@ -324,15 +377,23 @@ def _content(model: type[BaseModel]) -> JsonObject:
 
 
 def _responses(app: Flask, rule: Rule, method: str, declaration: Declaration) -> JsonObject:
-    own_headers = [*(["ETag"] if declaration.etag and declaration.returns else []), *declaration.headers]
+    has_ranges = _has_ranges(declaration)
+    own_headers = [
+        *(["ETag"] if has_ranges or (declaration.etag and declaration.returns) else []),
+        *(["Accept-Ranges"] if has_ranges else []),
+        *declaration.headers,
+    ]
     success: JsonObject = {
         "description": HTTP_STATUS_CODES[declaration.status],
         "headers": _headers(["X-Request-ID", *own_headers]),
     }
     if declaration.returns:
-        success["content"] = {"application/json": _content(declaration.returns)}
+        success["content"] = _returned(declaration.returns)
     responses = {str(declaration.status): success}
-    unchanged = {304: "You have the current version."} if declaration.etag and method == "GET" else {}
+    if has_ranges:
+        responses["206"] = success | {"description": "The bytes that Range names."}
+    has_versions = has_ranges or declaration.etag
+    unchanged = {304: "You have the current version."} if has_versions and method == "GET" else {}
     for status, meaning in (unchanged | dict(declaration.also)).items():
         responses[str(status)] = {
             "description": meaning,
@@ -355,6 +416,10 @@ def _problems(app: Flask, rule: Rule, method: str, declaration: Declaration) -> 
         errors += declaration.auth.raises
     if declaration.body:
         errors += [MalformedJson, UnsupportedMediaType]
+    if declaration.upload:
+        errors += [MalformedForm, UnsupportedMediaType, Overloaded]
+    if _has_ranges(declaration):
+        errors.append(http.RequestedRangeNotSatisfiable)
     if _checks_version(method, declaration):
         errors.append(PreconditionFailed)
     if declaration.uses_database:

@@ -16,7 +16,9 @@ from kit.data.base import Base
 from kit.data.database import reason_of
 from kit.data.violations import domain_error
 from kit.web.errors import (
+    BodyTooLarge,
     HostNotAllowed,
+    MalformedForm,
     MalformedJson,
     NotReady,
     PreconditionFailed,
@@ -90,6 +92,7 @@ KIT_PROBLEMS = (
         meaning="The request isn't well-formed HTTP for this API.",
     ),
     problem_type(HostNotAllowed, 400),
+    problem_type(MalformedForm, 400),
     problem_type(MalformedJson, 400, title="Malformed JSON"),
     problem_type(errors.MissingToken, 401, headers=BEARER, also=(NoAuthorizationError,)),
     problem_type(errors.InvalidToken, 401, headers=INVALID_TOKEN, also=(JWTExtendedException,)),
@@ -115,9 +118,10 @@ KIT_PROBLEMS = (
     problem_type(
         http.RequestEntityTooLarge,
         413,
-        advice="Send less. The setting MAX_BODY_BYTES is the limit.",
+        advice="Send less. The settings MAX_BODY_BYTES and MAX_UPLOAD_BYTES are the limits.",
         meaning="The body is too long.",
         name="BodyTooLarge",
+        also=(BodyTooLarge,),
     ),
     problem_type(
         http.RequestURITooLarge,
@@ -128,6 +132,13 @@ KIT_PROBLEMS = (
         title="URI too long",
     ),
     problem_type(UnsupportedMediaType, 415, also=(http.UnsupportedMediaType,)),
+    problem_type(
+        http.RequestedRangeNotSatisfiable,
+        416,
+        advice="Send a Range within the size of the file, or none.",
+        meaning="The file has no such range of bytes.",
+        name="RangeNotSatisfiable",
+    ),
     problem_type(errors.FieldsRefused, 422, name="ValidationFailed"),
     problem_type(errors.IdempotencyKeyReused, 422),
     problem_type(PreconditionRequired, 428),
@@ -162,6 +173,7 @@ KIT_PROBLEMS = (
         also=(exc.InterfaceError, exc.InternalError, exc.TimeoutError),
     ),
     problem_type(errors.QueryTimeout, 503, headers=RETRY_AFTER_1S),
+    problem_type(errors.StorageUnavailable, 503, headers=RETRY_AFTER_1S),
     problem_type(errors.Overloaded, 503, headers=RETRY_AFTER_1S),
     problem_type(NotReady, 503, headers=RETRY_AFTER_1S),
 )

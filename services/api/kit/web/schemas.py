@@ -48,6 +48,16 @@ class Query(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
+    def policy_errors(self) -> Iterable[FieldError]:
+        """Return errors of rules that depend on more than one field."""
+        return ()
+
+
+class FormFields(BaseModel):
+    """The fields of a form beside its file. They are texts, and converted as in a query string."""
+
+    model_config = ConfigDict(extra="forbid")
+
 
 class ResponseBody(BaseModel):
     """A JSON body of a response."""

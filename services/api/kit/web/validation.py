@@ -52,9 +52,12 @@ def read_query(schema: type[Query]) -> Query:
             FieldError("Give this parameter once.", "invalid_format", parameter=name) for name in repeated
         )
     try:
-        return schema.model_validate({name: given[0] for name, given in values.items()})
+        query = schema.model_validate({name: given[0] for name, given in values.items()})
     except ValidationError as error:
-        raise ValidationFailed(_errors(error, "parameter")) from error
+        raise ValidationFailed(field_errors(error, "parameter")) from error
+    if errors := tuple(query.policy_errors()):
+        raise ValidationFailed(errors)
+    return query
 
 
 def receive_body() -> bool:
@@ -63,7 +66,7 @@ def receive_body() -> bool:
     waitress calls the app when the body is complete. gunicorn calls it after the headers.
     """
     stream = request.environ["wsgi.input"]
-    if not _has_body() or (hasattr(stream, "seekable") and stream.seekable()):  # it's in memory already
+    if not has_body() or (hasattr(stream, "seekable") and stream.seekable()):  # it's in memory already
         return False
     _read_whole()
     return True
@@ -71,11 +74,11 @@ def receive_body() -> bool:
 
 def refuse_body() -> None:
     """Raise ValidationFailed if there is a body, except `{}`, which some clients always send."""
-    if _has_body() and (raw := _read_whole()) and not EMPTY_OBJECT.fullmatch(raw):
+    if has_body() and (raw := _read_whole()) and not EMPTY_OBJECT.fullmatch(raw):
         raise ValidationFailed([FieldError("Send no body here.", "unknown_field", "")])
 
 
-def _has_body() -> bool:
+def has_body() -> bool:
     """Return whether the headers announce a body. Without length or chunks there is none (RFC 9112, 6.3)."""
     return bool(request.environ.get("CONTENT_LENGTH")) or "HTTP_TRANSFER_ENCODING" in request.environ
 
@@ -101,7 +104,9 @@ def read_body(schema: type[RequestBody], *, optional: bool, read_only: Set[str] 
     try:
         body = _validate(schema, raw, value)
     except ValidationError as error:
-        raise ValidationFailed([*_errors(error, "pointer"), *_policy_errors(schema, value, error)]) from error
+        raise ValidationFailed(
+            [*field_errors(error, "pointer"), *_policy_errors(schema, value, error)]
+        ) from error
     if errors := _policy_errors(schema, value):
         raise ValidationFailed(errors)
     return body
@@ -154,7 +159,8 @@ def _is_utf_8(content_type: str, taken: tuple[str, ...]) -> bool:
     return media_type in taken and len(given) <= 1 and UTF_8.issuperset(given)
 
 
-def _errors(error: ValidationError, kind: str) -> list[FieldError]:
+def field_errors(error: ValidationError, kind: str) -> list[FieldError]:
+    """Return the errors that pydantic found, each with its `parameter` or its `pointer`."""
     found = error.errors(include_url=False)[:MAX_ERRORS]
     return [FieldError(**{kind: _location(item["loc"], kind)}, **_code_and_detail(item)) for item in found]
 

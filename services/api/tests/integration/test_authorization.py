@@ -121,11 +121,11 @@ def test_every_route_declares_whether_api_keys_may_use_it(app: Flask) -> None:
 def test_only_the_listed_routes_require_a_recent_login(app: Flask, people: People, route: str) -> None:
     world = World(people)
     refreshed = app.test_client().post("/auth/refresh", headers=bearer(world.chief.refresh)).json
-    path, body, headers = world.path(route), world.body(route), world.headers(route)
+    path, content, headers = world.path(route), world.content(route), world.headers(route)
     token = refreshed["refresh_token" if route == "POST /auth/refresh" else "access_token"]
 
     response = app.test_client().open(
-        path, method=route.partition(" ")[0], json=body, headers=headers | bearer(token), buffered=True
+        path, method=route.partition(" ")[0], **content, headers=headers | bearer(token), buffered=True
     )
 
     code = (response.get_json(silent=True) or {}).get("code")
@@ -143,12 +143,12 @@ def test_every_caller_gets_the_status_in_the_table(
     for caller in CALLERS:
         with undone(app):
             world = World(people)
-            path, body, headers = world.path(route), world.body(route), world.headers(route)
+            path, content, headers = world.path(route), world.content(route), world.headers(route)
             token = TOKENS[caller](world, route)
             response = app.test_client().open(
                 path,
                 method=route.partition(" ")[0],
-                json=body,
+                **content,
                 headers=headers | (bearer(token) if token else {}),
                 buffered=True,  # also reads and closes streams
             )

@@ -36,7 +36,9 @@ def test_no_service_has_a_default_secret() -> None:
     assert {each.partition("=")[0] for each in given if re.search("PASSWORD|SECRET|KEY|URL", each)} == {
         "DATABASE_URL_FILE",
         "SECRET_KEY_FILE",
+        "STORAGE_URL",
     }
+    assert "STORAGE_URL=${STORAGE_URL:-file:/files}" in given  # a folder
 
 
 @pytest.mark.parametrize("service", ["api", "worker"])
@@ -53,7 +55,11 @@ def test_the_worker_is_like_the_api_but_for_its_command() -> None:
     api, worker = SERVICES["api"], SERVICES["worker"]
 
     assert worker["command"] == ["flask", "work"]
-    assert worker["volumes"] == ["database-secrets:/secrets/database:ro", "api-secrets:/secrets/api:ro"]
+    assert worker["volumes"] == [
+        "database-secrets:/secrets/database:ro",
+        "api-secrets:/secrets/api:ro",
+        "files:/files",
+    ]
     for name in ("image", "environment", "volumes", "networks", "depends_on", "stop_grace_period"):
         assert worker[name] == api[name], name
     assert "default" in worker["networks"]  # the way to a mail server

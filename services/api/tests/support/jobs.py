@@ -1,8 +1,8 @@
-"""Runs the next job of the current app in this process."""
+"""Runs jobs in this process."""
 
 from threading import Event
 
-from flask import current_app
+from flask import Flask, current_app
 
 from app.database import db
 from kit.jobs.jobs import all_jobs
@@ -16,3 +16,12 @@ def run_next() -> None:
     assert claimed
     db.session.commit()
     perform(jobs[claimed.name], claimed, Event())
+
+
+def run_jobs(app: Flask) -> None:
+    """Run the jobs of an app that are due, until none is."""
+    with app.app_context():
+        jobs = all_jobs(app)
+        while claimed := Queue(db.session).claim(jobs):
+            db.session.commit()
+            perform(jobs[claimed.name], claimed, Event())

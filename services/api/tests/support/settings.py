@@ -1,6 +1,7 @@
 """Settings of the apps under test."""
 
 from secrets import token_hex
+from tempfile import gettempdir
 
 from sqlalchemy import URL
 
@@ -19,6 +20,7 @@ def settings_for(url: URL | str, **others: object) -> Settings:
     # Logs and responses must not depend on the load of the machine.
     given.setdefault("slow_request_ms", 0)
     given.setdefault("database_timeout_ms", 60_000)
+    given.setdefault("storage_url", f"file:{gettempdir()}/flask-api-test-files")
     mail = MAIL if given["flask_env"] == "testing" else WITHOUT_MAIL
     for name, value in mail.items():
         given.setdefault(name, value)

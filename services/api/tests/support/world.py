@@ -59,7 +59,7 @@ def scope_of(app: Flask, route: str) -> str | None:
 def authorizations() -> tuple[list[str], list[list[str]]]:
     """Return the table of tests/authorization.md: its header and its rows, which begin with a route."""
     text = (API / "tests/authorization.md").read_text(encoding="utf-8")
-    lines = [line for line in text.splitlines() if line.startswith("|")]
+    lines = [re.sub(" *<!--.*?-->", "", line) for line in text.splitlines() if line.startswith("|")]
     header, _, *rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
     return header, rows
 
@@ -67,7 +67,7 @@ def authorizations() -> tuple[list[str], list[list[str]]]:
 def routes_for_recent_logins() -> set[str]:
     """Return the routes that tests/authorization.md lists because they require a recent login."""
     text = (API / "tests/authorization.md").read_text(encoding="utf-8")
-    return set(re.findall(r"^- ([A-Z]+ /.+)$", text, re.MULTILINE))
+    return set(re.findall(r"^- ([A-Z]+ /\S+)", text, re.MULTILINE))
 
 
 def operation_of(route: str) -> dict[str, Any]:
@@ -113,7 +113,7 @@ class World:
             return None
         body: dict[str, Any] = operation["requestBody"]["content"]["application/json"]["example"]
         made = factory(operation["tags"][0])
-        references = [name for name in body if name.endswith("_id")]
+        references = [name for name in body if name.endswith(("_id", "_ids"))]
         if made and references:
             valid = made.body(self.owner)
             body = body | {name: valid[name] for name in references if name in valid}
@@ -130,6 +130,13 @@ class World:
             body = body | {"challenge": add_challenge(self.people.app, self.owner)}
         # end of part
         return body
+
+    def content(self, route: str) -> dict[str, Any]:
+        """Return the body as arguments of the test client: JSON, or a file for an upload."""
+        types = list(operation_of(route).get("requestBody", {}).get("content", {}))
+        if "multipart/form-data" not in types:
+            return {"json": self.body(route)}
+        return {"data": b"a file", "content_type": types[-1]}
 
     # part: second-factor
     def _code(self, route: str) -> str:

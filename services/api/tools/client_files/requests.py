@@ -122,7 +122,7 @@ def _call(operation: Operation) -> Request:
     is_plain = operation["method"] == "GET" and not needed and "{" not in operation["path"]
     is_sure = is_plain and not _is_for_others(operation)
     # Without an example of the body or of a required parameter, the operation may refuse the values.
-    example = _example(operation) if "requestBody" in operation else {}
+    example = _example(operation) if _takes_json(operation) else {}
     refers = any(name.endswith("_id") for name in example)
     is_made_up = "requestBody" in operation and (not example or refers)
     possible = () if is_sure else (*POSSIBLE, *(["422"] if is_made_up or needed else []))
@@ -151,7 +151,7 @@ def _refusals(operation: Operation) -> Iterator[Request]:
         ways.append(("an unknown parameter", "422", "validation_failed", {"query": {"colour": "red"}}))
     if operation["security"]:
         ways.append(("no token", "401", "missing_token", {"token": None}))
-    if "requestBody" in operation:
+    if _takes_json(operation):
         plain = {"headers": _headers(operation) | {"Content-Type": "text/plain"}}
         ways += [
             ("malformed JSON", "400", "malformed_json", {"body": '{"half": '}),
@@ -198,11 +198,15 @@ def _token(operation: Operation) -> str | None:
 
 
 def _body(operation: Operation, instead: dict[str, object] | None = None) -> str | None:
-    if "requestBody" not in operation:
+    if not _takes_json(operation):  # an upload is refused without a file
         return None
     example = _example(operation)
     own = {name: USER_FIELDS[name] for name in example if name in USER_FIELDS}
     return json.dumps(example | own | (instead or {}), indent=2, ensure_ascii=False)
+
+
+def _takes_json(operation: Operation) -> bool:
+    return "application/json" in operation.get("requestBody", {}).get("content", {})
 
 
 def _example(operation: Operation) -> dict[str, Any]:

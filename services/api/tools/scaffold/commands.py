@@ -1,10 +1,13 @@
-"""`flask scaffold`, `flask scaffold-field` and `flask unscaffold`."""
+"""`flask scaffold`, `flask scaffold-field`, `flask scaffold-choice` and `flask unscaffold`."""
 
 import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
+from typing import NoReturn
 
 import click
 from alembic.runtime.migration import MigrationContext
@@ -15,19 +18,27 @@ from sqlalchemy.exc import SQLAlchemyError
 from app.database import db
 from tools import COMMANDS
 from tools.scaffold import plurals
+from tools.scaffold.changes import Changes, changes, described, edits_of
+from tools.scaffold.choices import choice_migration, with_choice
+from tools.scaffold.edits import Step
 from tools.scaffold.feature_app import feature_app
+from tools.scaffold.includes import relation_name
 from tools.scaffold.kinds import KINDS
+from tools.scaffold.lists import check_filters, parse_indexes
+from tools.scaffold.many import is_many, parse_many, refuse_csv_with_links
 from tools.scaffold.migration import migration
 from tools.scaffold.names import refuse_taken_fields, refuse_taken_resource, refuse_taken_schemas
+from tools.scaffold.references import uses
 from tools.scaffold.resource import (
     Field,
+    Many,
     Resource,
     ScaffoldError,
     check_resource_name,
     parse_field,
     parse_fields,
 )
-from tools.scaffold.tree import RECORD, Tree
+from tools.scaffold.tree import RECORD, Record, Tree
 from tools.scaffold.uniqueness import parse_uniques
 from tools.scaffold.views import FieldView
 
@@ -37,7 +48,7 @@ FIELDS_HELP = f"""A field is NAME:TYPE, followed by marks:
 \b
   !  required (the default)             ^  unique
   ?  optional, and may be null          ~  searchable
-  =DEFAULT  optional, with this default
+  +  indexed: a filter and a sort key   =DEFAULT  optional, with this default
 
 The types are str(200), decimal(10,2), enum(one,two), ref(author), {
     ", ".join(name for name in KINDS if name not in ("str", "decimal", "enum", "ref"))
@@ -55,11 +66,14 @@ Deleting an author, with each kind of reference:
   ref(author)?         sets the field to null
   ref(author,cascade)  deletes the row too
 
-An account can always be deleted, so write ref(user)? or ref(user,cascade)."""
+An account can always be deleted, so write ref(user)? or ref(user,cascade).
+
+A field such as tags:many(tag) is a many-to-many relationship: bodies have tag_ids, and the list can be
+filtered by tag_id. With !, there is at least one."""
 
 
 def init_app(app: Flask) -> None:
-    for command in (scaffold, scaffold_field, unscaffold):
+    for command in (scaffold, scaffold_field, scaffold_choice, unscaffold):
         app.cli.add_command(command)
 
 
@@ -87,12 +101,21 @@ def init_app(app: Flask) -> None:
 )
 @click.option("--audited", is_flag=True, help="Record each change in the audit trail.")
 @click.option("--require-match", is_flag=True, help="Require If-Match for every change.")
+@click.option("--csv", is_flag=True, help="Export the list as CSV.")
 @click.option(
     "--unique",
     "uniques",
     metavar="FIELD,FIELD",
     multiple=True,
     help="Fields that are unique together. With --owned, for each owner. Can be repeated.",
+)
+@click.option(
+    "--index",
+    "indexes",
+    multiple=True,
+    metavar="FIELD,FIELD",
+    help="Add an index, so that lists can be filtered by these fields together, or sorted by the last ones. "
+    "Can be repeated.",
 )
 @click.option("--dry-run", is_flag=True, help="Only list the files.")
 @with_appcontext
@@ -103,7 +126,9 @@ def scaffold(
     plural: str | None,
     audited: bool,
     require_match: bool,
+    csv: bool,
     uniques: tuple[str, ...],
+    indexes: tuple[str, ...],
     dry_run: bool,
     soft_delete: bool,
 ) -> None:
@@ -119,6 +144,9 @@ def scaffold(
         uniques=uniques,
         soft_delete=soft_delete,
     )
+    resource = replace(resource, indexes=parse_indexes(indexes, resource), has_csv=csv)
+    check_filters(resource)
+    refuse_csv_with_links(resource)
     down, revision = tree.head(), tree.next_revision()
     script = _migration_path(revision, f"add {resource.plural}")
     paths = [*tree.paths(resource), script]
@@ -129,9 +157,9 @@ def scaffold(
     text = migration("create", tree.view(resource), revision, down, f"Add {resource.plural_words}.")
     with tree.all_or_nothing():
         tree.write(tree.texts(resource) | {script: text})
-        tree.register(resource)
+        lists = tree.register(resource)
         tree.format(paths)
-        tree.keep_record(resource, [revision])
+        tree.keep_record(resource, [revision], present=lists.present)
         tree.write_documents()
     _print(
         f"Generated {resource.path}:",
@@ -141,8 +169,9 @@ def scaffold(
         "Review the model and the views. Then run:",
         "  docker compose up --build           to create the table and serve the resource (or: make run)",
         f"  make test                           to run all tests, with tests/integration/test_{name}.py",
-        f"  {f'scripts/flask unscaffold {name}':35} to remove the resource, if you haven't changed its files",
+        f"  {f'scripts/flask unscaffold {name}':35} to remove the resource",
     )
+    _leave_to_user(lists.left)
 
 
 @click.command("scaffold-field", help=COMMANDS["scaffold-field"][1], epilog=FIELDS_HELP)
@@ -153,12 +182,12 @@ def scaffold_field(name: str, field: str) -> None:
     tree = Tree(API)
     record = tree.record(name)
     old = record.resource
-    new = parse_field(field, old.plural)
+    new: Field | Many = parse_many(field) if is_many(field) else parse_field(field, old.plural)
     if new.is_required:
         raise ScaffoldError(f"{field!r}: existing rows have no value for this field. {_optional(new)}")
-    fields = parse_fields([*(each.spec for each in old.fields), field], old.plural)
-    resource = replace(old, fields=fields)
-    tree.refuse_references(resource)
+    resource = _with_field(tree, old, new)
+    check_filters(resource)
+    refuse_csv_with_links(resource)
     refuse_taken_fields(resource, tree.plain_texts(resource), tree.stand_in_texts(resource))
     down, revision = tree.head(), tree.next_revision()
     view = tree.view(resource)
@@ -169,54 +198,58 @@ def scaffold_field(name: str, field: str) -> None:
         revision,
         down,
         f"Add {new.words} to {resource.plural_words}.",
-        FieldView(new, view),
+        FieldView(new, view) if isinstance(new, Field) else view.many[-1],
     )
-    if changed := [path for path in tree.changed(record) if path in tree.paths(resource)]:
-        _print(
-            "Nothing was written, because you have edited these files:",
-            changed,
-            f"Add {new.column_name} by hand, next to the other fields. Then create the migration:",
-            f"  flask db migrate --rev-id {revision} -m 'add {new.column_name} to {resource.plural}'",
-        )
-        raise SystemExit(1)
-    paths = [*tree.paths(resource), script]
-    with tree.all_or_nothing():
-        tree.write(tree.texts(resource) | {script: text})
-        tree.register_routes(resource)
-        tree.format(paths)
-        tree.keep_record(resource, [*record.migrations, revision])
-        tree.write_documents()
+    found = changes(tree, record, resource)
+    _apply(tree, record, resource, found, {script: text})
     _print(
         f"Added {new.column_name} to {resource.path}:",
-        paths,
+        [*found.texts, script],
         *_deletions(resource),
         *_lists(tree, resource),
         "To apply the migration, run docker compose up --build, or make run.",
     )
+    _leave_to_user(found.left)
+
+
+@click.command("scaffold-choice", help=COMMANDS["scaffold-choice"][1])
+@click.argument("name")
+@click.argument("field")
+@click.argument("value")
+@with_appcontext
+def scaffold_choice(name: str, field: str, value: str) -> None:
+    tree = Tree(API)
+    record = tree.record(name)
+    resource = with_choice(record.resource, field, value)
+    found = changes(tree, record, resource)
+    down, revision = tree.head(), tree.next_revision()
+    script = _migration_path(revision, f"allow a {field} of {resource.plural}")
+    text = choice_migration(tree, record.resource, resource, field, found, revision, down)
+    _apply(tree, record, resource, found, {script: text})
+    _print(
+        f"Added {value!r} to the values of {field} in {resource.path}:",
+        [*found.texts, script],
+        "A downgrade of the migration is refused while a row has this value.",
+        "To apply the migration, run docker compose up --build, or make run.",
+    )
+    _leave_to_user(found.left)
 
 
 @click.command("unscaffold", help=COMMANDS["unscaffold"][1])
 @click.argument("name")
+@click.option(
+    "--force", is_flag=True, help="Remove it even if you have edited its files, or other files use it."
+)
 @with_appcontext
-def unscaffold(name: str) -> None:
+def unscaffold(name: str, force: bool) -> None:
     tree = Tree(API)
     record = tree.record(name)
     tree.refuse_if_referenced(name)
     head = tree.head()
     resource = record.resource
-    if changed := tree.changed(record):
-        _print(
-            "Nothing was removed, because you have edited these files:",
-            changed,
-            "To remove the resource by hand:",
-            f"  1. Delete the files listed in {RECORD.format(name=name)}, except the migrations.",
-            "  2. Delete that file.",
-            "  3. Delete its lines in app/blueprint/__init__.py, app/model/__init__.py, app/events.py and",
-            "     tests/authorization.md.",
-            f"  4. Drop the table: make migration m='drop {resource.plural}'",
-            "  5. Update the documents: make docs",
-        )
-        raise SystemExit(1)
+    edits, users = edits_of(tree, record), uses(tree, record)
+    if (edits or users) and not force:
+        _refuse_removal(edits, users)
     scripts = [tree.migration_path(revision) for revision in record.migrations]
     is_newest = head == record.migrations[-1] and _are_consecutive(tree, record.migrations)
     is_applied = bool(_applied(tree) & set(record.migrations))
@@ -236,11 +269,19 @@ def unscaffold(name: str) -> None:
         ]
     with tree.all_or_nothing():
         tree.remove(removed)
-        tree.unregister(resource)
+        lists = tree.unregister(record)
         tree.write(added)
         tree.format(added)
-        tree.write_documents()
+        if not users:
+            tree.write_documents()
     _print(f"Removed {resource.path}:", removed, *notes)
+    if edits:
+        click.echo("Your edits in these files were removed too:")
+        for path, lines in edits.items():
+            _print(f"  services/api/{path}", [], *(f"    {line}" for line in lines))
+    if users:
+        _print("These files still use it. Change them, and then run make docs:", users)
+    _leave_to_user(lists.left)
 
 
 def new_resource(
@@ -259,16 +300,67 @@ def new_resource(
     check_resource_name(name)
     table = plural or regular_plural(name)
     check_resource_name(table, "table")
-    resource = Resource(name, table, access, require_match, parse_fields(fields, table), audited)
+    columns = parse_fields([spec for spec in fields if not is_many(spec)], table)
+    many = tuple(parse_many(spec) for spec in fields if is_many(spec))
+    resource = Resource(name, table, access, require_match, columns, audited, many=many)
     resource = replace(resource, uniques=parse_uniques(uniques, resource), soft_delete=soft_delete)
     tree.refuse_taken_files(resource)
     refuse_taken_resource(tree.api, feature_app(), resource, db.metadata.tables)
     tree.refuse_references(resource)
+    tree.refuse_many(resource, resource.many, db.metadata.tables)
+    resource = replace(resource, includes=tree.includes(resource))
     plain = tree.plain_texts(resource)
     refuse_taken_fields(resource, plain, tree.stand_in_texts(resource))
     refuse_taken_schemas(feature_app(), plain[f"app/blueprint/{name}_schemas.py"])
     tree.texts(resource)  # refuses names that would mean two things
     return resource
+
+
+def _with_field(tree: Tree, old: Resource, new: Field | Many) -> Resource:
+    """Return a resource with another field. Raises ScaffoldError."""
+    if isinstance(new, Many):
+        resource = replace(old, many=(*old.many, new))
+    else:
+        fields = parse_fields([*(each.spec for each in old.fields), new.spec], old.plural)
+        resource = replace(old, fields=fields)
+    tree.refuse_references(resource)
+    tree.refuse_many(resource, set(resource.many) - set(old.many), db.metadata.tables)
+    relation = new.name if isinstance(new, Many) else relation_name(new)
+    includes = {*old.includes, relation} & set(tree.includes(resource))
+    return replace(resource, includes=tuple(sorted(includes)))
+
+
+def _apply(tree: Tree, record: Record, resource: Resource, found: Changes, scripts: dict[str, str]) -> None:
+    """Write the changed files, the migration and the record."""
+    with tree.all_or_nothing():
+        tree.write(found.texts | scripts)
+        tree.format(scripts)
+        present = tree.register_routes(record, resource)
+        tree.keep_record(resource, [*record.migrations, tree.head()], found.edited, present)
+        if not found.left:
+            tree.write_documents()
+
+
+def _leave_to_user(left: Mapping[str, Sequence[Step]]) -> None:
+    if left:
+        _print(
+            "These changes are left to you, because you have changed the code around them:",
+            [],
+            *described(left),
+            "Then run make docs.",
+        )
+        raise SystemExit(1)
+
+
+def _refuse_removal(edits: dict[str, list[str]], users: list[str]) -> NoReturn:
+    click.echo("Nothing was removed.")
+    if edits:
+        counts = (Counter(line[0] for line in lines) for lines in edits.values())
+        files = [f"{path} (+{each['+']} -{each['-']})" for path, each in zip(edits, counts, strict=True)]
+        _print("You have edited these files. With --force, your edits are removed too:", files)
+    if users:
+        _print("These files use the resource. With --force, they stay as they are:", users)
+    raise SystemExit(1)
 
 
 def regular_plural(name: str) -> str:
@@ -312,6 +404,10 @@ def _deletions(resource: Resource) -> list[str]:
             "CASCADE": f"deleting the {other} deletes the row",
         }[field.on_delete]
         effects.append(f"  {field.column_name}: {effect}")
+    for many in resource.many:
+        effects.append(
+            f"  {many.ids}: deleting the {many.target.replace('_', ' ')} removes its id from the list"
+        )
     return [f"What a deletion does to {resource.plural_words}:", *effects] if effects else []
 
 
@@ -323,14 +419,16 @@ def _lists(tree: Tree, resource: Resource) -> list[str]:
     ]
 
 
-def _optional(field: Field) -> str:
+def _optional(field: Field | Many) -> str:
     """Say how to make a field optional."""
+    if isinstance(field, Many):
+        return "Leave out the !."
     if not field.target:
         return "Use ? or a default (=)."
     return f"Write '{field.name}:ref({field.target})?' or '{field.name}:ref({field.target},cascade)?'."
 
 
-def _print(first: str, paths: list[str], *last: str) -> None:
+def _print(first: str, paths: Iterable[str], *last: str) -> None:
     click.echo(first)
     for path in paths:
         click.echo(f"  services/api/{path}")

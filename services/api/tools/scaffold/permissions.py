@@ -27,10 +27,16 @@ def routes_of(resource: Resource, lists: Iterable[ParentList]) -> Iterator[Route
     private = {"other": 404, "admin": 404} if resource.is_owned else {}
     protected = {"other": 403} if resource.is_authored else private
     yield Route(f"GET {resource.path}", 200, reads)
+    if resource.has_csv:
+        yield Route(f"GET {resource.path}.csv", 200, reads)
     yield Route(f"POST {resource.path}", 201, writes)
     yield Route(f"GET {one}", 200, reads, private)
     for method, success in (("PATCH", 200), ("PUT", 200), ("DELETE", 204)):
         yield Route(f"{method} {one}", success, writes, protected)
+    for file in (f"{one}/{field.segment}" for field in resource.fields if field.type == "file"):
+        yield Route(f"PUT {file}", 200, writes, protected)
+        yield Route(f"GET {file}", 404, reads, private)  # a new row has no file yet
+        yield Route(f"DELETE {file}", 204, writes, protected)
     for each in lists:
         yield Route(f"GET {each.path}", 200, each.access)
 

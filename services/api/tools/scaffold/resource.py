@@ -11,7 +11,7 @@ from typing import Any
 
 from click import ClickException
 
-from tools.scaffold import ranges
+from tools.scaffold import files, ranges
 from tools.scaffold.arguments import read_values
 from tools.scaffold.defaults import FORMS, Computed, parse_default
 from tools.scaffold.kinds import KINDS, Kind
@@ -21,11 +21,12 @@ NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 FIELD = re.compile(
     r"(?P<name>[^:]*):(?P<kind>[a-z]*)"
     r'(\((?P<inside>(?:"[^"]*"|[^")])*)\))?'
-    r"(?P<marks>[!?^~]*)(=(?P<default>.*))?",
+    r"(?P<marks>[!?^~+]*)(=(?P<default>.*))?",
     re.DOTALL,
 )
 LONGEST_NAME = 30
 LONGEST = 44  # table and field together: PostgreSQL truncates the names of indexes to 63 bytes
+SHORTEST_SEARCH = 3
 
 
 class ScaffoldError(ClickException):
@@ -45,6 +46,7 @@ class Field:
     is_searchable: bool
     default: object = None
     has_default: bool = False
+    is_indexed: bool = False
     range: Range | None = None
 
     @property
@@ -70,6 +72,11 @@ class Field:
     @property
     def is_sortable(self) -> bool:
         return self.kind.is_sortable
+
+    @property
+    def segment(self) -> str:
+        """The last part of the path of a file."""
+        return self.name.replace("_", "-")
 
     @property
     def target(self) -> str:
@@ -125,6 +132,35 @@ class Field:
 
 
 @dataclass(frozen=True)
+class Many:
+    """A many-to-many relationship, parsed from `spec`, such as `tags:many(tag)`."""
+
+    spec: str
+    name: str  # tags
+    target: str  # tag
+    singular: str  # of the name: tag
+    is_required: bool  # at least one
+
+    @property
+    def column_name(self) -> str:
+        return self.ids
+
+    @property
+    def words(self) -> str:
+        return self.name.replace("_", " ")
+
+    @property
+    def ids(self) -> str:
+        """The field in bodies: `tag_ids`."""
+        return f"{self.singular}_ids"
+
+    @property
+    def filter(self) -> str:
+        """The filter of the list: `tag_id`."""
+        return f"{self.singular}_id"
+
+
+@dataclass(frozen=True)
 class Resource:
     """A resource: its names, its fields and its access rules."""
 
@@ -134,7 +170,11 @@ class Resource:
     requires_match: bool
     fields: tuple[Field, ...]
     is_audited: bool = False
+    has_csv: bool = False
     uniques: tuple[tuple[str, ...], ...] = ()  # columns that are unique together
+    many: tuple[Many, ...] = ()
+    includes: tuple[str, ...] = ()  # the relationships that clients may include in responses
+    indexes: tuple[tuple[str, ...], ...] = ()  # the columns of each --index
     soft_delete: bool = False
 
     @property
@@ -188,8 +228,8 @@ class Resource:
         return [field for field in self.fields if field.target]
 
     @property
-    def sortable(self) -> list[str]:
-        return ["created_at", *(field.column_name for field in self.fields if field.is_sortable)]
+    def relationships(self) -> list[Field | Many]:
+        return [*self.references, *self.many]
 
 
 def parse_fields(specs: Sequence[str], table: str) -> tuple[Field, ...]:
@@ -199,7 +239,14 @@ def parse_fields(specs: Sequence[str], table: str) -> tuple[Field, ...]:
     for name in names:
         if names.count(name) > 1:
             raise ScaffoldError(f"Two fields are named {name!r}. Rename one of them.")
-    if not any(field.is_required or field.type != "json" for field in fields):
+    columns = [
+        column for field in fields if field.type == "file" for column in files.column_names(field.name)
+    ]
+    if taken := set(columns) & set(names):
+        raise ScaffoldError(
+            f"A field and a column of a file are both named {min(taken)!r}. Rename the field."
+        )
+    if not any(field.is_required or field.type not in ("json", "file") for field in fields):
         raise ScaffoldError("Pass at least one field other than optional json, such as 'title:str(200)!'.")
     return fields
 
@@ -213,7 +260,7 @@ def parse_field(spec: str, table: str) -> Field:
     name, type_, inside, marks = match["name"], match["kind"], match["inside"], match["marks"]
     if type_ not in KINDS:
         raise ScaffoldError(f"{spec!r}: unknown type {type_!r}. The types are {', '.join(KINDS)}.")
-    _check_name(name, spec)
+    check_field_name(name, spec)
     inside, range_ = _split_range(type_, inside, spec)
     arguments = _arguments(type_, inside, spec)
     default = _default(match["default"], type_, arguments, range_, spec)
@@ -225,13 +272,16 @@ def parse_field(spec: str, table: str) -> Field:
         name,
         type_,
         arguments,
-        is_nullable="?" in marks,
+        is_nullable="?" in marks or type_ == "file",
         is_unique="^" in marks,
         is_searchable="~" in marks,
         default=default,
         has_default=match["default"] is not None,
+        is_indexed="+" in marks,
         range=range_,
     )
+    if field.is_searchable and type_ == "str" and arguments[-1] < SHORTEST_SEARCH:
+        raise ScaffoldError(f"{spec!r}: a searchable text needs room for at least three characters.")
     if len(table) + len(field.column_name) > LONGEST:
         raise ScaffoldError(
             f"{spec!r}: the names of table and field together must have at most {LONGEST} characters."
@@ -258,7 +308,7 @@ def path_of(table: str) -> str:
     return "/" + table.replace("_", "-")
 
 
-def _check_name(name: str, spec: str) -> None:
+def check_field_name(name: str, spec: str) -> None:
     if not NAME.fullmatch(name) or len(name) > LONGEST_NAME:
         raise ScaffoldError(
             f"{spec!r}: use a name in snake_case, such as page_count, with at most {LONGEST_NAME} characters."
@@ -275,6 +325,11 @@ def _arguments(type_: str, inside: str | None, spec: str) -> tuple[Any, ...]:
         if parts[1:] not in ([], ["cascade"]) or not NAME.fullmatch((parts or [""])[0]):
             raise ScaffoldError(f"{spec!r}: write the type as ref(author) or ref(author,cascade).")
         return tuple(parts)
+    if type_ == "file":
+        try:
+            return files.file_arguments(parts)
+        except ValueError as error:
+            raise ScaffoldError(f"{spec!r}: {error}.") from None
     bounds = KINDS[type_].parameters
     if len(parts) != len(bounds):
         raise ScaffoldError(f"{spec!r}: write the type as {_forms(type_)}.")
@@ -356,6 +411,10 @@ def _check_unique(type_: str, arguments: tuple[Any, ...], range_: Range | None, 
 
 def _check_marks(marks: str, type_: str, spec: str, default: object, *, has_default: bool) -> None:
     kind = KINDS[type_]
+    if type_ == "file" and "!" in marks:
+        raise ScaffoldError(
+            f"{spec!r}: a file is always optional, because it is uploaded to an existing row."
+        )
     if len(set(marks)) < len(marks):
         raise ScaffoldError(f"{spec!r}: a mark is repeated. Use each one once.")
     if "!" in marks and ("?" in marks or has_default):
@@ -367,6 +426,9 @@ def _check_marks(marks: str, type_: str, spec: str, default: object, *, has_defa
         raise ScaffoldError(f"{spec!r}: a field of this type, or with a default, can't be unique.")
     if "~" in marks and type_ not in ("str", "email"):
         raise ScaffoldError(f"{spec!r}: only str and email fields can be searchable (~).")
+    if "+" in marks and (type_ == "ref" or not kind.operators or type_ == "url"):
+        why = "a reference always has an index" if type_ == "ref" else f"{type_} can't have an index"
+        raise ScaffoldError(f"{spec!r}: {why}. Leave out the +.")
     if has_default and not kind.can_have_default:
         raise ScaffoldError(f"{spec!r}: a field of this type can't have a default.")
 

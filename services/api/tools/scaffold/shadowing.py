@@ -13,7 +13,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from tools.scaffold.resource import Field, Resource, ScaffoldError
+from tools.scaffold.includes import relation_name
+from tools.scaffold.resource import Field, Many, Resource, ScaffoldError
 
 PREFIX = "zq_"  # no other name contains it
 FUNCTION = "a function"
@@ -36,7 +37,7 @@ class Use:
 
     @property
     def is_attribute(self) -> bool:
-        return self.scope not in ("", FUNCTION) and self.kind == "store"
+        return self.scope not in ("", FUNCTION) and self.kind in ("store", "def")
 
 
 @dataclass
@@ -51,13 +52,20 @@ class Changes:
 def stand_in_of(resource: Resource) -> Resource:
     """Return a resource with the same properties, but with names that nothing else uses."""
     fields = tuple(_stand_in_of_field(each) for each in resource.fields)
-    columns = {old.column_name: new.column_name for old, new in zip(resource.fields, fields, strict=True)}
+    many = tuple(_stand_in_of_many(each) for each in resource.many)
+    pairs = list(zip(resource.fields, fields, strict=True))
+    columns = {old.column_name: new.column_name for old, new in pairs}
+    relations = {relation_name(old): relation_name(new) for old, new in pairs if old.target}
+    relations |= {each.name: PREFIX + each.name for each in resource.many}
     return replace(
         resource,
         name=PREFIX + resource.name,
         plural=PREFIX + resource.plural,
         fields=fields,
         uniques=tuple(tuple(columns.get(name, name) for name in each) for each in resource.uniques),
+        many=many,
+        includes=tuple(relations[name] for name in resource.includes),
+        indexes=tuple(tuple(columns.get(name, name) for name in each) for each in resource.indexes),
     )
 
 
@@ -96,6 +104,12 @@ def _stand_in_of_field(each: Field) -> Field:
     if each.target not in ("", "user"):
         arguments = (PREFIX + each.target, *arguments[1:])
     return replace(each, name=PREFIX + each.name, arguments=arguments)
+
+
+def _stand_in_of_many(each: Many) -> Many:
+    return replace(
+        each, name=PREFIX + each.name, target=PREFIX + each.target, singular=PREFIX + each.singular
+    )
 
 
 def _uses(node: ast.AST, other: ast.AST, scope: str, text: ast.JoinedStr | None) -> Iterator[Use]:
@@ -168,6 +182,11 @@ def _rename_own(path: str, name: str, uses: list[Use], taken: set[str], changes:
     if fixed and is_of_template:
         _rename_others(path, name, None, uses, taken, changes)
     variables = [same for stand_in, same in own.items() if stand_in not in fixed]
+    if is_of_template and not any(use.kind in ("load", "store") for same in variables for use in same):
+        _rename_others(
+            path, name, None, uses, taken, changes
+        )  # the import is for text such as "Author | None"
+        variables = []
     for same in variables if fixed or is_of_template else variables[1:]:
         is_class = "import" in kinds[same[0].stand_in] and name[0].isupper()
         new = _free(f"{name}Model" if is_class else f"{name}_", taken)

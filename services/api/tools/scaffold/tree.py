@@ -1,22 +1,25 @@
 """The source tree that the scaffolder changes: files of a resource, lists that name it, and migrations."""
 
+import dataclasses
 import json
-import re
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 
 from alembic.script import ScriptDirectory
 
 from kit.data.migrations import commands as migrations
+from tools.scaffold import registration, ruff
+from tools.scaffold.includes import allowed_includes
+from tools.scaffold.many import association_table, parse_many, refuse_conflicts
 from tools.scaffold.parents import ParentList, parent_lists
-from tools.scaffold.permissions import matrix_rows, routes_of
+from tools.scaffold.permissions import matrix_rows
 from tools.scaffold.render import render
-from tools.scaffold.resource import Field, Resource, ScaffoldError, parse_fields
+from tools.scaffold.resource import Field, Many, Resource, ScaffoldError, parse_fields
 from tools.scaffold.shadowing import PREFIX, stand_in_of, stand_ins_of_tables, without_shadowing
 from tools.scaffold.views import ResourceView
 
@@ -29,7 +32,6 @@ TEMPLATE_OF = {
     "tests/integration/test_{name}.py": "test.py",
 }
 RECORD = "tools/scaffold/made/{name}.json"
-LAST_BLUEPRINT = "    problem_pages.blueprint,\n"  # new ones come before it
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,7 @@ class Record:
     resource: Resource
     files: dict[str, str]  # path: SHA-256 of its generated content
     migrations: list[str]  # their revisions
+    present: dict[str, list[str]] = dataclasses.field(default_factory=dict)  # path: lines that it had before
 
 
 class Tree:
@@ -84,10 +87,14 @@ class Tree:
             kept["requires_match"],
             fields,
             kept.get("audited", False),
+            has_csv=kept.get("csv", False),
             uniques=tuple(map(tuple, kept.get("unique", ()))),
+            indexes=tuple(map(tuple, kept.get("indexes", ()))),
             soft_delete=kept.get("soft_delete", False),
         )
-        return Record(resource, kept["files"], kept["migrations"])
+        many = tuple(parse_many(spec) for spec in kept.get("many", ()))
+        resource = replace(resource, many=many, includes=tuple(kept.get("includes", ())))
+        return Record(resource, kept["files"], kept["migrations"], kept.get("present", {}))
 
     def made(self) -> list[str]:
         return sorted(file.stem for file in (self.api / "tools/scaffold/made").glob("*.json"))
@@ -108,7 +115,7 @@ class Tree:
         """
         tables = self.tables() | {resource.name: resource.plural}
         known = {name: self.record(name).resource for name in self.made()} | {resource.name: resource}
-        for field in resource.references:
+        for field in resource.relationships:
             if field.target not in tables:
                 raise ScaffoldError(
                     f"{field.spec!r}: unknown resource {field.target!r}. Use one of {', '.join(tables)}."
@@ -118,7 +125,7 @@ class Tree:
                     f"{field.spec!r}: each {field.target} belongs to one user, and generated code "
                     "doesn't check its owner. Write this field by hand, with such a check."
                 )
-            if field.target == resource.name and field.is_required:
+            if isinstance(field, Field) and field.target == resource.name and field.is_required:
                 raise ScaffoldError(_needs_itself(resource, field))
         deleted = _deleted_with_accounts(known.values())
         others = [each for name, each in known.items() if name != resource.name]
@@ -127,9 +134,21 @@ class Tree:
                 if field.target in deleted and field.on_delete == "RESTRICT":
                     raise ScaffoldError(_prevents_deletion(each, field))
 
+    def refuse_many(self, resource: Resource, new: Iterable[Many], taken_tables: Iterable[str]) -> None:
+        """Raise ScaffoldError if new many-to-many relationships can't have their names."""
+        refuse_conflicts(resource, self.tables() | {resource.name: resource.plural})
+        for many in new:
+            if (table := association_table(resource, many)) in {*taken_tables, resource.plural}:
+                raise ScaffoldError(f"{many.spec!r}: a table {table!r} already exists. Rename the field.")
+
+    def includes(self, resource: Resource) -> tuple[str, ...]:
+        """Return the relationships that clients may include in the responses of a resource."""
+        return allowed_includes(resource, {name: self.record(name).resource for name in self.made()})
+
     def refuse_if_referenced(self, name: str) -> None:
-        for other in set(self.made()) - {name}:
-            if any(field.target == name for field in self.record(other).resource.fields):
+        for other in sorted(set(self.made()) - {name}):
+            resource = self.record(other).resource
+            if any(field.target == name for field in resource.relationships):
                 raise ScaffoldError(f"{other} refers to {name}. Remove {other} first.")
 
     def changed(self, record: Record) -> list[str]:
@@ -176,63 +195,94 @@ class Tree:
         others = [self.record(name).resource for name in self.made() if name != resource.name]
         return {each.name for each in (*others, resource) if each.soft_delete}
 
-    def write(self, texts: dict[str, str]) -> None:
+    def generated(self, resource: Resource) -> dict[str, str]:
+        """Return the content of each file of a resource, as `scaffold` writes it."""
+        return ruff.formatted(self.api, self.texts(resource))
+
+    def read(self, path: str) -> str:
+        """Return the text of a file with its own line breaks."""
+        return (self.api / path).read_bytes().decode()
+
+    def write(self, texts: Mapping[str, str]) -> None:
         for path, text in texts.items():
-            (self.api / path).write_text(text, encoding="utf-8", newline="\n")
+            (self.api / path).write_bytes(text.encode())
 
-    def register(self, resource: Resource) -> None:
-        """Add the resource to the lists of blueprints, models and events, and to tests/authorization.md."""
-        name, class_name = resource.name, resource.class_name
-        self._edit(
-            "app/blueprint/__init__.py",
-            lambda text: text.replace("import (\n", f"import (\n    {name},\n", 1).replace(
-                LAST_BLUEPRINT, f"    {name}.blueprint,\n{LAST_BLUEPRINT}", 1
-            ),
-        )
-        self._edit(
-            "app/model/__init__.py",
-            lambda text: text.replace(
-                "from app.model.models",
-                f"from app.model.{name} import {class_name}\nfrom app.model.models",
-                1,
-            ).replace("    StoredResponse,\n", f"    {class_name},\n    StoredResponse,\n", 1),
-        )
-        values = "".join(f'    {event.upper()} = "{event}"\n' for event in resource.events)
-        self._edit("app/events.py", lambda text: text + values)
-        self.register_routes(resource)
+    def register(self, resource: Resource) -> registration.Registration:
+        """Add the resource to the lists of blueprints, models and events, and to tests/authorization.md.
 
-    def register_routes(self, resource: Resource) -> None:
-        """Add the routes of the resource to tests/authorization.md, except those that are there."""
+        Returns the remaining steps.
+        """
+        return self._change_lists(
+            registration.registered(resource, self.rows(resource), self._lists(resource))
+        )
+
+    def unregister(self, record: Record) -> registration.Registration:
+        return self._change_lists(self.without(record))
+
+    def without(self, record: Record) -> registration.Registration:
+        """Return the lists without the resource."""
+        resource = record.resource
+        lists = self._lists(resource)
+        return registration.unregistered(resource, self.rows(resource), lists, record.present)
+
+    def register_routes(self, record: Record, resource: Resource) -> dict[str, list[str]]:
+        """Add the routes that a change gives the resource to tests/authorization.md.
+
+        Returns the lines of all lists that were there before the resource.
+        """
+        table = registration.TABLE
+        text, rows = self.read(table), self.rows(resource)
+        own = registration.routes(text, self.rows(record.resource))
+
+        def gained(callers: Sequence[str]) -> list[str]:
+            return [row for row in rows(callers) if registration.route_of(row) not in own]
+
+        merged = registration.with_rows(text, gained)
+        self.write({table: merged.text})
+        kept = [*record.present.get(table, []), *merged.present]
+        return record.present | ({table: kept} if kept else {})
+
+    def rows(self, resource: Resource) -> registration.Rows:
+        """Return the function that makes the resource's rows for tests/authorization.md."""
         lists = self.parent_lists(resource)
-        self._edit("tests/authorization.md", lambda text: _with_rows(text, resource, lists))
+        return lambda callers: matrix_rows(resource, lists, callers)
 
-    def unregister(self, resource: Resource) -> None:
-        name, class_name = resource.name, resource.class_name
-        routes = "|".join(re.escape(each.name) for each in routes_of(resource, self.parent_lists(resource)))
-        lines_of = {
-            "app/blueprint/__init__.py": rf"^    {name}(\.blueprint)?,\n",
-            "app/model/__init__.py": rf"^    {class_name},\n|^from app\.model\.{name} import {class_name}\n",
-            "tests/authorization.md": rf"^\| ({routes}) \|.*\n",
-        }
-        if resource.events:
-            lines_of["app/events.py"] = rf"^    \w+ = \"({'|'.join(resource.events)})\"\n"
-        for path, lines in lines_of.items():
-            self._edit(path, lambda text, lines=lines: re.sub(lines, "", text, flags=re.MULTILINE))  # type: ignore[misc]
+    def _change_lists(self, changed: registration.Registration) -> registration.Registration:
+        for path, text in changed.texts.items():
+            self.write({path: ruff.tidied(self.api, path, self.read(path), text)})
+        return changed
 
-    def keep_record(self, resource: Resource, migrations: list[str]) -> None:
+    def _lists(self, resource: Resource) -> dict[str, str]:
+        return {path: self.read(path) for path in registration.paths(resource)}
+
+    def keep_record(
+        self,
+        resource: Resource,
+        migrations: list[str],
+        edited: Mapping[str, str] | None = None,
+        present: Mapping[str, list[str]] | None = None,
+    ) -> None:
+        """Store the record. `edited` has the digests that the files with edits would have without them."""
         path = RECORD.format(name=resource.name)
         scripts = [self.migration_path(revision) for revision in migrations]
+        files = {each: _digest(self.api / each) for each in [*self.paths(resource), *scripts]}
         kept = {
             "plural": resource.plural,
             "access": resource.access,
             "requires_match": resource.requires_match,
             "audited": resource.is_audited,
+            "csv": resource.has_csv,
             "unique": resource.uniques,
             "soft_delete": resource.soft_delete,
             "fields": [field.spec for field in resource.fields],
+            "many": [many.spec for many in resource.many],
+            "includes": list(resource.includes),
+            "indexes": resource.indexes,
             "migrations": migrations,
-            "files": {path: _digest(self.api / path) for path in [*self.paths(resource), *scripts]},
+            "files": files | dict(edited or {}),
         }
+        if present:
+            kept["present"] = dict(present)
         (self.api / path).parent.mkdir(exist_ok=True)
         self.write({path: json.dumps(kept, indent=2) + "\n"})
 
@@ -242,13 +292,7 @@ class Tree:
 
     def format(self, paths: Iterable[str]) -> None:
         """Format the files, sort their imports, and remove imports that this resource doesn't use."""
-        lists = ["app/blueprint/__init__.py", "app/model/__init__.py"]
-        files = [path for path in [*paths, *lists] if path.endswith(".py")]
-        for arguments in (
-            ["check", "--quiet", "--no-cache", "--fix", "--select", "F401,I"],
-            ["format", "--quiet", "--no-cache"],
-        ):
-            subprocess.run([sys.executable, "-m", "ruff", *arguments, *files], cwd=self.api, check=True)  # noqa: S603
+        ruff.format_files(self.api, [path for path in paths if path.endswith(".py")])
 
     def write_documents(self) -> None:
         """Update postman/ in another process, because this one has imported the old views."""
@@ -272,20 +316,6 @@ class Tree:
     def migration_path(self, revision: str) -> str:
         script = self.scripts().get_revision(revision)
         return str(Path(script.path).relative_to(self.api)) if script else ""
-
-    def _edit(self, path: str, change: Callable[[str], str]) -> None:
-        self.write({path: change((self.api / path).read_text(encoding="utf-8"))})
-
-
-def _with_rows(table: str, resource: Resource, lists: Sequence[ParentList]) -> str:
-    """Add the resource's rows to the text of tests/authorization.md, except those that are there."""
-    header = next((line for line in table.splitlines() if line.startswith("| route |")), "")
-    if not header:
-        raise ScaffoldError("tests/authorization.md has no line that begins with | route |. Restore it.")
-    callers = [cell.strip() for cell in header.strip("|").split("|")[1:]]
-    there = {line.split(" | ")[0] for line in table.splitlines()}
-    rows = [row for row in matrix_rows(resource, lists, callers) if row.split(" | ")[0] not in there]
-    return "\n".join([table.rstrip("\n"), *rows, ""])
 
 
 def _deleted_with_accounts(resources: Iterable[Resource]) -> set[str]:
@@ -328,4 +358,8 @@ def _files(*folders: Path) -> list[Path]:
 
 
 def _digest(file: Path) -> str:
-    return sha256(file.read_bytes()).hexdigest() if file.exists() else ""
+    return digest(file.read_bytes()) if file.exists() else ""
+
+
+def digest(content: bytes) -> str:
+    return sha256(content).hexdigest()

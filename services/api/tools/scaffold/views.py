@@ -6,8 +6,10 @@ from collections.abc import Iterator, Sequence, Set
 from typing import Any
 
 from kit.data.base import sql_name, sql_text
-from tools.scaffold import ranges
+from tools.scaffold import files, lists, ranges
 from tools.scaffold.arguments import members_of
+from tools.scaffold.includes import Relation
+from tools.scaffold.many import ManyView
 from tools.scaffold.parents import ParentList
 from tools.scaffold.resource import Field, Resource, path_of
 from tools.scaffold.uniqueness import OWNER, is_repeatable
@@ -163,7 +165,8 @@ class FieldView:
         if self.type == "ref" and self.target == "user":
             return "new_account(person)" if self.resource.is_in_unique(self.column_name) else "person.id"
         if self.type == "ref":
-            return f'{self.target}.add(person)["id"]'
+            # Without a given id, add another row.
+            return f'fields.get("{self.column_name}") or {self.target}.add(person)["id"]'
         if self.type == "enum" and (self.has_default or len(self.arguments) == 1):
             return json.dumps(self.example, ensure_ascii=False)
         if self.range:
@@ -190,12 +193,37 @@ class FieldView:
 
     @property
     def operators(self) -> list[str]:
-        return [*self.kind.operators, *(["contains"] if self.is_searchable else [])]
+        return lists.operators(self.field, self.resource.resource)
+
+    def context(self, operator: str) -> str:
+        """More of a query that a filter needs, as code of a test with `row`."""
+        others, sort = lists.context(self.field, operator, self.resource.resource)
+        parts = [f'"{name}": value_of(rows[1], "{name}")' for name in others]
+        return "".join(f", {part}" for part in [*parts, f'"sort": "{sort}"'])
+
+    def others(self, operator: str) -> list[str]:
+        return list(lists.context(self.field, operator, self.resource.resource)[0])
+
+    @property
+    def search_text(self) -> str:
+        return '"Abc@example.com"' if self.type == "email" else f'("Abc" * 100)[:{self.arguments[-1]}]'
 
     @property
     def comparable(self) -> str:
         value = f'row["{self.column_name}"]'
         return {"decimal": f"Decimal({value})"}.get(self.type, value)
+
+    @property
+    def constant(self) -> str:
+        return str(self.name.upper())
+
+    @property
+    def file_types(self) -> str:
+        return repr(list(self.arguments[:-1]))
+
+    @property
+    def max_bytes(self) -> str:
+        return f"{self.arguments[-1]:_}"
 
 
 class ResourceView:
@@ -212,7 +240,10 @@ class ResourceView:
         soft: Set[str] = frozenset(),
     ) -> None:
         self.resource, self.tables, self.parent_lists, self.soft = resource, tables, parent_lists, soft
-        self.fields = [FieldView(field, self) for field in resource.fields]
+        self.fields = [FieldView(field, self) for field in resource.fields if field.type != "file"]
+        self.files = [FieldView(field, self) for field in resource.fields if field.type == "file"]
+        self.many = [ManyView(many, resource, tables) for many in resource.many]
+        self.members: list[FieldView | ManyView] = [*self.fields, *self.many]  # in bodies
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.resource, name)
@@ -223,15 +254,19 @@ class ResourceView:
 
     @property
     def indexes(self) -> list[tuple[str, ...]]:
-        owner = ("owner_id",) if self.is_owned else ()
-        sorted_by = [(*owner, name, "id") for name in self.sortable]
-        if self.is_authored:
-            sorted_by.append(("owner_id", "created_at", "id"))
-        return [*sorted_by, *((field.column_name,) for field in self.fields if self._needs_index(field))]
+        return [*lists.indexes(self.resource), *((f"{file.name}_id",) for file in self.files)]
 
-    def _needs_index(self, field: FieldView) -> bool:
-        """Whether a reference has no index from a unique constraint."""
-        return field.type == "ref" and (field.column_name,) not in self.uniques
+    @property
+    def sortable(self) -> list[str]:
+        return lists.sort_keys(self.resource)
+
+    @property
+    def file_names(self) -> list[str]:
+        return [file.name for file in self.files]
+
+    @property
+    def file_columns(self) -> list[str]:
+        return [column for file in self.files for column in files.column_names(file.name)]
 
     @property
     def uniques(self) -> list[tuple[str, ...]]:
@@ -258,7 +293,18 @@ class ResourceView:
 
     @property
     def targets(self) -> list[str]:
-        return sorted({field.target for field in self.references if not field.is_self})
+        others = {field.target for field in self.references if not field.is_self}
+        return sorted(others | self.required_targets)
+
+    @property
+    def required_targets(self) -> set[str]:
+        """The resources to which each row has a link."""
+        return {many.target for many in self.many if many.is_required}
+
+    @property
+    def links(self) -> str:
+        """The arguments with which tests give a new row links."""
+        return "".join(many.given for many in self.many)
 
     @property
     def checks(self) -> list[tuple[str, str]]:
@@ -285,7 +331,11 @@ class ResourceView:
             if field.range:
                 yield f'CheckConstraint({field.check!r}, name="{field.column_name}")'
         for columns in self.indexes:
-            yield f"Index(None, {quoted(columns)}{', **ONLY_LIVE' if self.is_partial(columns) else ''})"
+            name = lists.index_name(self.plural, columns)
+            live = ", **ONLY_LIVE" if self.is_partial(columns) else ""
+            yield f"Index({name!r}, {quoted(columns)}{live})"
+        for name in self.searchable:
+            yield f'trigram_index("{name}")'
 
     def is_partial(self, columns: tuple[str, ...]) -> bool:
         """Whether an index contains only live rows.
@@ -293,11 +343,16 @@ class ResourceView:
         One that begins with a reference also finds the rows to delete with the referenced row.
         """
         references = {"owner_id", *(field.column_name for field in self.references)}
+        references.update(f"{file.name}_id" for file in self.files)
         return bool(self.soft_delete and columns[0] not in references)
 
     @property
+    def searchable(self) -> list[str]:
+        return [field.column_name for field in self.fields if field.is_searchable]
+
+    @property
     def example(self) -> str:
-        return repr({field.column_name: field.example for field in self.fields})
+        return repr({each.column_name: each.example for each in self.members})
 
     @property
     def change_example(self) -> str:
@@ -306,30 +361,22 @@ class ResourceView:
 
     @property
     def sort_arguments(self) -> str:
-        return ", ".join([*(f'"{name}"' for name in self.sortable), 'default="-created_at"'])
+        names = ", ".join(f'"{name}"' for name in self.sortable)
+        return f'{names}, default="-created_at", most={lists.most_sort_keys(self.resource)}'
 
     @property
     def conditions(self) -> Iterator[tuple[str, str, str]]:
-        comparisons = {
-            "": "equals this value",
-            "gte": "is at least this value",
-            "lte": "is at most this value",
-            "contains": "contains this text",
-        }
         if self.is_authored:
             yield "owner_id", "Reference", "Only rows of this user."
         for field in self.fields:
             for operator in field.operators:
                 name = f"{field.column_name}__{operator}".removesuffix("__")
-                yield (
-                    name,
-                    field.query_type,
-                    f"Only rows whose {field.words} {comparisons[operator]}.",
-                )
+                type_, comparison = lists.condition(operator, field.query_type)
+                yield name, type_, f"Only rows whose {field.words} {comparison}."
 
     @property
     def refused(self) -> str:
-        errors = ["AlreadyExists"] * bool(self.uniques) + ["UnknownReference"] * bool(self.references)
+        errors = ["AlreadyExists"] * bool(self.uniques) + ["UnknownReference"] * bool(self.relationships)
         return ", ".join(errors)
 
     @property
@@ -342,12 +389,13 @@ class ResourceView:
 
     @property
     def required(self) -> str:
-        return repr([field.column_name for field in self.fields if field.is_required])
+        return repr([each.column_name for each in self.members if each.is_required])
 
     @property
     def optional(self) -> dict[str, object]:
         optional = (field for field in self.fields if not field.is_required and not field.is_computed)
-        return {field.column_name: field.default for field in optional}
+        of_fields = {field.column_name: field.default for field in optional}
+        return of_fields | {many.ids: [] for many in self.many if not many.is_required}
 
     @property
     def computed(self) -> list[str]:
@@ -374,7 +422,7 @@ class ResourceView:
     @property
     def varies(self) -> bool:
         """Whether each body from the factory has other values."""
-        return any(re.search(r"\bnumber\b|\(", field.factory_value) for field in self.fields)
+        return any(re.search(r"\bnumber\b|\(", each.factory_value) for each in self.members)
 
     @property
     def other_values(self) -> str:
@@ -398,12 +446,38 @@ class ResourceView:
 
     @property
     def never_null(self) -> list[str]:
-        return [field.column_name for field in self.fields if not field.is_nullable]
+        of_fields = [field.column_name for field in self.fields if not field.is_nullable]
+        return [*of_fields, *(many.ids for many in self.many)]
 
     @property
-    def three_keys(self) -> str:
-        names = (self.sortable * 3)[:3]
-        return f'"-{names[2]},{names[1]},-{names[0]}"'
+    def relations(self) -> list[Relation]:
+        """The references and many-to-many relationships that clients may include in responses."""
+        targets = [field.target for field in self.references]
+        of_fields = [Relation.of_field(field, targets) for field in self.references]
+        every = [*of_fields, *(Relation.of_many(many) for many in self.many)]
+        return [each for each in every if each.name in self.resource.includes]
+
+    @property
+    def related_models(self) -> dict[str, str]:
+        """The class names of the models to which this one has relationships, by their modules."""
+        others = {each.target: each.class_name for each in self.relations if not each.is_of_itself}
+        return others | {many.target: many.class_name for many in self.many}
+
+    @property
+    def unfiltered_sorts(self) -> list[str]:
+        return lists.unfiltered_sorts(self.resource)
+
+    @property
+    def filtered_sorts(self) -> list[tuple[tuple[str, ...], str]]:
+        return lists.filtered_sorts(self.resource)
+
+    @property
+    def uncombined(self) -> list[str]:
+        return lists.uncombined(self.resource)
+
+    @property
+    def not_offered(self) -> list[str]:
+        return lists.not_offered(self.resource)
 
     @property
     def filterable(self) -> list[FieldView]:

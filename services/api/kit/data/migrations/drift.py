@@ -31,6 +31,8 @@ from sqlalchemy import (
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.schema import CreateIndex, CreateTable
 
+from kit.data.database import db
+from kit.data.migrations.dialects import exists_on
 from kit.data.migrations.rendering import condition_of
 
 PROBE = "drift_probe"
@@ -45,7 +47,14 @@ def arguments() -> dict[str, Any]:
     return {
         "autogenerate_plugins": ["alembic.autogenerate.*", "alembic.ext.checkconstraint_byname", __name__],
         "compare_server_default": _default_differs,
+        "include_object": lambda item, *_: _is_for(db.engine.dialect.name, item),
     }
+
+
+def _is_for(dialect: str, item: object) -> bool:
+    """Return whether this is for a database. `Index(...).ddl_if(dialect="postgresql")` isn't for SQLite."""
+    only = getattr(getattr(item, "_ddl_if", None), "dialect", None)
+    return only is None or dialect == only or dialect in tuple(only)
 
 
 def compare_conditions(context: MigrationContext) -> None:
@@ -104,7 +113,7 @@ def _compare_indexes(
     noticed = {getattr(change, "index_name", None) for change in changes.ops}
     if connection is not None and database is not None and model is not None:
         for index in sorted(model.indexes, key=lambda index: str(index.name)):
-            if index.name in noticed:
+            if index.name in noticed or not exists_on(connection.dialect.name, index):
                 continue
             stored, wanted = _stored(connection, index), _wanted(connection, index)
             if wanted and _squeezed(stored) != _squeezed(wanted):

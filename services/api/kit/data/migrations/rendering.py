@@ -8,6 +8,8 @@ from alembic.operations import ops
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import (
     CHAR,
+    DOUBLE_PRECISION,
+    UUID,
     Boolean,
     CheckConstraint,
     Column,
@@ -16,12 +18,14 @@ from sqlalchemy import (
     false,
     true,
 )
+from sqlalchemy.dialects import postgresql
 from sqlalchemy.dialects.postgresql.base import PGDialect
 from sqlalchemy.schema import AddConstraint
 from sqlalchemy.sql.elements import ClauseElement, False_, True_
 from sqlalchemy.types import TypeEngine
 
 from kit.data.column_types import Amount, UtcDateTime
+from kit.data.migrations.dialects import guard, write_neutrally
 
 # SQLite understands PostgreSQL's conditions. PostgreSQL refuses SQLite's 0 and 1 for booleans.
 DIALECT = PGDialect(paramstyle="named")  # type: ignore[no-untyped-call]
@@ -30,6 +34,14 @@ DROPPED = """
 # Drops a table or a column that the previous version may still use. Apply it one release after the code that
 # no longer uses it.
 """
+# How a revision writes types that PostgreSQL reports, and that SQLite doesn't have.
+NEUTRAL_TYPES = {
+    postgresql.TIMESTAMP: "sa.DateTime(timezone={type.timezone})",
+    postgresql.BYTEA: "sa.LargeBinary()",
+    postgresql.JSON: "sa.JSON()",
+    DOUBLE_PRECISION: "sa.Float()",
+    UUID: "sa.Uuid()",
+}
 BOOLEANS = {"0": false, "false": false, "1": true, "true": true}
 
 
@@ -58,8 +70,8 @@ def render_neutrally(context: MigrationContext) -> None:
     context.impl.render_ddl_sql_expr = render  # type: ignore[method-assign,assignment]
 
 
-def type_text(type_: TypeEngine[Any], *, is_reflected_from_sqlite: bool) -> str | None:
-    """Return the code for a type in a revision, or None for Alembic's default.
+def type_text(type_: TypeEngine[Any], dialect: str) -> str | None:
+    """Return the code for a type in a revision that this database generates. `None` is Alembic's default.
 
     Revisions must not change with the app's code, so they only use SQLAlchemy's types.
     """
@@ -67,20 +79,25 @@ def type_text(type_: TypeEngine[Any], *, is_reflected_from_sqlite: bool) -> str 
         return "sa.DateTime(timezone=True)"
     if isinstance(type_, Amount):
         return f"sa.Numeric({type_.digits}, {type_.places})"
-    if is_reflected_from_sqlite and isinstance(type_, DateTime):
+    if dialect == "postgresql" and type(type_) in NEUTRAL_TYPES:
+        return NEUTRAL_TYPES[type(type_)].format(type=type_)
+    if dialect == "sqlite" and isinstance(type_, DateTime):
         return "sa.DateTime(timezone=True)"
-    if is_reflected_from_sqlite and isinstance(type_, CHAR) and type_.length == 32:
+    if dialect == "sqlite" and isinstance(type_, CHAR) and type_.length == 32:
         return "sa.Uuid()"
     return None
 
 
-def finish(script: ops.MigrationScript) -> None:
+def finish(script: ops.MigrationScript, context: MigrationContext) -> None:
     """Correct a generated revision, its upgrade and its downgrade."""
     _write_booleans(script)
+    if context.dialect.name == "postgresql":
+        write_neutrally(_all(script.downgrade_ops))
     if any(isinstance(each, ops.DropTableOp | ops.DropColumnOp) for each in _all(script.upgrade_ops)):
         script.imports.add(DROPPED)
     for container in (script.upgrade_ops, script.downgrade_ops):
         if container is not None:
+            guard(container, context.opts["target_metadata"])
             _take_expression_indexes_out_of_batches(container)
 
 

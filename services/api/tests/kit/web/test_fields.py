@@ -225,6 +225,8 @@ def test_every_pattern_has_a_sentence(app: Flask) -> None:
     models = {model for each in declared if each for model in (each.body, each.query) if model}
     types: dict[str, Any] = {model.__name__: model for model in models}
     for name, kind in KINDS.items():
+        if not kind.schema:
+            continue  # a file isn't in bodies
         types[name] = str if name == "enum" else eval(kind.schema.format(5, 2), vars(fields))
 
     places = [each for name in types for each in unexplained(TypeAdapter(types[name]).core_schema, name)]

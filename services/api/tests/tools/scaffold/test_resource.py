@@ -77,6 +77,12 @@ from tools.scaffold.tree import Tree
         ("data:json^", "can't be unique"),
         ("note:text^", "can't be unique"),
         ("size:int~", "can be searchable"),
+        ("title:str(2)~", "room for at least three characters"),
+        ("author:ref(user)?+", "a reference always has an index. Leave out the +."),
+        ("note:text+", "text can't have an index"),
+        ("data:json+", "json can't have an index"),
+        ("home:url+", "url can't have an index"),
+        ("size:int++", "a mark is repeated"),
         ("size:int=five", "is not a valid"),
         ("size:int=2147483648", "is not a valid"),
         ("price:decimal(4,2)=123.00", "is not a valid"),
@@ -343,5 +349,5 @@ def test_each_parent_has_one_list_by_the_first_field(
 def test_the_documented_types_exist() -> None:
     assert set(KINDS) == {
         "str", "text", "int", "decimal", "float", "bool", "date", "datetime", "uuid", "enum", "json", "email",
-        "url", "ref",
+        "url", "ref", "file",
     }  # fmt: skip

@@ -1,6 +1,7 @@
 """A database without tables, and the role of the API."""
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -17,15 +18,22 @@ from tests.support.settings import settings_for
 @pytest.fixture
 def empty_url(database_url: URL, tmp_path: Path) -> Iterator[URL]:
     """An empty database for this test."""
-    if database_url.drivername == "sqlite":
-        yield database_url.set(database=str(tmp_path / "empty_test.db"))
+    with another_database(database_url, tmp_path, "empty") as url:
+        yield url
+
+
+@contextmanager
+def another_database(url: URL, folder: Path, name: str = "another") -> Iterator[URL]:
+    """Create an empty database beside this one for the block."""
+    if url.drivername == "sqlite":
+        yield url.set(database=str(folder / f"{name}_test.db"))
         return
-    name = str(database_url.database).replace("_test", "_empty_test")
-    server = create_engine(database_url, isolation_level="AUTOCOMMIT")
+    name = str(url.database).replace("_test", f"_{name}_test")
+    server = create_engine(url, isolation_level="AUTOCOMMIT")
     with server.connect() as connection:
         connection.execute(text(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)'))
         connection.execute(text(f'CREATE DATABASE "{name}"'))
-        yield database_url.set(database=name)
+        yield url.set(database=name)
         connection.execute(text(f'DROP DATABASE "{name}" WITH (FORCE)'))
     server.dispose()
 

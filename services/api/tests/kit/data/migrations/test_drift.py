@@ -10,6 +10,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import (
     JSON,
+    URL,
     Boolean,
     CheckConstraint,
     Column,
@@ -29,6 +30,7 @@ from sqlalchemy import (
     text,
     true,
 )
+from sqlalchemy.dialects import postgresql
 from sqlalchemy.exc import IntegrityError
 
 from app import create_app
@@ -36,6 +38,7 @@ from app.database import db
 from app.model import models
 from kit.data.base import Base, one_of
 from kit.data.migrations import commands as migrations
+from tests.kit.data.migrations.conftest import another_database
 from tests.support.paths import MIGRATIONS
 from tests.support.settings import settings_for
 
@@ -96,6 +99,21 @@ CHANGES: list[Change] = [
     lambda users: setattr(users.c.role, "nullable", True),
     lambda users: setattr(key_of_sessions(users), "ondelete", "SET NULL"),
 ]
+# Changes that only PostgreSQL sees.
+POSTGRESQL_CHANGES: list[Change] = [
+    lambda users: Index(
+        "ix_words", func.to_tsvector(text("'simple'"), users.c.username), postgresql_using="gin"
+    ).ddl_if(dialect="postgresql"),
+    lambda users: Index("ix_hash", users.c.username, postgresql_using="hash"),
+    lambda users: Index("ix_covering", users.c.username, postgresql_include=["role"]),
+    lambda users: Index("ix_pattern", users.c.username, postgresql_ops={"username": "varchar_pattern_ops"}),
+    lambda users: setattr(users, "comment", "The accounts."),
+    lambda users: setattr(users.c.username, "comment", "As it was registered."),
+    lambda users: users.append_column(
+        Column("tags", JSON().with_variant(postgresql.JSONB(), "postgresql"), comment="Words.")
+    ),
+]
+ON_SQLITE_TOO = (1, 2, 3, 6)  # without their method, included columns and types
 ALTERNATIVES = (1, 7, 9)  # of changes 0 and 8, which exclude them
 # Changes that can be combined in one table.
 TOGETHER = [change for number, change in enumerate(CHANGES) if number not in ALTERNATIVES]
@@ -104,7 +122,9 @@ TOGETHER = [change for number, change in enumerate(CHANGES) if number not in ALT
 def copied() -> MetaData:
     copy = MetaData(naming_convention=Base.metadata.naming_convention)
     for table in Base.metadata.sorted_tables:
-        table.to_metadata(copy)
+        copied_indexes = {index.name: index for index in table.to_metadata(copy).indexes}
+        for index in table.indexes:
+            copied_indexes[index.name]._ddl_if = index._ddl_if  # to_metadata() leaves it out
     return copy
 
 
@@ -146,19 +166,42 @@ def test_each_difference_is_detected(app: Flask, folder: Path, monkeypatch: pyte
         pytest.fail(f"CHANGES[{number}] was not detected")
 
 
-@pytest.fixture
-def generated(folder: Path, tmp_path: Path) -> Callable[[], None]:
-    """Write a migration as `make migration` does, which always uses SQLite."""
-
-    def generate() -> None:
-        app = create_app(settings_for(f"sqlite:///{tmp_path / 'generate_test.db'}"))
+@pytest.fixture(params=["on sqlite", "on postgresql"])
+def generated(
+    request: pytest.FixtureRequest, database_urls: dict[str, URL], folder: Path, tmp_path: Path
+) -> Iterator[Callable[[], None]]:
+    """Write a migration on one of the databases, as `make migration` does."""
+    name = request.param.removeprefix("on ")
+    if name not in database_urls:
+        pytest.skip("TEST_DATABASE_URL isn't set")
+    with another_database(database_urls[name], tmp_path) as url:
+        app = create_app(settings_for(url))
         migrations.init_app(app)
-        with app.app_context():
-            flask_migrate.upgrade(directory=str(folder))
-            flask_migrate.migrate(directory=str(folder), message="end all differences")
-            db.engine.dispose()
 
-    return generate
+        def generate() -> None:
+            with app.app_context():
+                flask_migrate.upgrade(directory=str(folder))
+                flask_migrate.migrate(directory=str(folder), message="end all differences")
+                db.engine.dispose()
+
+        yield generate
+
+
+def test_what_only_postgresql_has_is_no_difference_on_sqlite(
+    app: Flask, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number, change in enumerate(POSTGRESQL_CHANGES):
+        if number in ON_SQLITE_TOO:
+            continue
+        metadata = copied()
+        monkeypatch.setitem(db.metadatas, None, metadata)
+        change(metadata.tables["users"])
+        try:
+            flask_migrate.check(directory=str(folder))
+            is_detected = False
+        except SystemExit:
+            is_detected = True
+        assert is_detected == (db.engine.dialect.name == "postgresql"), f"POSTGRESQL_CHANGES[{number}]"
 
 
 def test_a_generated_migration_fixes_every_difference(
@@ -179,6 +222,29 @@ def test_a_generated_migration_fixes_every_difference(
     flask_migrate.check(directory=str(folder))
     with db.engine.connect() as connection:
         assert connection.scalar(select(users.c.username)) == "ann"
+
+
+def test_a_migration_generated_on_postgresql_has_what_only_it_sees(
+    app: Flask, users: Table, folder: Path, generated: Callable[[], None], request: pytest.FixtureRequest
+) -> None:
+    if "on sqlite" in request.node.name:
+        pytest.skip("SQLite doesn't see them")
+    for change in POSTGRESQL_CHANGES:
+        change(users)
+
+    generated()
+    flask_migrate.upgrade(directory=str(folder))
+    flask_migrate.check(directory=str(folder))
+    flask_migrate.downgrade(directory=str(folder))
+    flask_migrate.upgrade(directory=str(folder))
+    flask_migrate.check(directory=str(folder))
+
+    undo = copied()
+    db.metadatas[None] = undo
+    generated()
+    flask_migrate.upgrade(directory=str(folder))
+    flask_migrate.check(directory=str(folder))
+    flask_migrate.downgrade(directory=str(folder))
 
 
 def test_a_dropped_table_is_recreated(

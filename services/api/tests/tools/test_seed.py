@@ -1,0 +1,78 @@
+"""flask seed: accounts and rows for development databases only."""
+
+import sqlite3
+from collections import Counter
+from collections.abc import Callable
+from unittest.mock import Mock
+from uuid import UUID
+
+import pytest
+from sqlalchemy import URL
+
+from app import create_app
+from tests.support.settings import SECRET_KEY, settings_for
+from tests.tools.scaffold.test_commands import Copy, copy, documents, here
+from tools.flask_app import create_app as create_app_with_tools
+
+__all__ = ["copy", "documents", "here"]
+AUTHOR = ["trial_author", "name:str(50)^", "born:date?", "code:uuid", "creator:ref(user)?"]
+BOOK = ["trial_book", "title:str(200)~", "author:ref(trial_author)", "--owned"]
+OTHER_NAME = "UPDATE trial_authors SET name = 'name 8' WHERE name = 'name 1'"
+
+
+@pytest.mark.long
+@pytest.mark.any_database
+def test_a_database_is_filled_once_and_more_on_request(
+    copy: Copy, here: Callable[..., str], documents: Mock
+) -> None:
+    here("scaffold", *AUTHOR)
+    here("scaffold", *BOOK)
+    database = sqlite3.connect(copy.database.removeprefix("sqlite:///"), isolation_level=None)
+
+    def rows(query: str) -> list[tuple[object, ...]]:
+        return database.execute(query).fetchall()
+
+    output = copy.each("db upgrade", "seed 6")
+
+    assert "/trial-authors: 6 rows\n/trial-books: 6 rows\n" in output
+    assert "Log in with the password 'correct horse battery staple':\n  ada (admin)\n  ann (user)\n" in output
+    owners = rows("SELECT username FROM trial_books JOIN users ON users.id = owner_id")
+    assert Counter(name for (name,) in owners) == {"ada": 2, "ann": 2, "bob": 1, "cleo": 1}
+    assert rows("SELECT count(DISTINCT author_id) FROM trial_books") == [(6,)]
+    assert rows("SELECT count(DISTINCT creator_id) FROM trial_authors") == [(4,)]
+    names = [(f"name {number}", UUID(int=number).hex) for number in range(1, 7)]
+    assert rows("SELECT name, code FROM trial_authors ORDER BY name") == names
+
+    rows(OTHER_NAME)
+    more = copy.run("tests.support.each_command", "seed 5 --more", "seed 6")
+
+    assert "/trial-authors: 4 rows (1 left out, because their unique values are taken)\n" in more.stdout
+    assert "/trial-books: 5 rows\n" in more.stdout
+    assert "No account was added." in more.stdout
+    assert rows("SELECT count(*), count(DISTINCT title) FROM trial_books") == [(11, 11)]
+    assert more.returncode == 1
+    assert "The table users isn't empty. Pass --more to add to it." in more.stderr
+    database.close()
+
+
+@pytest.mark.parametrize(
+    ("url", "environment", "reason"),
+    [
+        ("sqlite:////nowhere/own.db", "production", "FLASK_ENV is production"),
+        ("postgresql://u:p@db.example.com/shop", "development", "names the server db.example.com"),
+    ],
+)
+def test_a_database_that_is_not_for_development_is_refused(url: str, environment: str, reason: str) -> None:
+    app = create_app_with_tools(settings_for(url, flask_env=environment))
+
+    result = app.test_cli_runner().invoke(args=["seed", "--more"])
+
+    assert result.exit_code == 1
+    assert "flask seed only fills development databases" in result.output
+    assert reason in result.output
+
+
+def test_the_image_has_no_seeds(database_url: URL) -> None:
+    app = create_app(settings_for(database_url, secret_key=SECRET_KEY))
+
+    assert "seed" not in app.cli.commands

@@ -1,0 +1,1 @@
+"""Fills a development database with users and rows of the generated resources."""
