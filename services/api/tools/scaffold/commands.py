@@ -188,7 +188,7 @@ def scaffold_field(name: str, field: str) -> None:
     resource = _with_field(tree, old, new)
     check_filters(resource)
     refuse_csv_with_links(resource)
-    refuse_taken_fields(resource, tree.plain_texts(resource), tree.stand_in_texts(resource))
+    refuse_taken_fields(resource, tree.stand_in_texts(resource))
     down, revision = tree.head(), tree.next_revision()
     view = tree.view(resource)
     script = _migration_path(revision, f"add {new.column_name} to {resource.plural}")
@@ -309,10 +309,9 @@ def new_resource(
     tree.refuse_references(resource)
     tree.refuse_many(resource, resource.many, db.metadata.tables)
     resource = replace(resource, includes=tree.includes(resource))
-    plain = tree.plain_texts(resource)
-    refuse_taken_fields(resource, plain, tree.stand_in_texts(resource))
-    refuse_taken_schemas(feature_app(), plain[f"app/blueprint/{name}_schemas.py"])
-    tree.texts(resource)  # refuses names that would mean two things
+    refuse_taken_fields(resource, tree.stand_in_texts(resource))
+    texts = tree.texts(resource)  # refuses names that would mean two things
+    refuse_taken_schemas(feature_app(), texts[f"app/blueprint/{name}_schemas.py"])
     return resource
 
 

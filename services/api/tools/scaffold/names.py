@@ -19,7 +19,7 @@ from kit.data.ownership import OWNER_NAMES
 from kit.web.openapi import build
 from kit.web.schemas import RequestBody, ResponseBody
 from tools.scaffold.resource import Field, Resource, ScaffoldError
-from tools.scaffold.shadowing import attributes
+from tools.scaffold.shadowing import PREFIX, attributes
 
 # PostgreSQL has these columns in every table, and SQLite the last one.
 SYSTEM_COLUMNS = {"tableoid", "xmin", "cmin", "xmax", "cmax", "ctid", "oid", "rowid"}
@@ -56,25 +56,26 @@ def refuse_taken_schemas(app: Flask, schemas: str) -> None:
             raise ScaffoldError(f"A schema {node.name} already exists. Choose another name.")
 
 
-def refuse_taken_fields(resource: Resource, texts: Mapping[str, str], stand_ins: Mapping[str, str]) -> None:
+def refuse_taken_fields(resource: Resource, stand_ins: Mapping[str, str]) -> None:
     """Raise ScaffoldError if a field has the name of an attribute that its model or a schema has already."""
     for field in resource.fields:
         _refuse_column(field)
-    fields = {field.column_name: field for field in resource.fields}
-    for path, text in texts.items():
-        if not path.startswith("app/"):
-            continue
-        found = list(attributes(text, stand_ins[path]))
+    specs = {field.column_name: field.spec for field in resource.fields}
+    for path, text in stand_ins.items():
+        found = list(attributes(text)) if path.startswith("app/") else []
         for node, name, is_field in found:
-            if not is_field:
-                continue
-            bases = [_object(text, base) for base in node.bases]
+            bases = [_object(text, base) for base in node.bases] if is_field else []
             others = {other for each, other, is_of_field in found if each is node and not is_of_field}
-            if name in others or any(_has(base, name) for base in bases if base):
-                spec = fields[name].spec if name in fields else name
+            if is_field and (name in others or any(_has(base, name) for base in bases if base)):
+                described = _described(_real(node.name), bases)
                 raise ScaffoldError(
-                    f"{spec!r}: {_described(node.name, bases)} has {name!r} already. Choose another name."
+                    f"{specs.get(name, name)!r}: {described} has {name!r} already. Choose another name."
                 )
+
+
+def _real(class_name: str) -> str:
+    """Return the name of the class that the stand-in's class stands for."""
+    return class_name.replace(PREFIX.strip("_").capitalize(), "", 1)
 
 
 def _refuse_column(field: Field) -> None:
