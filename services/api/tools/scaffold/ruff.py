@@ -22,9 +22,6 @@ def formatted(api: Path, texts: Mapping[str, str]) -> dict[str, str]:
     with TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "pyproject.toml").write_bytes((api / "pyproject.toml").read_bytes())
-        for package in ("app", "kit", "tests"):  # ruff sorts the imports of packages that exist last
-            (folder / package).mkdir()
-            (folder / package / "__init__.py").touch()
         for path, text in texts.items():
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
             (folder / path).write_bytes(text.encode())
