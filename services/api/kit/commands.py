@@ -28,6 +28,7 @@ def init_app(app: Flask) -> None:
         app,
         {
             "db": ("kit.data.migrations.commands", "Perform database migrations."),
+            "deleted": ("kit.deleted_rows", "Softly deleted rows: restore and purge them."),
             "job": ("kit.jobs.commands", "Jobs: list, show, retry and delete them."),
             "work": ("kit.jobs.commands", "Run jobs until SIGTERM or Ctrl-C."),
         },

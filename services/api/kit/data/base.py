@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
 
 from sqlalchemy import CheckConstraint, Enum, ForeignKeyConstraint, Index, MetaData, Table, TextClause
+from sqlalchemy.dialects.postgresql.base import PGDialect
+from sqlalchemy.dialects.sqlite.base import SQLiteDialect
 from sqlalchemy.exc import InvalidRequestError
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -19,6 +21,7 @@ NAMING = {
     "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
     "pk": "pk_%(table_name)s",
 }
+RESERVED = frozenset().union(*(dialect.preparer.reserved_words for dialect in (PGDialect, SQLiteDialect)))
 
 
 class Base(DeclarativeBase):
@@ -69,10 +72,19 @@ def one_of(column: str, values: type[StrEnum]) -> CheckConstraint:
 
     `make migration` writes a migration when the enum gets or loses a value.
     """
-    listed = ", ".join("'{}'".format(value.replace("'", "''").replace(":", "\\:")) for value in values)
-    return CheckConstraint(
-        f"{column} IN ({listed})", name=column, info={"columns": [column], "values": values}
-    )
+    condition = f"{sql_name(column)} IN ({', '.join(map(sql_text, values))})"
+    return CheckConstraint(condition, name=column, info={"columns": [column], "values": values})
+
+
+def sql_name(column: str) -> str:
+    """Return the name of a column as SQL, in quotes if it is a word of SQL such as `order`."""
+    return f'"{column}"' if column in RESERVED else column
+
+
+def sql_text(value: str) -> str:
+    """Return text as SQL for the condition of a CHECK constraint, where a colon begins a parameter."""
+    quoted = value.replace("'", "''").replace(":", "\\:")
+    return f"'{quoted}'"
 
 
 def trigram_index(column: str) -> Index:

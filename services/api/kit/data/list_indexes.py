@@ -4,7 +4,7 @@ An index serves a list if it starts with the columns that the filters fix, in an
 keys in one direction. Any other list would sort or read the whole table, unless a unique constraint reduces
 it to one row.
 
-Only indexes on plain columns count, not those with a condition or an expression.
+Only indexes on plain columns count, not those with an expression, or a condition other than ONLY_LIVE.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Set
@@ -13,6 +13,8 @@ from typing import NamedTuple, cast
 
 from sqlalchemy import Column, Index, PrimaryKeyConstraint, Table, UniqueConstraint
 from sqlalchemy.orm import DeclarativeBase
+
+from kit.data.soft_deletion import ONLY_LIVE
 
 Model = type[DeclarativeBase]
 Names = tuple[str, ...]
@@ -152,7 +154,8 @@ def _indexes(model: Model) -> Iterator[tuple[Names, bool]]:
 
 
 def _is_plain(index: Index) -> bool:
-    is_partial = _option(index, "where") is not None
+    where = _option(index, "where")
+    is_partial = where is not None and where is not ONLY_LIVE["postgresql_where"]
     is_ordered = _option(index, "using") in (None, False, "", "btree")
     return is_ordered and not is_partial and all(isinstance(each, Column) for each in index.expressions)
 

@@ -21,6 +21,7 @@ from sqlalchemy.orm import (
 from sqlalchemy.orm.attributes import set_committed_value
 from sqlalchemy.orm.interfaces import ORMOption
 
+from kit.data.soft_deletion import deletion_time
 from kit.errors import UnknownReference
 
 Link = RelationshipProperty[Any]
@@ -92,6 +93,8 @@ def _locked(session: Session | scoped_session[Any], link: Link, ids: Collection[
         return {}
     target = link.mapper.class_
     query = select(target).where(target.id.in_(ids)).order_by(target.id).options(lazyload("*"))
+    if (deleted_at := deletion_time(target.__table__)) is not None:
+        query = query.where(deleted_at.is_(None))
     return {each.id: each for each in session.scalars(query.with_for_update(read=True, key_share=True))}
 
 

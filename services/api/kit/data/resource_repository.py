@@ -6,7 +6,7 @@ from copy import copy
 from typing import Any, Self, cast
 from uuid import UUID
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import Select, Table, func, select
 from sqlalchemy.exc import DataError, IntegrityError
 from sqlalchemy.orm import Session as DatabaseSession
 from sqlalchemy.orm import scoped_session
@@ -16,6 +16,7 @@ from kit.data.keyset import Page, column_of, filtered, ordered, read_page, split
 from kit.data.list_indexes import Order, filters_of, find_order
 from kit.data.relations import begin_links, link_to_filter, links_of, loaders, replace_links
 from kit.data.repository import Model, Repository
+from kit.data.soft_deletion import deletion_time, live_relations, refuse_deleted, restore, soft_delete
 from kit.data.violations import domain_error
 from kit.errors import NotFound
 
@@ -38,6 +39,9 @@ class ResourceRepository(Repository[Model]):
 
     def rows(self) -> Select[Model]:
         rows = filtered(select(self.model), self.model, self.values)
+        if (deleted_at := deletion_time(self._table)) is not None:
+            rows = rows.where(deleted_at.is_(None))
+        rows = rows.options(*live_relations())
         return rows.where(column_of(self.model, "owner_id") == self.owner_id) if self.owner_id else rows
 
     def get(self, id: UUID) -> Model | None:
@@ -97,6 +101,7 @@ class ResourceRepository(Repository[Model]):
         Raises AlreadyExists, UnknownReference and ValueRefused.
         """
         new = cast("Any", row)
+        refuse_deleted(self.session, self._table, vars(row))
         new.created_at = new.updated_at = now()
         self.session.add(row)
         self._flush()
@@ -110,6 +115,15 @@ class ResourceRepository(Repository[Model]):
         Raises the same errors as `add`.
         """
         links = {name: fields[name] for name in links_of(self.model) if name in fields}
+        refuse_deleted(
+            self.session,
+            self._table,
+            {
+                name: value
+                for name, value in fields.items()
+                if name not in links and getattr(row, name) != value
+            },
+        )
         changed = self._replace_links(row, links)
         for name, value in fields.items():
             if name not in links and getattr(row, name) != value:
@@ -121,9 +135,27 @@ class ResourceRepository(Repository[Model]):
         return changed
 
     def delete(self, row: Model) -> bool:
-        """Delete a row. Return whether it still existed. Raises StillReferenced."""
+        """Delete a row, softly if its model is a SoftDeletion. Return whether it still existed.
+
+        Raises StillReferenced.
+        """
         with self._domain_errors():
-            return super().delete(row)
+            if deletion_time(self._table) is None:
+                return super().delete(row)
+            return soft_delete(self.session, self._table, [row.id]) == 1
+
+    def restore(self, id: UUID) -> bool:
+        """Restore a softly deleted row. Return whether there was one.
+
+        Raises AlreadyExists if another row has one of its unique values, and UnknownReference if it refers to
+        a deleted row.
+        """
+        with self._domain_errors():
+            return restore(self.session, self._table, [id]) == 1
+
+    @property
+    def _table(self) -> Table:
+        return cast("Table", self.model.__table__)
 
     def _replace_links(self, row: Model, links: Mapping[str, Sequence[UUID]]) -> list[str]:
         with self._domain_errors():

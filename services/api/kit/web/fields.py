@@ -118,7 +118,28 @@ def decimal_form(digits: int, places: int) -> str:
     return rf"-?[0-9]{{1,{digits - places}}}" + (rf"(\.[0-9]{{1,{places}}})?" if places else "")
 
 
-def amount(digits: int, places: int) -> tuple[BeforeValidator, WithJsonSchema]:
+def _within(least: Any, most: Any) -> AfterValidator:
+    """Return a validator for values whose limits aren't numbers in JSON."""
+
+    def check(value: Any) -> Any:
+        if least is not None and value < least:
+            raise PydanticCustomError("too_small", "Give at least {least}.", {"least": str(least)})
+        if most is not None and value > most:
+            raise PydanticCustomError("too_large", "Give at most {most}.", {"most": str(most)})
+        return value
+
+    return AfterValidator(check)
+
+
+def _limits(least: str | None, most: str | None) -> dict[str, str]:
+    """Describe limits. JSON Schema has keywords only for those of numbers."""
+    parts = [f"at least {least}"] * (least is not None) + [f"at most {most}"] * (most is not None)
+    return {"description": f"{' and '.join(parts).capitalize()}."} if parts else {}
+
+
+def amount(
+    digits: int, places: int, least: str | None = None, most: str | None = None
+) -> tuple[BeforeValidator, AfterValidator, WithJsonSchema]:
     """Annotate a Decimal. In JSON it is text too, because a JSON number may lose digits."""
     form = decimal_form(digits, places)
     step = Decimal(1).scaleb(-places)  # 5 becomes 5.00, as the database returns it
@@ -127,7 +148,27 @@ def amount(digits: int, places: int) -> tuple[BeforeValidator, WithJsonSchema]:
         return Decimal(text).quantize(step) + 0  # makes -0.00 0.00
 
     read = _reads(re.compile(form, re.ASCII), exact, "Give a decimal number as text, in quotes.")
-    return BeforeValidator(read), _text(form, 1, digits + 2)
+    within = _within(least and exact(least), most and exact(most))
+    return BeforeValidator(read), within, _text(form, 1, digits + 2, **_limits(least, most))
+
+
+def integer(least: int = -INTEGERS, most: int = INTEGERS - 1) -> tuple[Any, ...]:
+    """Annotate an int within limits: `Annotated[int, *integer(1, 5)]`."""
+    return Field(ge=least, le=most), _reads_queries(WHOLE, int, "Give a whole number.")
+
+
+def number(least: float = -FLOATS, most: float = FLOATS) -> tuple[Any, ...]:
+    """Annotate a float within limits: `Annotated[float, *number(0, 1)]`."""
+    return Field(ge=least, le=most), _reads_queries(NUMBER, float, "Give a number.")
+
+
+def day(
+    least: str | None = None, most: str | None = None
+) -> tuple[BeforeValidator, AfterValidator, WithJsonSchema]:
+    """Annotate a date within limits: `Annotated[date, *day("2000-01-01")]`."""
+    read = _reads(DAY, date.fromisoformat, "Give a date such as 2026-11-22.")
+    within = _within(least and date.fromisoformat(least), most and date.fromisoformat(most))
+    return BeforeValidator(read), within, _text(DAY.pattern, 10, 10, format="date", **_limits(least, most))
 
 
 Line = Annotated[
@@ -159,15 +200,9 @@ TrimmedEmail = Annotated[
 Url = Annotated[
     str, StringConstraints(max_length=2000), AfterValidator(url), Field(json_schema_extra={"format": "iri"})
 ]
-Integer = Annotated[
-    int, Field(ge=-INTEGERS, le=INTEGERS - 1), _reads_queries(WHOLE, int, "Give a whole number.")
-]
-Number = Annotated[float, Field(ge=-FLOATS, le=FLOATS), _reads_queries(NUMBER, float, "Give a number.")]
-Date = Annotated[
-    date,
-    BeforeValidator(_reads(DAY, date.fromisoformat, "Give a date such as 2026-11-22.")),
-    _text(DAY.pattern, 10, 10, format="date"),
-]
+Integer = Annotated[int, *integer()]
+Number = Annotated[float, *number()]
+Date = Annotated[date, *day()]
 DateTime = Annotated[
     datetime,
     BeforeValidator(_reads(MOMENT, _utc, "Give a time with its offset, such as 2026-11-22T08:45:00Z.")),

@@ -16,19 +16,19 @@ from flask.cli import with_appcontext
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.database import db
-from app.events import Event
-from app.model import MODELS
 from tools import COMMANDS
+from tools.scaffold import plurals
 from tools.scaffold.changes import Changes, changes, described, edits_of
 from tools.scaffold.choices import choice_migration, with_choice
 from tools.scaffold.edits import Step
+from tools.scaffold.feature_app import feature_app
 from tools.scaffold.includes import relation_name
 from tools.scaffold.kinds import KINDS
 from tools.scaffold.lists import check_filters, parse_indexes
 from tools.scaffold.many import is_many, parse_many, refuse_csv_with_links
 from tools.scaffold.migration import migration
+from tools.scaffold.names import refuse_taken_fields, refuse_taken_resource, refuse_taken_schemas
 from tools.scaffold.references import uses
-from tools.scaffold.render import imported_names
 from tools.scaffold.resource import (
     Field,
     Many,
@@ -37,15 +37,12 @@ from tools.scaffold.resource import (
     check_resource_name,
     parse_field,
     parse_fields,
-    plural_of,
 )
 from tools.scaffold.tree import RECORD, Record, Tree
 from tools.scaffold.uniqueness import parse_uniques
 from tools.scaffold.views import FieldView
 
 API = Path(__file__).parents[2]
-OF_AUDITED = {"Event", "record", "changed"}  # names in the generated code of audited resources only
-VARIABLES = {"blueprint", "changed", "body", "caller", "db", "fields", "query"}  # of generated functions
 FIELDS_HELP = f"""A field is NAME:TYPE, followed by marks:
 
 \b
@@ -56,6 +53,12 @@ FIELDS_HELP = f"""A field is NAME:TYPE, followed by marks:
 The types are str(200), decimal(10,2), enum(one,two), ref(author), {
     ", ".join(name for name in KINDS if name not in ("str", "decimal", "enum", "ref"))
 }.
+
+\b
+  int(1..5), float(0..), decimal(10,2,0..)  with a range: from 1 to 5, at least 0
+  date(2000-01-01..), str(3..200)           the range of a str or text is that of its length
+  enum(novel,Science Fiction,"a, b")        values of any text, with commas in quotes
+  =yes  =1_000  =today  =now  =random       some defaults of bool, int, date, datetime and uuid
 
 \b
 Deleting an author, with each kind of reference:
@@ -93,6 +96,9 @@ def init_app(app: Flask) -> None:
     help="Everyone can read, only admins can write. This is the default.",
 )
 @click.option("--plural", help="The plural of NAME, if it is irregular.")
+@click.option(
+    "--soft-delete", is_flag=True, help="Keep deleted rows in the table, so that they can be restored."
+)
 @click.option("--audited", is_flag=True, help="Record each change in the audit trail.")
 @click.option("--require-match", is_flag=True, help="Require If-Match for every change.")
 @click.option("--csv", is_flag=True, help="Export the list as CSV.")
@@ -124,10 +130,19 @@ def scaffold(
     uniques: tuple[str, ...],
     indexes: tuple[str, ...],
     dry_run: bool,
+    soft_delete: bool,
 ) -> None:
     tree = Tree(API)
     resource = new_resource(
-        tree, name, fields, access, plural, require_match=require_match, audited=audited, uniques=uniques
+        tree,
+        name,
+        fields,
+        access,
+        plural,
+        require_match=require_match,
+        audited=audited,
+        uniques=uniques,
+        soft_delete=soft_delete,
     )
     resource = replace(resource, indexes=parse_indexes(indexes, resource), has_csv=csv)
     check_filters(resource)
@@ -173,6 +188,7 @@ def scaffold_field(name: str, field: str) -> None:
     resource = _with_field(tree, old, new)
     check_filters(resource)
     refuse_csv_with_links(resource)
+    refuse_taken_fields(resource, tree.stand_in_texts(resource))
     down, revision = tree.head(), tree.next_revision()
     view = tree.view(resource)
     script = _migration_path(revision, f"add {new.column_name} to {resource.plural}")
@@ -278,29 +294,25 @@ def new_resource(
     require_match: bool,
     audited: bool = False,
     uniques: tuple[str, ...] = (),
+    soft_delete: bool = False,
 ) -> Resource:
     """Return the described resource. Raises ScaffoldError if it can't be generated."""
     check_resource_name(name)
-    table = plural or plural_of(name)
+    table = plural or regular_plural(name)
     check_resource_name(table, "table")
     columns = parse_fields([spec for spec in fields if not is_many(spec)], table)
     many = tuple(parse_many(spec) for spec in fields if is_many(spec))
     resource = Resource(name, table, access, require_match, columns, audited, many=many)
-    resource = replace(resource, uniques=parse_uniques(uniques, resource))
-    classes = {f"{resource.class_name}{suffix}" for suffix in ("", "Query", "Repository")}
-    names = imported_names() | VARIABLES
-    if used := (classes | {name, table}) & (names if audited else names - OF_AUDITED):
-        raise ScaffoldError(f"The generated code uses the name {min(used)!r} itself. Choose another name.")
-    if taken := set(resource.events) & set(Event):
-        raise ScaffoldError(f"The event {min(taken)!r} already exists. Choose another name for the resource.")
-    if resource.class_name in {model.__name__ for model in MODELS}:
-        raise ScaffoldError(f"A model {resource.class_name} already exists. Choose another name.")
-    if name == table:
-        raise ScaffoldError(f"{name!r} is its own plural. Pass a different one with --plural.")
-    tree.refuse_taken_names(resource, db.metadata.tables)
+    resource = replace(resource, uniques=parse_uniques(uniques, resource), soft_delete=soft_delete)
+    tree.refuse_taken_files(resource)
+    refuse_taken_resource(tree.api, feature_app(), resource, db.metadata.tables)
     tree.refuse_references(resource)
     tree.refuse_many(resource, resource.many, db.metadata.tables)
-    return replace(resource, includes=tree.includes(resource))
+    resource = replace(resource, includes=tree.includes(resource))
+    refuse_taken_fields(resource, tree.stand_in_texts(resource))
+    texts = tree.texts(resource)  # refuses names that would mean two things
+    refuse_taken_schemas(feature_app(), texts[f"app/blueprint/{name}_schemas.py"])
+    return resource
 
 
 def _with_field(tree: Tree, old: Resource, new: Field | Many) -> Resource:
@@ -348,6 +360,15 @@ def _refuse_removal(edits: dict[str, list[str]], users: list[str]) -> NoReturn:
     if users:
         _print("These files use the resource. With --force, they stay as they are:", users)
     raise SystemExit(1)
+
+
+def regular_plural(name: str) -> str:
+    """Return the plural of a name. Raises ScaffoldError if the name looks like a plural itself."""
+    if singular := plurals.singular_of(name):
+        raise ScaffoldError(
+            f"{name!r} looks like a plural. Name one row: {singular}. If it is a singular, pass --plural."
+        )
+    return plurals.plural_of(name)
 
 
 def _are_consecutive(tree: Tree, revisions: list[str]) -> bool:

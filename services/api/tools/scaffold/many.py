@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from tools.scaffold.plurals import plural_of
 from tools.scaffold.resource import (
     FIELD,
     NAME,
@@ -12,7 +13,6 @@ from tools.scaffold.resource import (
     ScaffoldError,
     check_field_name,
     path_of,
-    plural_of,
 )
 
 LONGEST_IDENTIFIER = 63  # bytes, in PostgreSQL

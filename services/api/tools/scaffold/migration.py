@@ -9,6 +9,12 @@ from tools.scaffold.many import ManyView
 from tools.scaffold.render import render
 from tools.scaffold.views import FieldView, ResourceView, quoted
 
+LIVE = ', postgresql_where=sa.text("deleted_at IS NULL"), sqlite_where=sa.text("deleted_at IS NULL")'
+TIME = "%Y-%m-%d %H:%M:%S.%f"  # as SQLAlchemy stores it on SQLite
+RANDOM_UUID = (
+    'sa.text("gen_random_uuid()" if op.get_context().dialect.name == "postgresql"'
+    ' else "(lower(hex(randomblob(16))))")'
+)
 # Operations on an existing table, with the rules of squawk that they break (tools/lint_migrations.py).
 BREAKS = {
     "create_index(": ["require-concurrent-index-creation"],
@@ -64,8 +70,10 @@ def _create_table(view: ResourceView) -> str:
         f'sa.Column("{name}", sa.DateTime(timezone=True), nullable=False)'
         for name in ("created_at", "updated_at")
     ]
+    if view.soft_delete:
+        columns.append('sa.Column("deleted_at", sa.DateTime(timezone=True), nullable=True)')
     for name, condition in view.checks:
-        columns.append(f'sa.CheckConstraint("{condition}", name=op.f("ck_{table}_{name}"))')
+        columns.append(f'sa.CheckConstraint({condition!r}, name=op.f("ck_{table}_{name}"))')
     if view.has_owner:
         columns.append(_foreign_key(table, "owner_id", "users", "CASCADE"))
     for field in view.references:
@@ -74,12 +82,16 @@ def _create_table(view: ResourceView) -> str:
         name = files.foreign_key_name(table, file.name)
         columns.append(f'sa.ForeignKeyConstraint(["{file.name}_id"], ["kit_files.id"], name={name})')
     columns.append(f'sa.PrimaryKeyConstraint("id", name=op.f("pk_{table}"))')
-    for names in view.uniques:
+    for names in () if view.soft_delete else view.uniques:
         columns.append(f"sa.UniqueConstraint({quoted(names)}, name={_named('uq', table, names)})")
     lines = [f'    op.create_table("{table}",', *(f"        {column}," for column in columns), "    )"]
     for names in view.indexes:
+        where = LIVE if view.is_partial(names) else ""
         index = f'{_index(table, names)}, "{table}", [{quoted(names)}]'
-        lines.append(f"    op.create_index({index}, unique=False)")
+        lines.append(f"    op.create_index({index}, unique=False{where})")
+    for names in view.uniques if view.soft_delete else ():
+        index = f'{_named("ix", table, names)}, "{table}", [{quoted(names)}]'
+        lines.append(f"    op.create_index({index}, unique=True{LIVE})")
     return "\n".join([*lines, *_create_trigram_indexes(table, view.searchable)])
 
 
@@ -117,27 +129,57 @@ def _add_column(view: ResourceView, new: FieldView) -> str:
         return _add_file(table, name)
     lines = [
         f'    with op.batch_alter_table("{table}", schema=None) as batch_op:',
-        f"        batch_op.add_column({new.migration_column})",
+        f"        batch_op.add_column({_new_column(new)})",
     ]
     for column, condition in view.checks:
         if column == name:
             lines.append(
-                f'        batch_op.create_check_constraint(op.f("ck_{table}_{name}"), "{condition}")'
+                f'        batch_op.create_check_constraint(op.f("ck_{table}_{name}"), {condition!r})'
             )
     if new.type == "ref":
         key = f'op.f("fk_{table}_{name}_{new.table}"), "{new.table}", ["{name}"], ["id"]'
         lines.append(f'        batch_op.create_foreign_key({key}, ondelete="{new.on_delete}")')
     for names in view.uniques:
-        if name in names:
+        if name in names and view.soft_delete:
+            lines.append(
+                f"        batch_op.create_index({_named('ix', table, names)}, [{quoted(names)}],"
+                f" unique=True{LIVE})"
+            )
+        elif name in names:
             lines.append(
                 f"        batch_op.create_unique_constraint({_named('uq', table, names)}, [{quoted(names)}])"
             )
     for names in view.indexes:
         if name in names:
+            where = LIVE if view.is_partial(names) else ""
             lines.append(
-                f"        batch_op.create_index({_index(table, names)}, [{quoted(names)}], unique=False)"
+                f"        batch_op.create_index({_index(table, names)}, [{quoted(names)}],"
+                f" unique=False{where})"
             )
+    if _default_of_existing_rows(new):
+        lines.append(f'    with op.batch_alter_table("{table}", schema=None) as batch_op:')
+        lines.append(f'        batch_op.alter_column("{name}", server_default=None)')
     return "\n".join([*lines, *_create_trigram_indexes(table, [name] if new.is_searchable else [])])
+
+
+def _new_column(new: FieldView) -> str:
+    """Return the column to add. A default that only Python knows fills the existing rows."""
+    default = _default_of_existing_rows(new)
+    column = new.migration_column
+    return f"{column.removesuffix(')')}, server_default={default})" if default else column
+
+
+def _default_of_existing_rows(new: FieldView) -> str:
+    if not new.has_default or new.has_server_default:
+        return ""
+    if new.type == "uuid" and new.is_computed:
+        return RANDOM_UUID
+    if new.is_computed:
+        form = {"date": "%Y-%m-%d", "datetime": TIME}[new.type]
+        return f'datetime.now(UTC).strftime("{form}")'
+    if new.type == "datetime":
+        return repr(datetime.fromisoformat(new.default).strftime(TIME))
+    return f'UUID("{new.default}").hex'
 
 
 def _remove_column(view: ResourceView, new: FieldView) -> str:
@@ -150,7 +192,9 @@ def _remove_column(view: ResourceView, new: FieldView) -> str:
         if name in names:
             lines.append(f"        batch_op.drop_index({_index(table, names)})")
     for names in view.uniques:
-        if name in names:
+        if name in names and view.soft_delete:
+            lines.append(f"        batch_op.drop_index({_named('ix', table, names)})")
+        elif name in names:
             lines.append(f'        batch_op.drop_constraint({_named("uq", table, names)}, type_="unique")')
     if new.type == "ref":
         lines.append(

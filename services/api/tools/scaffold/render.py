@@ -1,7 +1,5 @@
 """The templates of generated files."""
 
-import re
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +14,6 @@ ENVIRONMENT = Environment(
     keep_trailing_newline=True,
     autoescape=False,  # noqa: S701 (Python, no HTML)
 )
-
-
-def imported_names() -> set[str]:
-    """Return the names that the templates import."""
-    texts = (file.read_text(encoding="utf-8") for file in TEMPLATES.rglob("*.jinja"))
-    imports = (re.findall(r"^(?:from \S+ )?import (\([^)]*\)|.*)$", text, re.MULTILINE) for text in texts)
-    return set(re.findall(r"\w+", " ".join(chain(*imports))))
 
 
 def render(template: str, **context: Any) -> str:

@@ -1,33 +1,32 @@
 """Resources and fields, parsed from the arguments of a command and validated."""
 
+import json
 import keyword
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import date
 from decimal import Decimal
 from typing import Any
 
 from click import ClickException
-from pydantic import BaseModel
 
-from tools.scaffold import files
+from tools.scaffold import files, ranges
+from tools.scaffold.arguments import read_values
+from tools.scaffold.defaults import FORMS, Computed, parse_default
 from tools.scaffold.kinds import KINDS, Kind
+from tools.scaffold.ranges import ENOUGH, Range
 
 NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 FIELD = re.compile(
-    r"(?P<name>[^:]*):(?P<kind>[a-z]*)(\((?P<inside>[^)]*)\))?(?P<marks>[!?^~+]*)(=(?P<default>.*))?",
+    r"(?P<name>[^:]*):(?P<kind>[a-z]*)"
+    r'(\((?P<inside>(?:"[^"]*"|[^")])*)\))?'
+    r"(?P<marks>[!?^~+]*)(=(?P<default>.*))?",
     re.DOTALL,
 )
-CHOICE = re.compile(r"[a-z0-9]+([_-][a-z0-9]+)*")
 LONGEST_NAME = 30
 LONGEST = 44  # table and field together: PostgreSQL truncates the names of indexes to 63 bytes
 SHORTEST_SEARCH = 3
-# Names that a field can't have: types, columns of every table, and names in queries and responses.
-RESERVED = {
-    "date", "datetime", "str", "int", "float", "bool", "text", "now", "true", "false", "id", "owner",
-    "owner_id", "created_at", "updated_at", "metadata", "registry", "limit", "cursor", "sort", "items",
-    "next_cursor", "of", "example", "conditions", "query", "answer", "change", "list",
-}  # fmt: skip
 
 
 class ScaffoldError(ClickException):
@@ -48,6 +47,7 @@ class Field:
     default: object = None
     has_default: bool = False
     is_indexed: bool = False
+    range: Range | None = None
 
     @property
     def kind(self) -> Kind:
@@ -97,18 +97,27 @@ class Field:
             "name": self.column_name,
             "words": self.words,
             "longest": str(max(32, *map(len, choices))),
-            "choices": ", ".join(f'"{choice}"' for choice in choices),
+            "choices": ", ".join(json.dumps(choice, ensure_ascii=False) for choice in choices),
             "choice": choices[0],
             "count": str(len(choices)),
+            "no_choice": next(text for text in _texts("not a choice") if text not in choices),
         }
-        for name, value in values.items():
-            template = template.replace(f"{{{name}}}", value)
-        return template
+        return re.sub(r"\{(\w+)\}", lambda placeholder: values.get(placeholder[1], placeholder[0]), template)
 
     @property
     def example(self) -> object:
-        if self.has_default:
+        if self.has_default and not self.is_computed:
             return self.default
+        usual = self._usual_example
+        return ranges.example(self.type, self.range, usual) if self.range else usual
+
+    @property
+    def is_computed(self) -> bool:
+        """Whether the default is computed for each row."""
+        return isinstance(self.default, Computed)
+
+    @property
+    def _usual_example(self) -> object:
         example = self.kind.example
         if isinstance(example, str):
             text = self.fill(example)
@@ -166,10 +175,16 @@ class Resource:
     many: tuple[Many, ...] = ()
     includes: tuple[str, ...] = ()  # the relationships that clients may include in responses
     indexes: tuple[tuple[str, ...], ...] = ()  # the columns of each --index
+    soft_delete: bool = False
 
     @property
     def class_name(self) -> str:
         return "".join(part.capitalize() for part in self.name.split("_"))
+
+    @property
+    def collection(self) -> str:
+        """The variable for the repository. The plural may equal the singular, as in sheep."""
+        return self.plural if self.plural != self.name else f"all_{self.plural}"
 
     @property
     def path(self) -> str:
@@ -246,8 +261,12 @@ def parse_field(spec: str, table: str) -> Field:
     if type_ not in KINDS:
         raise ScaffoldError(f"{spec!r}: unknown type {type_!r}. The types are {', '.join(KINDS)}.")
     check_field_name(name, spec)
+    inside, range_ = _split_range(type_, inside, spec)
     arguments = _arguments(type_, inside, spec)
-    _check_marks(marks, type_, spec, has_default=match["default"] is not None)
+    default = _default(match["default"], type_, arguments, range_, spec)
+    _check_marks(marks, type_, spec, default, has_default=match["default"] is not None)
+    if "^" in marks:
+        _check_unique(type_, arguments, range_, spec)
     field = Field(
         spec,
         name,
@@ -256,9 +275,10 @@ def parse_field(spec: str, table: str) -> Field:
         is_nullable="?" in marks or type_ == "file",
         is_unique="^" in marks,
         is_searchable="~" in marks,
-        default=_default(match["default"], type_, arguments, spec),
+        default=default,
         has_default=match["default"] is not None,
         is_indexed="+" in marks,
+        range=range_,
     )
     if field.is_searchable and type_ == "str" and arguments[-1] < SHORTEST_SEARCH:
         raise ScaffoldError(f"{spec!r}: a searchable text needs room for at least three characters.")
@@ -276,15 +296,8 @@ def check_resource_name(name: str, what: str = "resource") -> None:
             f"{name!r} can't be the name of a {what}. Use snake_case, such as book or order_item, "
             f"and at most {LONGEST_NAME} characters."
         )
-    if keyword.iskeyword(name) or keyword.issoftkeyword(name):
+    if keyword.iskeyword(name) or keyword.issoftkeyword(name) or keyword.iskeyword(name.capitalize()):
         raise ScaffoldError(f"{name!r} is a Python keyword. Choose another name.")
-
-
-def plural_of(name: str) -> str:
-    """Return the regular English plural. --plural overrides it."""
-    if re.search(r"[^aeiou]y$", name):
-        return f"{name[:-1]}ies"
-    return f"{name}es" if re.search(r"(s|x|z|ch|sh)$", name) else f"{name}s"
 
 
 def article_of(name: str) -> str:
@@ -300,8 +313,6 @@ def check_field_name(name: str, spec: str) -> None:
         raise ScaffoldError(
             f"{spec!r}: use a name in snake_case, such as page_count, with at most {LONGEST_NAME} characters."
         )
-    if name in RESERVED or name.startswith("model_") or hasattr(BaseModel, name):
-        raise ScaffoldError(f"{spec!r}: the name {name!r} is reserved. Choose another name.")
     if keyword.iskeyword(name):
         raise ScaffoldError(f"{spec!r}: {name!r} is a Python keyword. Choose another name.")
 
@@ -309,7 +320,7 @@ def check_field_name(name: str, spec: str) -> None:
 def _arguments(type_: str, inside: str | None, spec: str) -> tuple[Any, ...]:
     parts = [part.strip() for part in inside.split(",")] if inside is not None else []
     if type_ == "enum":
-        return _choices(parts, spec)
+        return _choices(inside, spec)
     if type_ == "ref":
         if parts[1:] not in ([], ["cascade"]) or not NAME.fullmatch((parts or [""])[0]):
             raise ScaffoldError(f"{spec!r}: write the type as ref(author) or ref(author,cascade).")
@@ -321,8 +332,7 @@ def _arguments(type_: str, inside: str | None, spec: str) -> tuple[Any, ...]:
             raise ScaffoldError(f"{spec!r}: {error}.") from None
     bounds = KINDS[type_].parameters
     if len(parts) != len(bounds):
-        example = {"str": "str(200)", "decimal": "decimal(10,2)"}.get(type_, type_)
-        raise ScaffoldError(f"{spec!r}: write the type as {example}.")
+        raise ScaffoldError(f"{spec!r}: write the type as {_forms(type_)}.")
     try:
         numbers = tuple(int(part) for part in parts)
     except ValueError:
@@ -335,23 +345,71 @@ def _arguments(type_: str, inside: str | None, spec: str) -> tuple[Any, ...]:
     return numbers
 
 
-def _choices(parts: Iterable[str], spec: str) -> tuple[str, ...]:
-    choices = tuple(parts)
-    wrong = [choice for choice in choices if not CHOICE.fullmatch(choice) or len(choice) > LONGEST_NAME]
-    if not choices or wrong or len(set(choices)) < len(choices):
-        raise ScaffoldError(f"{spec!r}: list distinct lower-case values, such as enum(novel,poem).")
-    if len({member_of(choice) for choice in choices}) < len(choices):
-        raise ScaffoldError(f"{spec!r}: two values differ only in - and _. Rename one of them.")
-    return choices
+def _choices(inside: str | None, spec: str) -> tuple[str, ...]:
+    try:
+        return read_values(inside or "")
+    except ValueError as error:
+        raise ScaffoldError(f"{spec!r}: {error}.") from None
 
 
-def member_of(value: str) -> str:
-    """Return the name of an enum member: IN_PROGRESS for `in-progress`, _3D for `3d`."""
-    name = value.upper().replace("-", "_")
-    return f"_{name}" if name[0].isdigit() else name
+def _split_range(type_: str, inside: str | None, spec: str) -> tuple[str | None, Range | None]:
+    """Return the other arguments in the parentheses, and the range."""
+    if type_ not in ranges.FORMS or inside is None or ".." not in inside:
+        return inside, None
+    rest, comma, text = inside.rpartition(",") if type_ == "decimal" else ("", "", inside)
+    try:
+        places = int(rest.rpartition(",")[2] or 0)
+        found = ranges.parse_range(text, type_, places)
+    except (ArithmeticError, ValueError) as error:
+        raise ScaffoldError(
+            f"{spec!r}: {text.strip()!r} is not a valid range. Write the type as {_forms(type_)}. ({error})"
+        ) from None
+    if type_ in ranges.LENGTHS:
+        least, most = (1, 255) if type_ == "str" else (0, ranges.LONGEST_TEXT)
+        if found.most == 0:
+            raise ScaffoldError(f"{spec!r}: the length 0 leaves no value. Write the type as {_forms(type_)}.")
+        for limit in (found.least, found.most):
+            if limit is not None and not least <= limit <= most:
+                raise ScaffoldError(f"{spec!r}: the length {limit} is out of range ({least} to {most}).")
+    if type_ == "text":
+        return None, found
+    if type_ == "str":
+        if found.most is None:
+            raise ScaffoldError(f"{spec!r}: write the type as {_forms(type_)}.")
+        return str(found.most), found if found.least not in (None, 1) else None
+    return (rest if comma else None), found
 
 
-def _check_marks(marks: str, type_: str, spec: str, *, has_default: bool) -> None:
+def _forms(type_: str) -> str:
+    forms = {
+        "int": "int, ",
+        "float": "float, ",
+        "date": "date, ",
+        "text": "text, ",
+        "decimal": "decimal(10,2), ",
+    }
+    return forms.get(type_, "") + ranges.FORMS.get(type_, type_)
+
+
+def _texts(text: str) -> Iterator[str]:
+    """Yield different texts."""
+    while True:
+        yield text
+        text += "!"
+
+
+def _check_unique(type_: str, arguments: tuple[Any, ...], range_: Range | None, spec: str) -> None:
+    count = ranges.count_of(type_, range_) if range_ else None
+    if type_ == "str" and arguments[0] == 1:
+        count = 10  # digits, in the generated tests
+    if count is not None and count < ENOUGH:
+        raise ScaffoldError(
+            f"{spec!r}: a unique field needs a range of at least {ENOUGH} values, because its tests store "
+            "many rows. Leave out ^, or widen the range."
+        )
+
+
+def _check_marks(marks: str, type_: str, spec: str, default: object, *, has_default: bool) -> None:
     kind = KINDS[type_]
     if type_ == "file" and "!" in marks:
         raise ScaffoldError(
@@ -363,7 +421,8 @@ def _check_marks(marks: str, type_: str, spec: str, *, has_default: bool) -> Non
         raise ScaffoldError(f"{spec!r}: a field is either required (!) or optional (? or =). Choose one.")
     if "?" in marks and has_default:
         raise ScaffoldError(f"{spec!r}: if omitted, the field is null (?) or has a default (=). Choose one.")
-    if "^" in marks and (not kind.can_be_unique or has_default):
+    is_computed = isinstance(default, Computed)
+    if "^" in marks and (not kind.can_be_unique or (has_default and not is_computed)):
         raise ScaffoldError(f"{spec!r}: a field of this type, or with a default, can't be unique.")
     if "~" in marks and type_ not in ("str", "email"):
         raise ScaffoldError(f"{spec!r}: only str and email fields can be searchable (~).")
@@ -374,14 +433,18 @@ def _check_marks(marks: str, type_: str, spec: str, *, has_default: bool) -> Non
         raise ScaffoldError(f"{spec!r}: a field of this type can't have a default.")
 
 
-def _default(text: str | None, type_: str, arguments: tuple[Any, ...], spec: str) -> object:
-    if text is None:
+def _default(
+    text: str | None, type_: str, arguments: tuple[Any, ...], range_: Range | None, spec: str
+) -> object:
+    if text is None or not KINDS[type_].can_have_default:
         return None
-    if type_ == "enum" and text not in arguments:
-        raise ScaffoldError(f"{spec!r}: the default is not one of the values.")
-    if type_ == "str" and len(text) > arguments[0]:
-        raise ScaffoldError(f"{spec!r}: the default is too long.")
     try:
-        return KINDS[type_].parse_default(text, *arguments)
+        default = parse_default(text, type_, arguments)
+        value = date.today() if isinstance(default, Computed) else ranges.value_of(default, type_)
+        if range_ and not range_.contains(value):
+            raise ScaffoldError(f"{spec!r}: the default is outside of the range.")
     except (ArithmeticError, ValueError):
-        raise ScaffoldError(f"{spec!r}: the default is not a valid {type_}.") from None
+        raise ScaffoldError(
+            f"{spec!r}: the default {text!r} is not a valid {type_}. Write {FORMS[type_]}."
+        ) from None
+    return default

@@ -20,6 +20,7 @@ from tools.scaffold.parents import ParentList, parent_lists
 from tools.scaffold.permissions import matrix_rows
 from tools.scaffold.render import render
 from tools.scaffold.resource import Field, Many, Resource, ScaffoldError, parse_fields
+from tools.scaffold.shadowing import PREFIX, stand_in_of, stand_ins_of_tables, without_shadowing
 from tools.scaffold.views import ResourceView
 
 TEMPLATE_OF = {
@@ -48,6 +49,7 @@ class Tree:
 
     def __init__(self, api: Path) -> None:
         self.api = api
+        self._texts: dict[Resource, dict[str, str]] = {}
         self.postman = api.parents[1] / "postman"
 
     @contextmanager
@@ -88,6 +90,7 @@ class Tree:
             has_csv=kept.get("csv", False),
             uniques=tuple(map(tuple, kept.get("unique", ()))),
             indexes=tuple(map(tuple, kept.get("indexes", ()))),
+            soft_delete=kept.get("soft_delete", False),
         )
         many = tuple(parse_many(spec) for spec in kept.get("many", ()))
         resource = replace(resource, many=many, includes=tuple(kept.get("includes", ())))
@@ -100,14 +103,10 @@ class Tree:
         """Return the tables that a `ref` can refer to, by the name of their resource."""
         return {"user": "users"} | {name: self.record(name).resource.plural for name in self.made()}
 
-    def refuse_taken_names(self, resource: Resource, taken_tables: Iterable[str]) -> None:
+    def refuse_taken_files(self, resource: Resource) -> None:
         taken = [path for path in self.paths(resource) if (self.api / path).exists()]
         if taken:
             raise ScaffoldError(f"{taken[0]} already exists. Choose another name.")
-        if resource.plural in taken_tables:
-            raise ScaffoldError(
-                f"A table {resource.plural!r} already exists. Choose another name, or pass --plural."
-            )
 
     def refuse_references(self, resource: Resource) -> None:
         """Raise ScaffoldError for a reference to an unknown resource, or to one whose rows are private.
@@ -158,7 +157,10 @@ class Tree:
 
     def view(self, resource: Resource) -> ResourceView:
         return ResourceView(
-            resource, self.tables() | {resource.name: resource.plural}, self.parent_lists(resource)
+            resource,
+            self.tables() | {resource.name: resource.plural},
+            self.parent_lists(resource),
+            self._soft(resource),
         )
 
     def parent_lists(self, resource: Resource) -> list[ParentList]:
@@ -166,8 +168,32 @@ class Tree:
 
     def texts(self, resource: Resource) -> dict[str, str]:
         """Return the content of each file of a resource."""
+        if resource not in self._texts:
+            stand_ins = self.stand_in_texts(resource)
+            self._texts[resource] = {
+                path: without_shadowing(path, text, stand_ins[path])
+                for path, text in self.plain_texts(resource).items()
+            }
+        return self._texts[resource]
+
+    def plain_texts(self, resource: Resource) -> dict[str, str]:
+        """Return the content of each file, where a name may mean two things."""
         view = self.view(resource)
         return {path: render(template, r=view) for path, template in self.paths(resource).items()}
+
+    def stand_in_texts(self, resource: Resource) -> dict[str, str]:
+        """Return the content of each file for a resource with names that nothing else uses."""
+        stand_in = stand_in_of(resource)
+        tables = stand_ins_of_tables(self.tables() | {resource.name: resource.plural})
+        soft = self._soft(resource)
+        others = {PREFIX + name: stand_in_of(self.record(name).resource) for name in self.made()}
+        lists = parent_lists(stand_in, others)
+        view = ResourceView(stand_in, tables, lists, soft | {PREFIX + name for name in soft})
+        return {path: render(template, r=view) for path, template in self.paths(resource).items()}
+
+    def _soft(self, resource: Resource) -> set[str]:
+        others = [self.record(name).resource for name in self.made() if name != resource.name]
+        return {each.name for each in (*others, resource) if each.soft_delete}
 
     def generated(self, resource: Resource) -> dict[str, str]:
         """Return the content of each file of a resource, as `scaffold` writes it."""
@@ -247,6 +273,7 @@ class Tree:
             "audited": resource.is_audited,
             "csv": resource.has_csv,
             "unique": resource.uniques,
+            "soft_delete": resource.soft_delete,
             "fields": [field.spec for field in resource.fields],
             "many": [many.spec for many in resource.many],
             "includes": list(resource.includes),

@@ -2,14 +2,16 @@
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from typing import Any
 
-from tools.scaffold import files, lists
+from kit.data.base import sql_name, sql_text
+from tools.scaffold import files, lists, ranges
+from tools.scaffold.arguments import members_of
 from tools.scaffold.includes import Relation
 from tools.scaffold.many import ManyView
 from tools.scaffold.parents import ParentList
-from tools.scaffold.resource import Field, Resource, member_of, path_of
+from tools.scaffold.resource import Field, Resource, path_of
 from tools.scaffold.uniqueness import OWNER, is_repeatable
 
 ACCESS_DESCRIPTIONS = {
@@ -41,9 +43,16 @@ class FieldView:
             parts = [f'ForeignKey("{self.table}.id", ondelete="{self.on_delete}")']
         if self.type == "json":
             parts.append(f"nullable={self.is_nullable}")
-        if self.has_default:
+        if self.has_server_default:
             parts.append(f"server_default={self.server_default('')}")
+        elif self.has_default:
+            parts.append(f"default={self.python_default}")
         return ", ".join(parts)
+
+    @property
+    def has_server_default(self) -> bool:
+        """Whether the database knows the default. It would store a time in another form than SQLAlchemy."""
+        return bool(self.has_default and not self.is_computed and self.type not in ("datetime", "uuid"))
 
     @property
     def table(self) -> str:
@@ -54,6 +63,11 @@ class FieldView:
     def target_path(self) -> str:
         return path_of(self.table)
 
+    @property
+    def target_is_soft(self) -> bool:
+        """Whether deleted rows of the referenced table stay in it."""
+        return self.target in self.resource.soft
+
     def server_default(self, module: str) -> str:
         if self.type == "bool":
             return f"{module}{'true' if self.default else 'false'}()"
@@ -62,7 +76,7 @@ class FieldView:
     @property
     def migration_column(self) -> str:
         """The column in a migration."""
-        default = f", server_default={self.server_default('sa.')}" if self.has_default else ""
+        default = f", server_default={self.server_default('sa.')}" if self.has_server_default else ""
         kind = self.fill(self.kind.migration_type)
         return f'sa.Column("{self.column_name}", {kind}, nullable={self.is_nullable}{default})'
 
@@ -74,11 +88,29 @@ class FieldView:
     @property
     def members(self) -> dict[str, str]:
         """The values of an enum by the names of its members."""
-        return {member_of(value): value for value in self.arguments}
+        members = members_of(self.arguments)
+        return {name: json.dumps(value, ensure_ascii=False) for name, value in members.items()}
+
+    @property
+    def plain_schema(self) -> str:
+        """The type without its range. Queries can compare with any value."""
+        return str(self.fill(self.kind.schema)).replace("{enum}", self.enum)
 
     @property
     def schema(self) -> str:
-        return str(self.fill(self.kind.schema)).replace("{enum}", self.enum)
+        return ranges.schema(self.type, self.range, self.arguments) if self.range else self.plain_schema
+
+    @property
+    def query_type(self) -> str:
+        """The type in queries."""
+        return str(self.kind.query or (self.plain_schema if self.range else self.type_name))
+
+    @property
+    def check(self) -> str:
+        """The condition of the CHECK constraint, or an empty string."""
+        if self.enum:
+            return f"{sql_name(self.column_name)} IN ({', '.join(map(sql_text, self.arguments))})"
+        return ranges.condition(self.column_name, self.type, self.range) if self.range else ""
 
     @property
     def alias(self) -> str:
@@ -98,13 +130,22 @@ class FieldView:
 
     @property
     def body_default(self) -> str:
+        if self.is_computed:
+            return f" = Field(default_factory={self.default.function})"
         if self.has_default:
             return f" = {self.python_default}"
         return " = None" if self.is_nullable else ""
 
     @property
     def python_default(self) -> str:
-        constructors = {"decimal": "Decimal({})", "date": "date.fromisoformat({})"}
+        if self.is_computed:
+            return str(self.default.function)
+        constructors = {
+            "decimal": "Decimal({})",
+            "date": "date.fromisoformat({})",
+            "datetime": "datetime.fromisoformat({})",
+            "uuid": "UUID({})",
+        }
         return constructors.get(str(self.type), "{}").format(repr(self.default))
 
     @property
@@ -127,8 +168,22 @@ class FieldView:
             # Without a given id, add another row.
             return f'fields.get("{self.column_name}") or {self.target}.add(person)["id"]'
         if self.type == "enum" and (self.has_default or len(self.arguments) == 1):
-            return json.dumps(self.example)
+            return json.dumps(self.example, ensure_ascii=False)
+        if self.range:
+            return ranges.expression(self.type, self.range, self.arguments, self.column_name)
         return str(self.fill(self.kind.value))
+
+    @property
+    def invalid(self) -> list[tuple[Any, str]]:
+        """JSON values that are invalid, each with its error code."""
+        invalid = [
+            (self.fill(value) if isinstance(value, str) else value, code) for value, code in self.kind.invalid
+        ]
+        if self.range is None:
+            return invalid
+        outside = ranges.outside(self.type, self.range, self.arguments)
+        replaced = {code for _, code in outside}
+        return [(value, code) for value, code in invalid if code not in replaced] + outside
 
     @property
     def other_choice(self) -> str:
@@ -172,12 +227,19 @@ class FieldView:
 
 
 class ResourceView:
-    """A resource, with the properties that the templates need. `tables` maps resources to their tables."""
+    """A resource, with the properties that the templates need. `tables` maps resources to their tables.
+
+    `soft` contains the resources whose deleted rows stay in the table.
+    """
 
     def __init__(
-        self, resource: Resource, tables: dict[str, str], parent_lists: Sequence[ParentList] = ()
+        self,
+        resource: Resource,
+        tables: dict[str, str],
+        parent_lists: Sequence[ParentList] = (),
+        soft: Set[str] = frozenset(),
     ) -> None:
-        self.resource, self.tables, self.parent_lists = resource, tables, parent_lists
+        self.resource, self.tables, self.parent_lists, self.soft = resource, tables, parent_lists, soft
         self.fields = [FieldView(field, self) for field in resource.fields if field.type != "file"]
         self.files = [FieldView(field, self) for field in resource.fields if field.type == "file"]
         self.many = [ManyView(many, resource, tables) for many in resource.many]
@@ -246,10 +308,7 @@ class ResourceView:
 
     @property
     def checks(self) -> list[tuple[str, str]]:
-        return [
-            (field.column_name, f"{field.column_name} IN ({', '.join(map(repr, field.arguments))})")
-            for field in self.enums
-        ]
+        return [(field.column_name, field.check) for field in self.fields if field.check]
 
     @property
     def enum_names(self) -> list[str]:
@@ -262,14 +321,30 @@ class ResourceView:
     @property
     def table_arguments(self) -> Iterator[str]:
         for columns in self.uniques:
-            yield f"UniqueConstraint({quoted(columns)})"
+            if self.soft_delete:
+                yield f"Index(None, {quoted(columns)}, unique=True, **ONLY_LIVE)"
+            else:
+                yield f"UniqueConstraint({quoted(columns)})"
         for field in self.enums:
             yield f'one_of("{field.column_name}", {field.enum})'
+        for field in self.fields:
+            if field.range:
+                yield f'CheckConstraint({field.check!r}, name="{field.column_name}")'
         for columns in self.indexes:
             name = lists.index_name(self.plural, columns)
-            yield f"Index({name!r}, {quoted(columns)})"
+            live = ", **ONLY_LIVE" if self.is_partial(columns) else ""
+            yield f"Index({name!r}, {quoted(columns)}{live})"
         for name in self.searchable:
             yield f'trigram_index("{name}")'
+
+    def is_partial(self, columns: tuple[str, ...]) -> bool:
+        """Whether an index contains only live rows.
+
+        One that begins with a reference also finds the rows to delete with the referenced row.
+        """
+        references = {"owner_id", *(field.column_name for field in self.references)}
+        references.update(f"{file.name}_id" for file in self.files)
+        return bool(self.soft_delete and columns[0] not in references)
 
     @property
     def searchable(self) -> list[str]:
@@ -296,7 +371,7 @@ class ResourceView:
         for field in self.fields:
             for operator in field.operators:
                 name = f"{field.column_name}__{operator}".removesuffix("__")
-                type_, comparison = lists.condition(operator, field.kind.query or field.type_name)
+                type_, comparison = lists.condition(operator, field.query_type)
                 yield name, type_, f"Only rows whose {field.words} {comparison}."
 
     @property
@@ -307,13 +382,8 @@ class ResourceView:
     @property
     def invalid(self) -> Iterator[tuple[str, str, str]]:
         for field in self.fields:
-            for value, code in field.kind.invalid:
-                text = (
-                    f'"{value[0]}" * {len(value)}'
-                    if isinstance(value, str) and len(value) > 99
-                    else repr(value)
-                )
-                yield field.column_name, text, code
+            for value, code in field.invalid:
+                yield field.column_name, _literal(value), code
             if field.is_required and field.type == "json":
                 yield field.column_name, "None", "wrong_type"
 
@@ -323,8 +393,26 @@ class ResourceView:
 
     @property
     def optional(self) -> dict[str, object]:
-        of_fields = {field.column_name: field.default for field in self.fields if not field.is_required}
+        optional = (field for field in self.fields if not field.is_required and not field.is_computed)
+        of_fields = {field.column_name: field.default for field in optional}
         return of_fields | {many.ids: [] for many in self.many if not many.is_required}
+
+    @property
+    def computed(self) -> list[str]:
+        """The fields whose default is computed for each row."""
+        return [field.column_name for field in self.fields if field.is_computed]
+
+    @property
+    def limits(self) -> Iterator[tuple[str, str]]:
+        """The values at the limits of ranges."""
+        for field in self.fields:
+            for value in ranges.edges(field.type, field.range) if field.range else ():
+                yield field.column_name, _literal(value)
+
+    @property
+    def hidden(self) -> str:
+        """The columns of a live row that responses don't show, but exports do."""
+        return ' | {"deleted_at": None}' if self.soft_delete else ""
 
     @property
     def counts_rows(self) -> bool:
@@ -424,6 +512,13 @@ class UniqueTogether:
     def repeatable(self) -> tuple[str, ...]:
         """The columns whose value can be repeated, because another one differs in each row."""
         return tuple(column for column in self.in_body if is_repeatable(column, self.resource.resource))
+
+
+def _literal(value: object) -> str:
+    """Return a value in Python. Long text is a repeated character."""
+    if isinstance(value, str) and len(value) > 99:
+        return f'"{value[0]}" * {len(value)}'
+    return repr(value)
 
 
 def quoted(names: tuple[str, ...]) -> str:

@@ -15,7 +15,6 @@ from tools.scaffold.resource import (
     check_resource_name,
     parse_field,
     parse_fields,
-    plural_of,
 )
 from tools.scaffold.tree import Tree
 
@@ -41,17 +40,31 @@ from tools.scaffold.tree import Tree
         ("_title:str(5)", "use a name in snake_case"),
         ("t" * 31 + ":int", "use a name in snake_case"),
         ("class:int", "is a Python keyword"),
-        ("id:int", "is reserved"),
-        ("owner_id:int", "is reserved"),
-        ("date:date", "is reserved"),
-        ("sort:int", "is reserved"),
-        ("model_name:int", "is reserved"),
-        ("copy:int", "is reserved"),
-        ("genre:enum", "list distinct lower-case values"),
-        ("genre:enum()", "list distinct lower-case values"),
-        ("genre:enum(a,a)", "list distinct lower-case values"),
-        ("genre:enum(a,B)", "list distinct lower-case values"),
-        ("genre:enum(a,')", "list distinct lower-case values"),
+        ("genre:enum", "list the values"),
+        ("genre:enum()", "list the values"),
+        ("genre:enum(a,)", "list the values"),
+        ("genre:enum(a,a)", "the value 'a' is repeated"),
+        ("genre:enum(a,\tb\nc)", "control character"),
+        (f"genre:enum({'x' * 101})", "more than 100 characters"),
+        ("rating:int(5..1)", "is not a valid range"),
+        ("rating:int(..)", "is not a valid range"),
+        ("rating:int(1.5..)", "Write the type as int, int(1..5)"),
+        ("rating:int(1..2147483648)", "is not a valid range"),
+        ("rating:int(1..5)=6", "the default is outside of the range"),
+        ("rating:int(1..5)^", "at least 100 values"),
+        ("code:str(1)^", "at least 100 values"),
+        ("price:decimal(4,1,0.05..)", "the limits can have 1 decimal places"),
+        ("price:decimal(4,2,0..)=-1", "the default is outside of the range"),
+        ("title:str(3..)", "str(200) or str(3..200)"),
+        ("title:str(0..9)", "the length 0 is out of range"),
+        ("title:str(3..9)=ab", "the default is outside of the range"),
+        ("note:text(..0)", "the length 0 leaves no value"),
+        ("day:date(1999-02-30..)", "is not a valid range"),
+        ("day:date(..2000-01-01)=today", "the default is outside of the range"),
+        ("active:bool=maybe", "Write yes or no"),
+        ("count:int=1,000", "without commas"),
+        ("due:datetime=tomorrow", "a date, or now"),
+        ("code:uuid=new", "Write random, or a UUID"),
         ("author:ref", "write the type as ref(author) or ref(author,cascade)"),
         ("author:ref()", "write the type as ref(author) or ref(author,cascade)"),
         ("author:ref(User)", "write the type as ref(author) or ref(author,cascade)"),
@@ -74,14 +87,11 @@ from tools.scaffold.tree import Tree
         ("size:int=2147483648", "is not a valid"),
         ("price:decimal(4,2)=123.00", "is not a valid"),
         ("price:decimal(4,2)=NaN", "is not a valid"),
-        ("title:str(3)=four", "is too long"),
-        ("genre:enum(a,b)=c", "not one of the values"),
-        ("active:bool=yes", "is not a valid"),
+        ("title:str(3)=four", "text of a valid length"),
+        ("genre:enum(a,b)=c", "Write one of the values"),
         ("day:date=2026-02-30", "is not a valid"),
         ("ratio:float=nan", "is not a valid"),
         ("data:json={}", "can't have a default"),
-        ("due:datetime=2026-01-01T00:00:00Z", "can't have a default"),
-        ("code:uuid=8b2f9e0c-3c53-4c35-9a7c-1f2f6ad2f9a1", "can't have a default"),
     ],
 )
 def test_an_invalid_field_is_refused_with_a_reason(spec: str, reason: str) -> None:
@@ -123,24 +133,12 @@ def test_marks_are_parsed() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "plural"),
-    [("book", "books"), ("box", "boxes"), ("entry", "entries"), ("day", "days"), ("church", "churches")],
-)
-def test_regular_plurals_are_derived(name: str, plural: str) -> None:
-    assert plural_of(name) == plural
-
-
-@pytest.mark.parametrize(
     ("name", "field", "plural", "reason"),
     [
-        ("user", "name:int", None, "A model User already exists"),
+        ("user", "name:int", None, "user_repository.py already exists"),
         ("account", "name:int", None, "account.py already exists"),
         ("trial", "name:int", "users", "A table 'users' already exists"),
-        ("sheep", "name:int", "sheep", "is its own plural"),
         ("trial", "author:ref(unknown)", None, "unknown resource 'unknown'"),
-        ("person", "name:int", None, "The generated code uses the name 'Person' itself"),
-        ("page", "name:int", None, "The generated code uses the name 'PageQuery' itself"),
-        ("body", "name:int", None, "The generated code uses the name 'body' itself"),
     ],
 )
 def test_an_invalid_resource_is_refused(name: str, field: str, plural: str | None, reason: str) -> None:
@@ -148,14 +146,7 @@ def test_an_invalid_resource_is_refused(name: str, field: str, plural: str | Non
         new_resource(Tree(API), name, (field,), "public", plural, require_match=False)
 
 
-@pytest.mark.parametrize(
-    ("name", "reason"),
-    [
-        ("password", "The event 'password_changed' already exists"),
-        ("event", "The generated code uses the name 'Event' itself"),
-        ("record", "The generated code uses the name 'record' itself"),
-    ],
-)
+@pytest.mark.parametrize(("name", "reason"), [("password", "The event 'password_changed' already exists")])
 def test_an_audited_resource_needs_names_of_its_own(name: str, reason: str) -> None:
     with pytest.raises(ScaffoldError, match=reason):
         new_resource(Tree(API), name, ("size:int",), "public", None, require_match=False, audited=True)
@@ -165,6 +156,9 @@ def test_an_audited_resource_needs_names_of_its_own(name: str, reason: str) -> N
 def made(folder: Path, **resources: tuple[str, ...]) -> Tree:
     """Return a tree of generated resources, each given as its access and its fields."""
     (folder / "tools/scaffold/made").mkdir(parents=True)
+    for package in ("app/blueprint", "app/model"):
+        (folder / package).mkdir(parents=True)
+        (folder / package / "__init__.py").write_text("")
     for name, (access, *fields) in resources.items():
         kept = {"plural": f"{name}s", "access": access, "requires_match": False, "fields": fields}
         text = json.dumps(kept | {"migrations": [], "files": {}})

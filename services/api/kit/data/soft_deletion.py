@@ -1,0 +1,156 @@
+"""Soft deletion: deleted rows stay in the table, and lists and lookups leave them out.
+
+A deletion sets `deleted_at`. It is refused while a live row refers to the row with RESTRICT. With CASCADE,
+referring rows are deleted too if their table has soft deletion. No data is lost: other referring rows don't
+change until the row is purged.
+"""
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from functools import cache
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Column, ColumnElement, ForeignKey, MetaData, Table, delete, select, text, update
+from sqlalchemy.orm import Mapped, mapped_column, with_loader_criteria
+from sqlalchemy.orm.interfaces import ORMOption
+
+from kit.clock import now
+from kit.errors import StillReferenced, UnknownReference
+
+_LIVE = text("deleted_at IS NULL")
+# Arguments of an index that contains only live rows: Index(None, "isbn", unique=True, **ONLY_LIVE).
+ONLY_LIVE: dict[str, Any] = {"postgresql_where": _LIVE, "sqlite_where": _LIVE}
+
+
+class SoftDeletion:
+    """A mixin for models whose deleted rows stay in the table."""
+
+    deleted_at: Mapped[datetime | None] = mapped_column(info={"soft_deletion": True})
+
+
+@cache
+def deletion_time(table: Table) -> Column[datetime] | None:
+    """Return the column of SoftDeletion, or None if rows of this table are really deleted."""
+    return next((column for column in table.columns if column.info.get("soft_deletion")), None)
+
+
+def live_relations() -> list[ORMOption]:
+    """Return the options of a query whose relationships leave out deleted rows."""
+    if not SoftDeletion.__subclasses__():
+        return []
+    return [
+        with_loader_criteria(SoftDeletion, lambda model: model.deleted_at.is_(None), include_aliases=True)
+    ]
+
+
+def soft_delete(session: Any, table: Table, ids: Sequence[UUID], time: datetime | None = None) -> int:
+    """Delete these live rows softly, and return how many. Raises StillReferenced."""
+    time = time or now()
+    deleted_at = _deletion_time(table)
+    live = (table.c.id.in_(ids), deleted_at.is_(None))
+    # FOR UPDATE waits for transactions that add references to these rows (see refuse_deleted).
+    found = session.scalars(select(table.c.id).where(*live).order_by(table.c.id).with_for_update()).all()
+    if found:
+        session.execute(update(table).where(table.c.id.in_(found)).values(deleted_at=time))
+        for key in _references_to(table):
+            _delete_referrers(session, key, found, time)
+    return len(found)
+
+
+def _delete_referrers(session: Any, key: ForeignKey, ids: Sequence[UUID], time: datetime) -> None:
+    table = _table_of(key)
+    deleted_at = deletion_time(table)
+    referring = select(key.parent).where(key.parent.in_(ids))
+    if deleted_at is not None:
+        referring = referring.where(deleted_at.is_(None))
+    if _restricts(key):
+        if session.scalar(referring.limit(1)) is not None:
+            raise StillReferenced
+    elif key.ondelete == "CASCADE" and deleted_at is not None:
+        soft_delete(session, table, session.scalars(referring.with_only_columns(table.c.id)).all(), time)
+
+
+def restore(session: Any, table: Table, ids: Sequence[UUID]) -> int:
+    """Restore deleted rows, and those that were deleted with them. Return how many.
+
+    The caller translates the error if a unique value is used again. Raises UnknownReference.
+    """
+    deleted_at = _deletion_time(table)
+    found = session.execute(
+        select(table).where(table.c.id.in_(ids), deleted_at.is_not(None)).with_for_update()
+    ).all()
+    for row in found:
+        refuse_deleted(session, table, row._mapping)
+        session.execute(update(table).where(table.c.id == row.id).values(deleted_at=None))
+        for key in _references_to(table):
+            other = deletion_time(_table_of(key))
+            if key.ondelete == "CASCADE" and other is not None:
+                together = select(other.table.c.id).where(key.parent == row.id, other == row.deleted_at)
+                restore(session, other.table, session.scalars(together).all())
+    return len(found)
+
+
+def purge(session: Any, metadata: MetaData, before: datetime, limit: int = 1000) -> Iterator[tuple[str, int]]:
+    """Really delete rows that were softly deleted before a time. Commit after each step.
+
+    Each step yields the table and how many of its rows are gone. Rows to which others refer with RESTRICT
+    stay. Referring tables come first.
+    """
+    for table in reversed(metadata.sorted_tables):
+        deleted_at = deletion_time(table)
+        if deleted_at is None:
+            continue
+        unreferenced = (~_refers(key, table) for key in _references_to(table) if _restricts(key))
+        old = select(table.c.id).where(deleted_at < before, *unreferenced).limit(limit)
+        while count := session.execute(delete(table).where(table.c.id.in_(old))).rowcount:
+            yield table.name, count
+
+
+def _restricts(key: ForeignKey) -> bool:
+    return key.ondelete in (None, "RESTRICT", "NO ACTION")
+
+
+def refuse_deleted(session: Any, table: Table, values: Any) -> None:
+    """Raise UnknownReference if a value refers to a softly deleted row.
+
+    The lock prevents the deletion of the referenced row until the transaction ends.
+    """
+    for key in _references_to_soft(table):
+        value = values.get(key.parent.key)
+        other = key.column.table
+        if value is not None:
+            query = select(key.column).where(key.column == value, _deletion_time(other).is_(None))
+            if session.scalar(query.with_for_update(read=True, key_share=True)) is None:
+                raise UnknownReference(key.parent.key)
+
+
+@cache
+def _references_to(table: Table) -> list[ForeignKey]:
+    tables = table.metadata.sorted_tables
+    keys = (key for each in tables for key in each.foreign_keys if key.column.table is table)
+    return sorted(keys, key=lambda key: (_table_of(key).name, key.parent.name))
+
+
+@cache
+def _references_to_soft(table: Table) -> list[ForeignKey]:
+    keys = (key for key in table.foreign_keys if deletion_time(key.column.table) is not None)
+    return sorted(keys, key=lambda key: key.parent.name)
+
+
+def _refers(key: ForeignKey, table: Table) -> ColumnElement[bool]:
+    referring = _table_of(key).alias()
+    return select(referring.c[key.parent.name]).where(referring.c[key.parent.name] == table.c.id).exists()
+
+
+def _table_of(key: ForeignKey) -> Table:
+    table = key.parent.table
+    assert isinstance(table, Table)  # noqa: S101 # nosec B101
+    return table
+
+
+def _deletion_time(table: Any) -> Column[datetime]:
+    column = deletion_time(table)
+    if column is None:
+        raise TypeError(f"Rows of {table.name} are really deleted. Add the mixin SoftDeletion to the model.")
+    return column
