@@ -10,11 +10,11 @@ from math import sqrt
 from typing import Any, NamedTuple
 
 import pytest
-from app.blueprint.book_schemas import BookQuery  # type: ignore[import-not-found]  # scaffolded in the copy
 from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import URL, Connection, Engine, create_engine, event, text
 
+from app.blueprint.book_schemas import BookQuery  # type: ignore[import-not-found]  # scaffolded in the copy
 from kit.data.resource_repository import MOST_COUNTED
 from kit.web.list_queries import MOST_VALUES, RANGES
 
