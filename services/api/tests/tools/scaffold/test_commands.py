@@ -315,7 +315,7 @@ def test_the_tests_of_authored_resources_and_lists_by_parent_pass(
     )
 
     assert "owner_id: deleting the account deletes the row" in printed
-    assert re.search(r"\b[3-9]\d passed", tested), tested
+    assert re.search(r"\b1?[0-9]\d passed", tested), tested
     rows = (copy.api / "tests/authorization.md").read_text()
     assert "| GET /trial-clubs/<uuid:trial_club_id>/trial-topics | 401 | 403 | 403 | 200 |" in rows
     here("unscaffold", "trial_topic")
