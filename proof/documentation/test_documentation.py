@@ -41,6 +41,7 @@ ELSEWHERE = {
     ("docs/templates/README.md", "Test it", 1): "the commands of README.md, for a project with its own name",
     (START, "Develop", 1): "they don't end; .ci/run runs make dev",
     (BUILD, "Project layout", 1): "a listing, which test_lists.py compares with the code",
+    (RESOURCES, "Delete rows softly", 1): "the tests of a resource with --soft-delete restore and purge rows",
     (KEYS, "After a leak", 1): "test_operators_list_and_delete_keys",
     (KEYS, "Find leaked keys", 1): "tests/kit/security/test_api_keys.py",
     (FRONT_ENDS, "Turn it on", 1): "needs a front end; proof/clients/test_browser_front_ends.py",

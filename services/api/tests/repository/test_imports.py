@@ -25,7 +25,7 @@ LAYERS = [
     ["app.database"],
     ["app.model"],
     ["app.exceptions", "app.events", "app.config"],
-    ["kit.commands", "kit.jobs.commands"],
+    ["kit.commands", "kit.deleted_rows", "kit.jobs.commands"],
     ["kit.storage.stored_files"],
     ["kit.jobs"],
     ["kit.mail"],

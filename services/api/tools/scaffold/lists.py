@@ -6,6 +6,7 @@ An index has the columns to filter by, then those to sort by, then `created_at` 
 from collections.abc import Sequence
 from hashlib import sha256
 
+from kit.web.pagination import PageQuery
 from tools.scaffold.resource import Field, Resource, ScaffoldError
 
 LONGEST_NAME = 63  # of PostgreSQL
@@ -20,6 +21,7 @@ COMPARISONS = {
     "lte": "is at most this value",
     "contains": "contains this text, ignoring case",
 }
+PARAMETERS = {*PageQuery.model_fields, "sort", "total", "include"}  # of lists, besides the filters
 Columns = tuple[str, ...]
 
 
@@ -165,7 +167,7 @@ def uncombined(resource: Resource) -> list[str]:
 def not_offered(resource: Resource) -> list[str]:
     """Return queries that a list refuses."""
     plain = [field for field in resource.fields if not operators(field, resource)]
-    queries = [f"{field.column_name}=1" for field in plain if field.name != "total"]
+    queries = [f"{field.column_name}=1" for field in plain if field.column_name not in PARAMETERS]
     queries += [f"sort={field.column_name}" for field in plain]
     several = [sort for sort in unfiltered_sorts(resource) if "," in sort]
     return [*queries, *(f"sort={sort.replace(',', ',-')}" for sort in several[:1])]

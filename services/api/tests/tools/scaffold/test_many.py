@@ -46,7 +46,6 @@ def test_the_names_of_ids_are_singular(spec: str, ids: str, one: str) -> None:
         ("tags:many(tag)=x", "the only mark"),
         ("tag:many(tag)", "name the relationship in the plural, such as tags"),
         ("Tags:many(tag)", "use a name in snake_case"),
-        ("metadata:many(tag)", "is reserved"),
     ],
 )
 def test_an_invalid_relationship_is_refused_with_a_reason(spec: str, reason: str) -> None:

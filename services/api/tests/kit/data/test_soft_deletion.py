@@ -1,0 +1,247 @@
+"""Soft deletion: deleted rows stay in the table, but nothing lists, finds or refers to them."""
+
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from flask import Blueprint, Flask
+from sqlalchemy import URL, ForeignKey, Index, MetaData, String, func, select
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
+
+from app.database import db
+from kit.clock import now
+from kit.data.base import NAMING
+from kit.data.column_types import UtcDateTime
+from kit.data.list_indexes import indexes_of
+from kit.data.resource_repository import ResourceRepository
+from kit.data.soft_deletion import ONLY_LIVE, SoftDeletion, purge
+from kit.errors import AlreadyExists, DomainError, StillReferenced, UnknownReference
+from tests.support.concurrency import at_once
+from tests.support.extended_app import delete_all_rows, extended_app
+
+blueprint = Blueprint("harbors", __name__)
+
+
+class Sea(DeclarativeBase):
+    """A separate base: the app's models are compared with the migrations."""
+
+    metadata = MetaData(naming_convention=NAMING)
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
+    name: Mapped[str] = mapped_column(String(20))
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
+    updated_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
+
+
+class Harbor(SoftDeletion, Sea):
+    __tablename__ = "harbors_of_test_soft_deletion"
+    __table_args__ = (
+        Index(None, "name", unique=True, **ONLY_LIVE),
+        Index(None, "created_at", "id", **ONLY_LIVE),
+    )
+
+
+class Ship(SoftDeletion, Sea):
+    __tablename__ = "ships_of_test_soft_deletion"
+
+    harbor_id: Mapped[UUID] = mapped_column(ForeignKey(Harbor.id, ondelete="RESTRICT"))
+
+
+class Pier(SoftDeletion, Sea):
+    __tablename__ = "piers_of_test_soft_deletion"
+
+    harbor_id: Mapped[UUID] = mapped_column(ForeignKey(Harbor.id, ondelete="CASCADE"))
+
+
+class Visitor(Sea):
+    __tablename__ = "visitors_of_test_soft_deletion"
+
+    harbor_id: Mapped[UUID | None] = mapped_column(ForeignKey(Harbor.id, ondelete="SET NULL"))
+    harbor: Mapped[Harbor | None] = relationship()
+
+
+@pytest.fixture(scope="module")
+def sea(migrated_app: Flask, database_url: URL) -> Iterator[Flask]:
+    with extended_app(database_url, blueprint, Sea.metadata) as app:
+        yield app
+
+
+@pytest.fixture
+def app(sea: Flask) -> Iterator[Flask]:
+    with sea.app_context():
+        yield sea
+        db.session.rollback()
+    delete_all_rows(sea, Sea.metadata)
+
+
+def rows(model: Any) -> ResourceRepository[Any]:
+    repository: ResourceRepository[Any] = ResourceRepository(db.session)
+    repository.model = model
+    return repository
+
+
+def add(model: Any, name: str = "Kiel", **fields: Any) -> Any:
+    row = rows(model).add(model(name=name, **fields))
+    db.session.commit()
+    return row
+
+
+def delete(row: Any) -> None:
+    assert rows(type(row)).delete(rows(type(row)).find_locked(row.id))
+    db.session.commit()
+
+
+def names(model: Any) -> list[str]:
+    page = rows(model).page("-created_at", {}, 10, None)
+    return [row.name for row in page.rows]
+
+
+def stored(model: Any) -> int:
+    return db.session.scalar(select(func.count()).select_from(model.__table__)) or 0
+
+
+@pytest.mark.usefixtures("app")
+def test_a_deleted_row_stays_in_the_table_but_is_not_found() -> None:
+    kiel, _ = add(Harbor), add(Harbor, "Bergen")
+
+    delete(kiel)
+
+    assert rows(Harbor).get(kiel.id) is None
+    assert rows(Harbor).lock(kiel.id) is None
+    assert names(Harbor) == ["Bergen"]
+    assert stored(Harbor) == 2
+
+
+@pytest.mark.usefixtures("app")
+def test_a_unique_value_can_be_used_again_but_then_the_row_is_not_restored() -> None:
+    kiel = add(Harbor)
+    delete(kiel)
+    add(Harbor)
+
+    with pytest.raises(AlreadyExists) as refused:
+        rows(Harbor).restore(kiel.id)
+    assert refused.value.field == "name"
+
+
+@pytest.mark.usefixtures("app")
+def test_a_live_row_that_refers_to_it_prevents_a_deletion() -> None:
+    kiel = add(Harbor)
+    ship = add(Ship, harbor_id=kiel.id)
+
+    with pytest.raises(StillReferenced):
+        rows(Harbor).delete(rows(Harbor).find_locked(kiel.id))
+    db.session.rollback()
+
+    delete(ship)
+    delete(kiel)
+    with pytest.raises(UnknownReference):
+        rows(Ship).restore(ship.id)
+
+
+@pytest.mark.usefixtures("app")
+def test_rows_that_refer_to_it_with_cascade_are_deleted_and_restored_with_it() -> None:
+    kiel = add(Harbor)
+    before, _ = add(Pier, "before", harbor_id=kiel.id), add(Pier, "with", harbor_id=kiel.id)
+    delete(before)
+
+    delete(kiel)
+    assert names(Pier) == []
+
+    assert rows(Harbor).restore(kiel.id)
+    assert not rows(Harbor).restore(kiel.id)
+    assert names(Pier) == ["with"]
+
+
+@pytest.mark.usefixtures("app")
+def test_nothing_can_refer_to_a_deleted_row() -> None:
+    kiel, bergen = add(Harbor), add(Harbor, "Bergen")
+    visitor = add(Visitor, harbor_id=bergen.id)
+    delete(kiel)
+
+    for change in (
+        lambda: rows(Visitor).add(Visitor(name="Ann", harbor_id=kiel.id)),
+        lambda: rows(Visitor).update(visitor, {"harbor_id": kiel.id}),
+    ):
+        with pytest.raises(UnknownReference) as refused:
+            change()
+        assert refused.value.field == "harbor_id"
+        db.session.rollback()
+
+
+@pytest.mark.usefixtures("app")
+def test_a_relationship_leaves_out_a_deleted_row() -> None:
+    kiel = add(Harbor)
+    visitor = add(Visitor, harbor_id=kiel.id)
+    delete(kiel)
+
+    found = rows(Visitor).page("-created_at", {}, 10, None, ["harbor"]).rows
+
+    assert [(each.harbor_id, each.harbor) for each in found] == [(kiel.id, None)]
+    rows(Visitor).update(visitor, {"harbor_id": kiel.id, "name": "Ann"})  # the same reference as before
+
+
+@pytest.mark.usefixtures("app")
+def test_old_deleted_rows_are_purged_with_referring_rows_first() -> None:
+    kiel, bergen, oslo = add(Harbor), add(Harbor, "Bergen"), add(Harbor, "Oslo")
+    ship = add(Ship, harbor_id=kiel.id)
+    visitor = add(Visitor, harbor_id=bergen.id)
+    for row in (ship, kiel, bergen):
+        delete(row)
+
+    assert list(purge(db.session, Sea.metadata, now() - timedelta(days=1))) == []
+    purged = dict(purge(db.session, Sea.metadata, now() + timedelta(days=1), limit=1))
+    db.session.commit()
+
+    assert sorted(purged) == ["harbors_of_test_soft_deletion", "ships_of_test_soft_deletion"]
+    assert (stored(Harbor), stored(Ship)) == (1, 0)
+    assert names(Harbor) == [oslo.name]
+    assert db.session.scalar(select(Visitor.harbor_id).where(Visitor.id == visitor.id)) is None
+
+
+@pytest.mark.usefixtures("app")
+def test_a_row_to_which_a_row_still_refers_is_not_purged() -> None:
+    kiel = add(Harbor)
+    delete(add(Ship, harbor_id=kiel.id))
+    delete(kiel)
+    db.session.execute(Ship.__table__.update().values(deleted_at=now() + timedelta(days=9)))  # type: ignore[attr-defined]
+
+    assert list(purge(db.session, Sea.metadata, now() + timedelta(days=1))) == []
+
+
+def test_a_deletion_and_a_new_reference_at_once_never_both_succeed(app: Flask) -> None:
+    kiel = add(Harbor)
+    id = kiel.id
+    db.session.remove()
+
+    def delete_harbor() -> str:
+        rows(Harbor).delete(rows(Harbor).find_locked(id))
+        db.session.commit()
+        return "deleted"
+
+    def add_ship() -> str:
+        rows(Ship).add(Ship(name="Gorch", harbor_id=id))
+        db.session.commit()
+        return "added"
+
+    def run(work: Callable[[], str]) -> Any:
+        with app.app_context():
+            try:
+                return work()
+            except DomainError as error:
+                db.session.rollback()
+                return type(error).__name__
+
+    for _ in range(5):
+        results: Any = at_once(lambda: run(delete_harbor), lambda: run(add_ship))
+        assert sorted(results) in (["StillReferenced", "added"], ["UnknownReference", "deleted"])
+        db.session.execute(Ship.__table__.delete())  # type: ignore[attr-defined]
+        db.session.execute(Harbor.__table__.update().values(deleted_at=None))  # type: ignore[attr-defined]
+        db.session.commit()
+
+
+@pytest.mark.any_database
+@pytest.mark.usefixtures("app")
+def test_an_index_of_live_rows_serves_lists() -> None:
+    assert indexes_of(Harbor) == [("created_at", "id"), ("id",), ("name",)]
