@@ -5,6 +5,7 @@ proof/scripts/plans copies this file into a project with scaffolded books and au
 
 import os
 from collections.abc import Iterator
+from importlib import import_module
 from itertools import chain
 from math import sqrt
 from typing import Any, NamedTuple
@@ -14,10 +15,10 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import URL, Connection, Engine, create_engine, event, text
 
-from app.blueprint.book_schemas import BookQuery  # type: ignore[import-not-found]  # scaffolded in the copy
 from kit.data.resource_repository import MOST_COUNTED
 from kit.web.list_queries import MOST_VALUES, RANGES
 
+BookQuery = import_module("app.blueprint.book_schemas").BookQuery  # scaffolded in the copy
 ROWS = int(os.environ.get("PLANS_ROWS", "1000000"))
 AUTHORS = 10_000
 LIMIT = 20

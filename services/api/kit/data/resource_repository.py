@@ -57,6 +57,11 @@ class ResourceRepository(Repository[Model]):
         row = self._row(id).options(*loaders(self.model, related))
         return _found(self.session.scalar(row))
 
+    def require(self, id: UUID) -> None:
+        """Raise NotFound if there is no such row."""
+        if self.session.scalar(self._row(id).with_only_columns(self.model.id)) is None:
+            raise NotFound
+
     def find_locked(self, id: UUID) -> Model:
         """Lock the row until the transaction ends, and return its current state. Raises NotFound."""
         return _found(self.lock(id))

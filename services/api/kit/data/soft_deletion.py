@@ -53,7 +53,7 @@ def soft_delete(session: Any, table: Table, ids: Sequence[UUID], time: datetime 
     found = session.scalars(select(table.c.id).where(*live).order_by(table.c.id).with_for_update()).all()
     if found:
         session.execute(update(table).where(table.c.id.in_(found)).values(deleted_at=time))
-        for key in _references_to(table):
+        for key in references_to(table):
             _delete_referrers(session, key, found, time)
     return len(found)
 
@@ -83,7 +83,7 @@ def restore(session: Any, table: Table, ids: Sequence[UUID]) -> int:
     for row in found:
         refuse_deleted(session, table, row._mapping)
         session.execute(update(table).where(table.c.id == row.id).values(deleted_at=None))
-        for key in _references_to(table):
+        for key in references_to(table):
             other = deletion_time(_table_of(key))
             if key.ondelete == "CASCADE" and other is not None:
                 together = select(other.table.c.id).where(key.parent == row.id, other == row.deleted_at)
@@ -101,7 +101,7 @@ def purge(session: Any, metadata: MetaData, before: datetime, limit: int = 1000)
         deleted_at = deletion_time(table)
         if deleted_at is None:
             continue
-        unreferenced = (~_refers(key, table) for key in _references_to(table) if _restricts(key))
+        unreferenced = (~_refers(key, table) for key in references_to(table) if _restricts(key))
         old = select(table.c.id).where(deleted_at < before, *unreferenced).limit(limit)
         while count := session.execute(delete(table).where(table.c.id.in_(old))).rowcount:
             yield table.name, count
@@ -116,7 +116,7 @@ def refuse_deleted(session: Any, table: Table, values: Any) -> None:
 
     The lock prevents the deletion of the referenced row until the transaction ends.
     """
-    for key in _references_to_soft(table):
+    for key in references_to_soft(table):
         value = values.get(key.parent.key)
         other = key.column.table
         if value is not None:
@@ -126,14 +126,16 @@ def refuse_deleted(session: Any, table: Table, values: Any) -> None:
 
 
 @cache
-def _references_to(table: Table) -> list[ForeignKey]:
+def references_to(table: Table) -> list[ForeignKey]:
+    """Return the foreign keys of all tables that refer to a table."""
     tables = table.metadata.sorted_tables
     keys = (key for each in tables for key in each.foreign_keys if key.column.table is table)
     return sorted(keys, key=lambda key: (_table_of(key).name, key.parent.name))
 
 
 @cache
-def _references_to_soft(table: Table) -> list[ForeignKey]:
+def references_to_soft(table: Table) -> list[ForeignKey]:
+    """Return the foreign keys of a table that refer to tables with soft deletion."""
     keys = (key for key in table.foreign_keys if deletion_time(key.column.table) is not None)
     return sorted(keys, key=lambda key: key.parent.name)
 

@@ -1,5 +1,6 @@
 """Pagination: the query of a list, and a response with one page and the cursor of the next."""
 
+import csv
 import re
 from collections.abc import Callable, Iterable
 from hashlib import sha256
@@ -52,10 +53,13 @@ NOT_FILTERS = {"limit", "cursor", "sort", "total", "include"}
 
 
 def _several(value: object) -> object:
-    return value.split(",") if isinstance(value, str) else value
+    try:
+        return next(csv.reader([value]), []) if isinstance(value, str) else value
+    except csv.Error:  # a line break
+        return [value]
 
 
-# The value of a filter such as genre__in: `AnyOf[Reference]`. A value can't contain a comma.
+# The value of a filter such as genre__in: `AnyOf[Reference]`. A value with a comma is in double quotes.
 AnyOf = Annotated[list[Value], Field(min_length=1, max_length=MOST_VALUES), BeforeValidator(_several)]
 
 

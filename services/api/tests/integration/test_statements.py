@@ -9,6 +9,7 @@ from app.model.models import User
 from kit.data.base import Base
 from kit.data.ownership import find_ownership
 from kit.data.relations import links_of
+from kit.data.soft_deletion import deletion_time, references_to, references_to_soft
 from tests.support.credentials import PASSWORD, bearer
 from tests.support.people import People
 from tests.support.statements import assert_statements
@@ -88,8 +89,23 @@ def is_audited(route: str) -> bool:
 def for_links(route: str) -> int:
     """Return how many more statements a generated view needs for many-to-many relationships."""
     tag = operation_of(route).get("tags", [""])[0]
-    models = [each.class_ for each in Base.registry.mappers if each.class_.__module__ == f"app.model.{tag}"]
-    return sum(OF_LINKS[route.partition(" ")[0]] * len(links_of(model)) for model in models)
+    return sum(OF_LINKS[route.partition(" ")[0]] * len(links_of(model)) for model in models_of(tag))
+
+
+def for_soft_deletion(route: str) -> int:
+    """Return how many more statements a generated view needs because rows are deleted softly.
+
+    A reference to such a row is looked up. A deletion locks the row, and looks for rows that refer to it.
+    """
+    method = route.partition(" ")[0]
+    tables = [model.__table__ for model in models_of(operation_of(route).get("tags", [""])[0])]
+    if method == "DELETE":
+        return sum(1 + 2 * len(references_to(table)) for table in tables if deletion_time(table) is not None)
+    return sum(len(references_to_soft(table)) for table in tables if method != "GET")
+
+
+def models_of(tag: str) -> list[Any]:
+    return [each.class_ for each in Base.registry.mappers if each.class_.__module__ == f"app.model.{tag}"]
 
 
 @pytest.mark.parametrize("route", ROUTES)
@@ -106,7 +122,7 @@ def test_a_request_takes_no_more_statements_than_its_budget(people: People, rout
             f"Bearer {caller.refresh if route == 'POST /auth/refresh' else caller.access}"
         )
 
-    more = is_audited(route) + has_parent(route) + for_links(route)
+    more = is_audited(route) + has_parent(route) + for_links(route) + for_soft_deletion(route)
     of_method = UPLOAD if "data" in content else OTHERS[method]
     with assert_statements(BUDGET.get(route, of_method + more)):
         response = people.app.test_client().open(path, method=method, **content, headers=headers)
