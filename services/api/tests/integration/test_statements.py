@@ -1,6 +1,7 @@
 """The maximum number of SQL statements of each route. More of them make it slower."""
 
 import re
+from typing import Any
 
 import pytest
 
