@@ -134,5 +134,5 @@ def test_a_refused_restore_changes_nothing(
 
 def test_the_scripts_are_executable() -> None:
     for script in (REPOSITORY / "scripts").iterdir():
-        sourced = script.name in ("database", "throwaway-stack", "mail-in-development")
+        sourced = script.name in ("database", "throwaway-stack", "mail-in-development", "throwaway-postgres")
         assert os.access(script, os.X_OK) is not sourced, script.name
