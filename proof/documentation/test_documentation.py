@@ -23,6 +23,7 @@ COMMANDS = "docs/2-build/commands-and-streams.md"
 FRONT_ENDS = "docs/2-build/browser-front-ends.md"
 MAIL = "docs/2-build/mail.md"
 KEYS = "docs/2-build/api-keys.md"
+FILES = "docs/2-build/files.md"
 CLIENTS = "docs/2-build/clients.md"
 RESOURCES = "docs/2-build/resources.md"
 CHANGES = ("docs/2-build/columns.md", "docs/2-build/resource-changes.md", "docs/2-build/common-changes.md")
@@ -41,6 +42,7 @@ ELSEWHERE = {
     ("docs/templates/README.md", "Test it", 1): "the commands of README.md, for a project with its own name",
     (START, "Develop", 1): "they don't end; .ci/run runs make dev",
     (BUILD, "Project layout", 1): "a listing, which test_lists.py compares with the code",
+    (FILES, "Add a file to a resource", 1): ".ci/run generates a resource with a file",
     (RESOURCES, "Delete rows softly", 1): "the tests of a resource with --soft-delete restore and purge rows",
     (KEYS, "After a leak", 1): "test_operators_list_and_delete_keys",
     (KEYS, "Find leaked keys", 1): "tests/kit/security/test_api_keys.py",
