@@ -165,10 +165,19 @@ def build(app: Flask) -> JsonObject:
                 for problem in problems.all_problems(app)
                 if problem.code in used
             },
-            "headers": {name: _header(*header) for name, header in about.headers.items()},
+            "headers": {
+                name: _header(*header) for name, header in about.headers.items() if name in _sent(paths)
+            },
             "securitySchemes": dict(sorted(schemes.items())),
         },
     }
+
+
+def _sent(paths: JsonObject) -> set[str]:
+    """Return the names of the headers of all responses."""
+    operations = (operation for path in paths.values() for operation in path.values())
+    responses = (each for operation in operations for each in operation["responses"].values())
+    return {name for response in responses for name in response.get("headers", {})}
 
 
 def _about(app: Flask) -> Document:

@@ -373,3 +373,11 @@ def test_the_server_gives_the_remaining_responses_for_every_operation(live: Live
 
         assert exchange(url, line + b"Transfer-Encoding: gzip\r\n\r\n")[0] == 501
         assert exchange(url, line + b"X: " + b"x" * 20_000 + b"\r\n\r\n")[0] == 431
+
+
+def test_the_document_describes_only_headers_that_are_sent() -> None:
+    text = json.dumps(DOCUMENT["paths"])
+
+    described = DOCUMENT["components"]["headers"]
+
+    assert [name for name in described if f'"#/components/headers/{name}"' not in text] == []
