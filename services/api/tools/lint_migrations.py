@@ -32,8 +32,8 @@ SKIP = re.compile(r"skip: *\S.*")
 FORMS = "Write `# squawk: allow RULE: REASON`, or `# squawk: skip: REASON` for the whole revision."
 PAGE = 'docs/2-build.md, "Migrate without stopping traffic"'
 REMEDIES = {
-    "require-concurrent-index-creation": "Create the index concurrently, in a revision of its own.",
-    "require-concurrent-index-deletion": "Drop the index concurrently, in a revision of its own.",
+    "require-concurrent-index-creation": "Create the index concurrently, in a separate revision.",
+    "require-concurrent-index-deletion": "Drop the index concurrently, in a separate revision.",
     "adding-required-field": "Give the column a server default, or make it nullable.",
     "adding-not-nullable-field": "Give the column a server default, or make it nullable.",
     "ban-drop-column": "Drop the column one release after the code that no longer uses it.",
@@ -43,7 +43,7 @@ REMEDIES = {
     "changing-column-type": "Add a column of the new type, and drop the old one in a later release.",
     "constraint-missing-not-valid": "Add it with NOT VALID, and validate it in the next revision.",
     "adding-foreign-key-constraint": "Add it with NOT VALID, and validate it in the next revision.",
-    "disallowed-unique-constraint": "Create a unique index concurrently, in a revision of its own.",
+    "disallowed-unique-constraint": "Create a unique index concurrently, in a separate revision.",
 }
 
 
@@ -131,7 +131,7 @@ def _message(file: str, finding: dict[str, Any], sql: str) -> str:
 
 def app_without_database() -> Flask:
     """Return an app for PostgreSQL that doesn't connect."""
-    url = "postgresql://nobody@localhost/never_opened"
+    url = "postgresql://user@localhost/never_opened"
     given = {"FLASK_ENV": "testing", "DATABASE_URL": url, "SECRET_KEY": token_hex(32)}
     app = create_app(Settings.model_validate(given))
     migrations.init_app(app)

@@ -420,7 +420,7 @@ def create_server(app: Flask, settings: Settings, listener: socket.socket) -> Se
     adjustments.max_content_length = settings.max_body_bytes
     adjustments.takes_upload = takes_uploads(app)
     adjustments.of_uploads = copy(adjustments)
-    adjustments.of_uploads.max_request_body_size = sys.maxsize  # the app has limits of its own
+    adjustments.of_uploads.max_request_body_size = sys.maxsize  # the app has its own limits
     server = Server(app, {}, _sock=listener, adj=adjustments, sockinfo=sockinfo, bind_socket=False)
     server.ready_to_send, server.slow = deque(), set()
     server.max_unsent_bytes = settings.max_unsent_bytes

@@ -11,7 +11,7 @@ from kit.settings import Settings
 from kit.storage.storage import NoSuchFile, check_key
 from kit.storage_url import S3Bucket
 
-PART_BYTES = 5_242_880  # of a multipart upload, the least that S3 takes
+PART_BYTES = 5_242_880  # the smallest part of a multipart upload
 READ_BYTES = 262_144  # at once
 TIMEOUT = timedelta(seconds=30)
 RETRIES = {"max_retries": 3, "retry_timeout": timedelta(seconds=10)}

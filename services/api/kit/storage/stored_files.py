@@ -1,7 +1,7 @@
 """Files of rows: stored before the row refers to them, and deleted when no row does any more.
 
 A row of `kit_files` is committed before its file is stored, and a column such as `cover_id` refers to it. So
-the jobs find each file without a reference, whatever happened: a failed request, a stopped process, a deleted
+the jobs find each file without a reference, after a failure: a failed request, a stopped process, a deleted
 row, or an account that was deleted with its rows.
 """
 

@@ -52,7 +52,7 @@ def csv_response(schema: type[ResponseBody], query: Select[Any], name: str) -> R
     Decimals, times and ids are written as in JSON, null is empty, and lists and objects are JSON. A text that
     a spreadsheet would take for a formula begins with an apostrophe.
     """
-    release()  # the export has a connection of its own
+    release()  # the export has its own connection
     model = cast("type[Base]", query.column_descriptions[0]["entity"])
     parts = _parts(in_this_app(schema), model, query.with_only_columns(*columns_of(model).values()))
     headers = {"Content-Disposition": disposition(f"{name}.csv")}

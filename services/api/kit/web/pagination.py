@@ -93,7 +93,7 @@ class PageQuery(Query):
     rows: ClassVar[type[Base] | None] = None
     within: ClassVar[tuple[str, ...]] = ()
     reads_whole_list: ClassVar[bool | tuple[str, ...]] = False
-    offer: ClassVar[Offer | None] = None  # what is checked
+    offer: ClassVar[Offer | None] = None  # checked at start-up
 
     limit: PageSize = Field(20, description="The page size.", examples=[20])
     cursor: Cursor = Field(UNSET, description="`next_cursor` from the previous page.")

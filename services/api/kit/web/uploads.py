@@ -221,7 +221,7 @@ def _receive_form(target: _Target, boundary: str, limit: int) -> ReceivedFile:
 
 
 class _Form:
-    """What has been received of a form: one file, and fields."""
+    """The received parts of a form: one file, and fields."""
 
     def __init__(self, target: _Target) -> None:
         self.target = target
@@ -254,7 +254,7 @@ class _Form:
     def _begin(self, part: multipart.File | multipart.Field) -> None:
         self.part = part
         if not part.name or part.name in self.values or (self.file and part.name == self.file.name):
-            raise MalformedForm("Each part of the form needs a name of its own.")
+            raise MalformedForm("Give each part of the form a different name.")
         if isinstance(part, multipart.Field):
             self.values[part.name] = b""
         elif part.name != self.upload.part:
@@ -291,7 +291,7 @@ class _Form:
 def safe_name(given: str) -> str:
     """Return the last part of a client's name for a file, without characters that can't be shown.
 
-    Never use it as a path: store files under keys of your own.
+    Never use it as a path: store files under your own keys.
     """
     last = re.split(r"[/\\]", normalize("NFC", given))[-1]
     shown = "".join(each for each in last if category(each)[0] not in "CZ" or each == " ")

@@ -1,4 +1,4 @@
-"""scripts/client and scripts/client-python: what they need, and which folders they leave alone."""
+"""scripts/client and scripts/client-python: their requirements, and the folders that they leave alone."""
 
 from pathlib import Path
 

@@ -51,7 +51,7 @@ def test_a_database_is_filled_once_and_more_on_request(
     assert "No account was added." in more.stdout
     assert rows("SELECT count(*), count(DISTINCT title) FROM trial_books") == [(11, 11)]
     assert more.returncode == 1
-    assert "The table users isn't empty. Pass --more to add to it." in more.stderr
+    assert "The table users isn't empty. To add to it, run: scripts/flask seed --more" in more.stderr
     database.close()
 
 

@@ -1,4 +1,4 @@
-"""What stands in the parentheses of a type: numbers, a range, or the values of an enum."""
+"""The arguments of a type, in parentheses: numbers, a range, or the values of an enum."""
 
 import csv
 import re
@@ -20,7 +20,7 @@ def split(text: str) -> list[str]:
 
 
 def read_values(text: str) -> tuple[str, ...]:
-    """Return the values of an enum. Raises ValueError, whose message says what is wrong."""
+    """Return the values of an enum. Raises ValueError with a message for the user."""
     if CONTROLS.search(text):
         raise ValueError("the values have a line break, a tab or another control character")
     try:

@@ -25,7 +25,7 @@ LENGTHS = ("str", "text")
 
 @dataclass(frozen=True)
 class Range:
-    """The least and the greatest value of a field, or of its length. None is no limit."""
+    """The minimum and maximum of a value, or of its length. `None` means no limit."""
 
     least: Any = None
     most: Any = None

@@ -1,6 +1,6 @@
 """Keeps the names of a resource apart from the names that the templates use.
 
-A resource `date` with a field `text` needs these names, and so does the code around them. To tell them apart,
+A resource `date` with a field `text` needs these names, and so does the code around them. To separate them,
 each file is also rendered for a resource whose names nothing else uses. Where both versions have the same
 name, it comes from the template. Where a name would mean two things, one of them gets another name, as in
 `from datetime import date as date_`.

@@ -118,7 +118,8 @@ class Tree:
         for field in resource.relationships:
             if field.target not in tables:
                 raise ScaffoldError(
-                    f"{field.spec!r}: unknown resource {field.target!r}. Use one of {', '.join(tables)}."
+                    f"{field.spec!r}: unknown resource {field.target!r}. Scaffold it first, or use one of "
+                    f"{', '.join(tables)}."
                 )
             if field.target != "user" and known[field.target].is_owned:
                 raise ScaffoldError(

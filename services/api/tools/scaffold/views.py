@@ -150,7 +150,7 @@ class FieldView:
 
     @property
     def is_self(self) -> bool:
-        """Whether the field refers to another row of its own resource."""
+        """Whether the field is a self reference."""
         return bool(self.target == self.resource.name)
 
     @property

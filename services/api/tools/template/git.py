@@ -12,7 +12,7 @@ AUTHOR = {
 
 
 class Refused(Exception):
-    """What is wrong, and what to do. Nothing has been changed."""
+    """An error with its remedy. No file has been changed."""
 
 
 def git(folder: Path, *arguments: str, **environment: str) -> str:

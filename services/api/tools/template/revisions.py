@@ -1,6 +1,6 @@
 """The numbers of migrations. The template and a project number theirs independently.
 
-A project with migrations of its own gets the template's new ones with the next free numbers, after its own. A
+In a project with added migrations, the template's new ones get the next free numbers, after the project's. A
 database at the project's newest revision then runs them, and the history stays a line.
 """
 

@@ -240,7 +240,7 @@ def test_a_relationship_takes_one_statement_for_all_rows(
         volumes = body_of(client, f"/volumes?{include}")["items"]
 
     assert [volume["label_ids"] for volume in volumes] == [labels] * 3
-    # The rows, the ids of their labels, and what is included.
+    # The rows, the ids of their labels, and the included rows.
     assert len(sent) <= 2 + more, "\n\n".join(sent)
 
 

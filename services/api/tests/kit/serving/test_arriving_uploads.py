@@ -1,4 +1,4 @@
-"""Uploads on both servers: what is checked before the body arrives, and what slow clients cost."""
+"""Uploads on both servers: the checks before the body arrives, and the cost of slow clients."""
 
 import re
 import socket

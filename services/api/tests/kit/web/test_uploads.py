@@ -1,4 +1,4 @@
-"""Uploads: forms and raw bodies, limits, and what is refused before the body is read."""
+"""Uploads: forms and raw bodies, limits, and refusals before the body is read."""
 
 from collections.abc import Iterator
 from hashlib import sha256
