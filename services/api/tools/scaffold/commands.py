@@ -152,7 +152,7 @@ def scaffold(
     paths = [*tree.paths(resource), script]
     if dry_run:
         files = [*paths, RECORD.format(name=name)]
-        _print("These files would be written:", files, *_deletions(resource), *_lists(tree, resource))
+        _print("These files would be written:", files, *_deletions(tree, resource), *_lists(tree, resource))
         return
     text = migration("create", tree.view(resource), revision, down, f"Add {resource.plural_words}.")
     with tree.all_or_nothing():
@@ -164,7 +164,7 @@ def scaffold(
     _print(
         f"Generated {resource.path}:",
         paths,
-        *_deletions(resource),
+        *_deletions(tree, resource),
         *_lists(tree, resource),
         "Review the model and the views. Then run:",
         "  docker compose up --build           to create the table and serve the resource (or: make run)",
@@ -205,7 +205,7 @@ def scaffold_field(name: str, field: str) -> None:
     _print(
         f"Added {new.column_name} to {resource.path}:",
         [*found.texts, script],
-        *_deletions(resource),
+        *_deletions(tree, resource),
         *_lists(tree, resource),
         "To apply the migration, run docker compose up --build, or make run.",
     )
@@ -392,15 +392,19 @@ def _migration_path(revision: str, message: str) -> str:
     return f"migrations/versions/{datetime.now(UTC):%Y_%m_%d}_{slug}_{revision}.py"
 
 
-def _deletions(resource: Resource) -> list[str]:
+def _deletions(tree: Tree, resource: Resource) -> list[str]:
     """Say what happens when a row that this resource refers to is deleted."""
     effects = ["  owner_id: deleting the account deletes the row"] if resource.has_owner else []
+    soft = tree.soft(resource)
     for field in resource.references:
         other = "account" if field.target == "user" else field.target.replace("_", " ")
+        is_kept = field.target in soft  # until the purge
+        verb = "purging" if is_kept else "deleting"
+        cascades_at_once = is_kept and resource.soft_delete
         effect = {
             "RESTRICT": f"the {other} can't be deleted while a row refers to it (409 still_referenced)",
-            "SET NULL": f"deleting the {other} sets the field to null",
-            "CASCADE": f"deleting the {other} deletes the row",
+            "SET NULL": f"{verb} the {other} sets the field to null",
+            "CASCADE": f"{'deleting' if cascades_at_once else verb} the {other} deletes the row",
         }[field.on_delete]
         effects.append(f"  {field.column_name}: {effect}")
     for many in resource.many:

@@ -161,7 +161,7 @@ class Tree:
             resource,
             self.tables() | {resource.name: resource.plural},
             self.parent_lists(resource),
-            self._soft(resource),
+            self.soft(resource),
         )
 
     def parent_lists(self, resource: Resource) -> list[ParentList]:
@@ -186,13 +186,14 @@ class Tree:
         """Return the content of each file for a resource with names that nothing else uses."""
         stand_in = stand_in_of(resource)
         tables = stand_ins_of_tables(self.tables() | {resource.name: resource.plural})
-        soft = self._soft(resource)
+        soft = self.soft(resource)
         others = {PREFIX + name: stand_in_of(self.record(name).resource) for name in self.made()}
         lists = parent_lists(stand_in, others)
         view = ResourceView(stand_in, tables, lists, soft | {PREFIX + name for name in soft})
         return {path: render(template, r=view) for path, template in self.paths(resource).items()}
 
-    def _soft(self, resource: Resource) -> set[str]:
+    def soft(self, resource: Resource) -> set[str]:
+        """Return the resources whose deleted rows stay in the table."""
         others = [self.record(name).resource for name in self.made() if name != resource.name]
         return {each.name for each in (*others, resource) if each.soft_delete}
 
