@@ -52,7 +52,11 @@ def link_to_filter(model: type[DeclarativeBase], name: str) -> Link | None:
 def is_linked(link: Link, id: object) -> ColumnElement[bool]:
     """Return the condition that a row is linked to the one with this id."""
     table, own, other = _association(link)
-    return select(table).where(own == link.parent.class_.id, other == id).exists()
+    links = select(table).where(own == link.parent.class_.id, other == id)
+    target = cast("Table", link.mapper.local_table)
+    if (deleted_at := deletion_time(target)) is not None:
+        links = links.join(target, target.c.id == other).where(deleted_at.is_(None))
+    return links.exists()
 
 
 def begin_links(row: DeclarativeBase) -> None:

@@ -5,6 +5,7 @@ referring rows are deleted too if their table has soft deletion. No data is lost
 change until the row is purged.
 """
 
+from collections import deque
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from functools import cache
@@ -18,6 +19,7 @@ from sqlalchemy.orm.interfaces import ORMOption
 from kit.clock import now
 from kit.errors import StillReferenced, UnknownReference
 
+BATCH = 1000  # rows in one statement
 _LIVE = text("deleted_at IS NULL")
 # Arguments of an index that contains only live rows: Index(None, "isbn", unique=True, **ONLY_LIVE).
 ONLY_LIVE: dict[str, Any] = {"postgresql_where": _LIVE, "sqlite_where": _LIVE}
@@ -44,31 +46,51 @@ def live_relations() -> list[ORMOption]:
     ]
 
 
-def soft_delete(session: Any, table: Table, ids: Sequence[UUID], time: datetime | None = None) -> int:
+def soft_delete(session: Any, table: Table, ids: Sequence[UUID]) -> int:
     """Delete these live rows softly, and return how many. Raises StillReferenced."""
-    time = time or now()
-    deleted_at = _deletion_time(table)
-    live = (table.c.id.in_(ids), deleted_at.is_(None))
+    time, deleted = now(), 0
+    waiting = deque((table, batch) for batch in _batches(ids))
+    given = len(waiting)
+    while waiting:
+        each, batch = waiting.popleft()
+        found = _mark(session, each, batch, time)
+        deleted += len(found) if given > 0 else 0
+        given -= 1
+        for key in references_to(each):
+            waiting.extend((_table_of(key), more) for more in _batches(_referring(session, key, found)))
+    return deleted
+
+
+def _mark(session: Any, table: Table, ids: Sequence[UUID], time: datetime) -> Sequence[UUID]:
+    """Set the time of the deletion of live rows, and return their ids."""
+    live = (table.c.id.in_(ids), _deletion_time(table).is_(None))
     # FOR UPDATE waits for transactions that add references to these rows (see refuse_deleted).
-    found = session.scalars(select(table.c.id).where(*live).order_by(table.c.id).with_for_update()).all()
+    found: Sequence[UUID] = session.scalars(
+        select(table.c.id).where(*live).order_by(table.c.id).with_for_update()
+    ).all()
     if found:
         session.execute(update(table).where(table.c.id.in_(found)).values(deleted_at=time))
-        for key in references_to(table):
-            _delete_referrers(session, key, found, time)
-    return len(found)
+    return found
 
 
-def _delete_referrers(session: Any, key: ForeignKey, ids: Sequence[UUID], time: datetime) -> None:
+def _referring(session: Any, key: ForeignKey, ids: Sequence[UUID]) -> Sequence[UUID]:
+    """Return the rows that are deleted with these. Raises StillReferenced."""
     table = _table_of(key)
     deleted_at = deletion_time(table)
     referring = select(key.parent).where(key.parent.in_(ids))
     if deleted_at is not None:
         referring = referring.where(deleted_at.is_(None))
-    if _restricts(key):
-        if session.scalar(referring.limit(1)) is not None:
-            raise StillReferenced
-    elif key.ondelete == "CASCADE" and deleted_at is not None:
-        soft_delete(session, table, session.scalars(referring.with_only_columns(table.c.id)).all(), time)
+    if ids and _restricts(key) and session.scalar(referring.limit(1)) is not None:
+        raise StillReferenced
+    if not ids or key.ondelete != "CASCADE" or deleted_at is None:
+        return ()
+    found: Sequence[UUID] = session.scalars(referring.with_only_columns(table.c.id)).all()
+    return found
+
+
+def _batches(ids: Sequence[UUID]) -> Iterator[Sequence[UUID]]:
+    """Split ids, because a statement has a limited number of parameters."""
+    return (ids[start : start + BATCH] for start in range(0, len(ids), BATCH))
 
 
 def restore(session: Any, table: Table, ids: Sequence[UUID]) -> int:
@@ -76,19 +98,37 @@ def restore(session: Any, table: Table, ids: Sequence[UUID]) -> int:
 
     The caller translates the error if a unique value is used again. Raises UnknownReference.
     """
-    deleted_at = _deletion_time(table)
-    found = session.execute(
-        select(table).where(table.c.id.in_(ids), deleted_at.is_not(None)).with_for_update()
-    ).all()
+    restored, waiting = None, deque((table, batch) for batch in _batches(ids))
+    while waiting:
+        each, batch = waiting.popleft()
+        found = _restore(session, each, batch)
+        restored = len(found) if restored is None else restored
+        for row in found:
+            waiting.extend(_deleted_with(session, each, row))
+    return restored or 0
+
+
+def _restore(session: Any, table: Table, ids: Sequence[UUID]) -> Sequence[Any]:
+    """Restore deleted rows, and return them as they were."""
+    deleted = (table.c.id.in_(ids), _deletion_time(table).is_not(None))
+    found: Sequence[Any] = session.execute(select(table).where(*deleted).with_for_update()).all()
     for row in found:
         refuse_deleted(session, table, row._mapping)
-        session.execute(update(table).where(table.c.id == row.id).values(deleted_at=None))
-        for key in references_to(table):
-            other = deletion_time(_table_of(key))
-            if key.ondelete == "CASCADE" and other is not None:
-                together = select(other.table.c.id).where(key.parent == row.id, other == row.deleted_at)
-                restore(session, other.table, session.scalars(together).all())
-    return len(found)
+    if found:
+        session.execute(
+            update(table).where(table.c.id.in_([row.id for row in found])).values(deleted_at=None)
+        )
+    return found
+
+
+def _deleted_with(session: Any, table: Table, row: Any) -> Iterator[tuple[Table, Sequence[UUID]]]:
+    """Yield the rows that were deleted with a row, in batches."""
+    for key in references_to(table):
+        other = deletion_time(_table_of(key))
+        if key.ondelete == "CASCADE" and other is not None:
+            together = select(other.table.c.id).where(key.parent == row.id, other == row.deleted_at)
+            for batch in _batches(session.scalars(together).all()):
+                yield other.table, batch
 
 
 def purge(session: Any, metadata: MetaData, before: datetime, limit: int = 1000) -> Iterator[tuple[str, int]]:

@@ -7,11 +7,12 @@ from uuid import UUID, uuid4
 
 import pytest
 from flask import Blueprint, Flask
-from sqlalchemy import URL, ForeignKey, Index, MetaData, String, func, select
+from sqlalchemy import URL, ForeignKey, Index, MetaData, String, func, insert, select
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 from app.database import db
 from kit.clock import now
+from kit.data import soft_deletion
 from kit.data.base import NAMING
 from kit.data.column_types import UtcDateTime
 from kit.data.list_indexes import indexes_of
@@ -53,6 +54,14 @@ class Pier(SoftDeletion, Sea):
     __tablename__ = "piers_of_test_soft_deletion"
 
     harbor_id: Mapped[UUID] = mapped_column(ForeignKey(Harbor.id, ondelete="CASCADE"))
+
+
+class Buoy(SoftDeletion, Sea):
+    __tablename__ = "buoys_of_test_soft_deletion"
+
+    after_id: Mapped[UUID | None] = mapped_column(
+        ForeignKey("buoys_of_test_soft_deletion.id", ondelete="CASCADE")
+    )
 
 
 class Visitor(Sea):
@@ -152,6 +161,34 @@ def test_rows_that_refer_to_it_with_cascade_are_deleted_and_restored_with_it() -
     assert rows(Harbor).restore(kiel.id)
     assert not rows(Harbor).restore(kiel.id)
     assert names(Pier) == ["with"]
+
+
+@pytest.mark.usefixtures("app")
+def test_a_long_chain_of_rows_is_deleted_and_restored_with_its_first_row() -> None:
+    ids = [uuid4() for _ in range(600)]
+    pairs = zip(ids, [None, *ids], strict=False)
+    db.session.execute(insert(Buoy), [{"id": id, "name": "buoy", "after_id": after} for id, after in pairs])
+    db.session.commit()
+
+    delete(rows(Buoy).find(ids[0]))
+
+    assert rows(Buoy).count({}) == 0
+    rows(Buoy).restore(ids[0])
+    assert rows(Buoy).count({}) == 600
+
+
+@pytest.mark.usefixtures("app")
+def test_rows_are_deleted_and_restored_in_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(soft_deletion, "BATCH", 10)
+    kiel = add(Harbor)
+    db.session.execute(insert(Pier), [{"name": "pier", "harbor_id": kiel.id} for _ in range(25)])
+    db.session.commit()
+
+    delete(kiel)
+
+    assert rows(Pier).count({}) == 0
+    rows(Harbor).restore(kiel.id)
+    assert rows(Pier).count({}) == 25
 
 
 @pytest.mark.usefixtures("app")
