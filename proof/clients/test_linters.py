@@ -7,6 +7,8 @@ import httpx
 import pytest
 
 DOCUMENT = Path(__file__).parents[2] / "postman" / "openapi.json"
+# OpenAPI 3.1 allows the names of roles and scopes for every security scheme, but this rule only for OAuth 2.
+RULESET = 'extends: ["spectral:oas"]\nrules: {oas3-operation-security-defined: off}\n'
 
 
 @pytest.fixture(params=["committed", "with mail"])
@@ -27,7 +29,7 @@ def document(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     ids=lambda command: str(command[0]),
 )
 def test_the_document_has_no_warning(command: list[str], document: Path, tmp_path: Path) -> None:
-    (tmp_path / "spectral.yaml").write_text('extends: ["spectral:oas"]\n')
+    (tmp_path / "spectral.yaml").write_text(RULESET)
 
     result = subprocess.run(
         [*command, str(document)], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=100

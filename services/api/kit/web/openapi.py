@@ -38,7 +38,7 @@ from kit.web.errors import (
 from kit.web.features import CookieScheme, KeyScheme, of_app
 from kit.web.problems import MEDIA_TYPE, ProblemType, find_problem
 from kit.web.responses import FileResponse
-from kit.web.schemas import Query, RequestBody, ResponseBody
+from kit.web.schemas import Problem, Query, RequestBody, ResponseBody
 from kit.web.uploads import MULTIPART, Upload
 
 JsonObject = dict[str, Any]
@@ -461,7 +461,8 @@ def _problem_example(problem: ProblemType) -> JsonObject:
     is_validation = FieldsRefused in problem.errors
     fields = [FieldError("Unknown parameter.", "unknown_field", parameter="colour")] if is_validation else []
     extra: Any = problem.schema.model_config.get("json_schema_extra") or {"examples": [{}]}
-    value = json.loads(problems.body(problem, REQUEST_ID, fields=fields, members=extra["examples"][0]))
+    members = {name: each for name, each in extra["examples"][0].items() if name not in Problem.model_fields}
+    value = json.loads(problems.body(problem, REQUEST_ID, fields=fields, members=members))
     return {"summary": problem.title, "description": problem.advice, "value": value}
 
 
