@@ -95,16 +95,5 @@ class SecondFactorState(ResponseBody):
 class SecondFactorProblem(Problem):
     """An error (RFC 9457) that also has the challenge for the second step of a login."""
 
-    model_config = example(
-        type="/problems/second-factor-required",
-        title="Second factor required",
-        status=401,
-        detail="The password is right, but this account also needs a code of its second factor.",
-        code="second_factor_required",
-        request_id="244ab099-eaec-4dea-a0a4-741202cb5f4e",
-        challenge=EXAMPLE_CHALLENGE,
-        challenge_expires_in=300,
-    )
-
-    challenge: Text
-    challenge_expires_in: ChallengeSeconds
+    challenge: Annotated[Text, Field(examples=[EXAMPLE_CHALLENGE])]
+    challenge_expires_in: Annotated[ChallengeSeconds, Field(examples=[300])]

@@ -38,7 +38,7 @@ from kit.web.errors import (
 from kit.web.features import CookieScheme, KeyScheme, of_app
 from kit.web.problems import MEDIA_TYPE, ProblemType, find_problem
 from kit.web.responses import FileResponse
-from kit.web.schemas import Problem, Query, RequestBody, ResponseBody
+from kit.web.schemas import Query, RequestBody, ResponseBody
 from kit.web.uploads import MULTIPART, Upload
 
 JsonObject = dict[str, Any]
@@ -460,8 +460,9 @@ def _problem_response(of_status: list[ProblemType]) -> JsonObject:
 def _problem_example(problem: ProblemType) -> JsonObject:
     is_validation = FieldsRefused in problem.errors
     fields = [FieldError("Unknown parameter.", "unknown_field", parameter="colour")] if is_validation else []
-    extra: Any = problem.schema.model_config.get("json_schema_extra") or {"examples": [{}]}
-    members = {name: each for name, each in extra["examples"][0].items() if name not in Problem.model_fields}
+    members = {
+        name: field.examples[0] for name, field in problem.schema.model_fields.items() if field.examples
+    }
     value = json.loads(problems.body(problem, REQUEST_ID, fields=fields, members=members))
     return {"summary": problem.title, "description": problem.advice, "value": value}
 

@@ -1,10 +1,12 @@
 """The configuration of the generator that writes the Python client."""
 
+from typing import Any
+
 from tools.client_types import overrides
 
 
 def test_media_types_of_files_are_read_as_bytes() -> None:
-    image = {"image/png": {}, "image/jpeg": {}}
+    image: dict[str, Any] = {"image/png": {}, "image/jpeg": {}}
     document = {
         "paths": {
             "/photos/{id}/image": {
