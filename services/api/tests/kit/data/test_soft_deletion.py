@@ -64,6 +64,17 @@ class Buoy(SoftDeletion, Sea):
     )
 
 
+class Lamp(SoftDeletion, Sea):
+    __tablename__ = "lamps_of_test_soft_deletion"
+
+    pier_id: Mapped[UUID] = mapped_column(ForeignKey(Pier.id, ondelete="CASCADE"))
+    harbor_id: Mapped[UUID | None] = mapped_column(ForeignKey(Harbor.id, ondelete="CASCADE"))
+    lamp_id: Mapped[UUID | None] = mapped_column(
+        ForeignKey("lamps_of_test_soft_deletion.id", ondelete="CASCADE")
+    )
+    painter_id: Mapped[UUID | None] = mapped_column(ForeignKey(Buoy.id, ondelete="SET NULL"))
+
+
 class Visitor(Sea):
     __tablename__ = "visitors_of_test_soft_deletion"
 
@@ -161,6 +172,68 @@ def test_rows_that_refer_to_it_with_cascade_are_deleted_and_restored_with_it() -
     assert rows(Harbor).restore(kiel.id)
     assert not rows(Harbor).restore(kiel.id)
     assert names(Pier) == ["with"]
+
+
+@pytest.mark.usefixtures("app")
+def test_rows_that_refer_to_each_other_are_restored_together() -> None:
+    kiel = add(Harbor)
+    pier = add(Pier, harbor_id=kiel.id)
+    first = add(Lamp, "first", pier_id=pier.id, harbor_id=kiel.id)
+    add(Lamp, "second", pier_id=pier.id, lamp_id=first.id)
+    delete(kiel)
+
+    assert rows(Harbor).restore(kiel.id)
+
+    assert sorted(names(Lamp)) == ["first", "second"]
+
+
+@pytest.mark.usefixtures("app")
+def test_a_cycle_of_rows_and_a_row_that_refers_to_itself_are_restored() -> None:
+    one = add(Buoy, "one")
+    two, own = add(Buoy, "two", after_id=one.id), add(Buoy, "own")
+    rows(Buoy).update(one, {"after_id": two.id})
+    rows(Buoy).update(own, {"after_id": own.id})
+    db.session.commit()
+    for row in (one, own):
+        delete(row)
+
+    assert rows(Buoy).restore(two.id)
+    assert rows(Buoy).restore(own.id)
+
+    assert sorted(names(Buoy)) == ["one", "own", "two"]
+
+
+@pytest.mark.usefixtures("app")
+def test_rows_that_refer_to_another_deleted_row_stay_deleted() -> None:
+    kiel, bergen = add(Harbor), add(Harbor, "Bergen")
+    pier = add(Pier, harbor_id=kiel.id)
+    dark = add(Lamp, "dark", pier_id=pier.id, harbor_id=bergen.id)
+    darker, _ = add(Lamp, "darker", pier_id=pier.id, lamp_id=dark.id), add(Lamp, "lit", pier_id=pier.id)
+    for row in (kiel, bergen):
+        delete(row)
+
+    restored = soft_deletion.restore(db.session, Harbor.__table__, [kiel.id])  # type: ignore[arg-type]
+
+    assert restored.kept == sorted((Lamp.__tablename__, row.id) for row in (dark, darker))
+    assert (names(Pier), names(Lamp)) == (["Kiel"], ["lit"])
+    with pytest.raises(UnknownReference) as refused:
+        rows(Lamp).restore(darker.id)
+    assert refused.value.field == "lamp_id"
+    assert rows(Harbor).restore(bergen.id)
+    assert rows(Lamp).restore(dark.id)
+    assert rows(Lamp).count({}) == 3
+
+
+@pytest.mark.usefixtures("app")
+def test_a_restored_row_may_refer_to_a_deleted_one_with_set_null() -> None:
+    painter = add(Buoy)
+    lamp = add(Lamp, pier_id=add(Pier, harbor_id=add(Harbor).id).id, painter_id=painter.id)
+    for row in (lamp, painter):
+        delete(row)
+
+    assert rows(Lamp).restore(lamp.id)
+
+    assert rows(Lamp).find(lamp.id).painter_id == painter.id
 
 
 @pytest.mark.usefixtures("app")
