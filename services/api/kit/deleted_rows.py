@@ -44,7 +44,7 @@ def restore_row(table: str, id: UUID) -> None:
 
 @deleted.command("purge")
 @click.option(
-    "--days", type=click.IntRange(0), default=30, show_default=True, help="The age of the deletion."
+    "--days", type=click.IntRange(0, 36500), default=30, show_default=True, help="The age of the deletion."
 )
 @reports_failures
 def purge_rows(days: int) -> None:

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import Column, ColumnElement, ForeignKey, MetaData, Table, delete, select, text, update
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Mapped, mapped_column, with_loader_criteria
 from sqlalchemy.orm.interfaces import ORMOption
 
@@ -194,16 +195,33 @@ def purge(session: Any, metadata: MetaData, before: datetime, limit: int = 1000)
     """Really delete rows that were softly deleted before a time. Commit after each step.
 
     Each step yields the table and how many of its rows are gone. Rows to which others refer with RESTRICT
-    stay. Referring tables come first.
+    stay, and so do rows whose deletion would delete such rows with CASCADE. Referring tables come first.
     """
     for table in reversed(metadata.sorted_tables):
         deleted_at = deletion_time(table)
         if deleted_at is None:
             continue
         unreferenced = (~_refers(key, table) for key in references_to(table) if _restricts(key))
-        old = select(table.c.id).where(deleted_at < before, *unreferenced).limit(limit)
-        while count := session.execute(delete(table).where(table.c.id.in_(old))).rowcount:
-            yield table.name, count
+        old = select(table.c.id).where(deleted_at < before, *unreferenced).order_by(table.c.id).limit(limit)
+        stays: list[UUID] = []
+        while ids := session.scalars(old.where(table.c.id.not_in(stays))).all():
+            count, refused = _delete_each(session, table, ids)
+            stays += refused
+            if count:
+                yield table.name, count
+
+
+def _delete_each(session: Any, table: Table, ids: Sequence[UUID]) -> tuple[int, list[UUID]]:
+    """Really delete rows. Return how many are gone, and the ids of those to which others refer."""
+    try:
+        with session.begin_nested():
+            return session.execute(delete(table).where(table.c.id.in_(ids))).rowcount, []
+    except IntegrityError:
+        if len(ids) == 1:
+            return 0, [*ids]
+    half = len(ids) // 2
+    parts = [_delete_each(session, table, part) for part in (ids[:half], ids[half:])]
+    return sum(count for count, _ in parts), [id for _, refused in parts for id in refused]
 
 
 def _restricts(key: ForeignKey) -> bool:

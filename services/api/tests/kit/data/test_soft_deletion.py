@@ -75,6 +75,18 @@ class Lamp(SoftDeletion, Sea):
     painter_id: Mapped[UUID | None] = mapped_column(ForeignKey(Buoy.id, ondelete="SET NULL"))
 
 
+class Crane(Sea):
+    __tablename__ = "cranes_of_test_soft_deletion"
+
+    harbor_id: Mapped[UUID] = mapped_column(ForeignKey(Harbor.id, ondelete="CASCADE"))
+
+
+class Load(Sea):
+    __tablename__ = "loads_of_test_soft_deletion"
+
+    crane_id: Mapped[UUID] = mapped_column(ForeignKey(Crane.id, ondelete="RESTRICT"))
+
+
 class Visitor(Sea):
     __tablename__ = "visitors_of_test_soft_deletion"
 
@@ -318,6 +330,22 @@ def test_a_row_to_which_a_row_still_refers_is_not_purged() -> None:
     db.session.execute(Ship.__table__.update().values(deleted_at=now() + timedelta(days=9)))  # type: ignore[attr-defined]
 
     assert list(purge(db.session, Sea.metadata, now() + timedelta(days=1))) == []
+
+
+@pytest.mark.usefixtures("app")
+def test_a_row_that_cannot_be_purged_does_not_keep_others() -> None:
+    harbors = [add(Harbor, name) for name in ("Kiel", "Bergen", "Oslo", "Riga")]
+    for harbor in harbors[:2]:
+        add(Load, crane_id=add(Crane, harbor_id=harbor.id).id)
+    for harbor in harbors:
+        delete(harbor)
+
+    assert sum(count for _, count in purge(db.session, Sea.metadata, now() + timedelta(days=1), limit=3)) == 2
+    db.session.commit()
+
+    left = db.session.scalars(select(Harbor.name)).all()
+    assert sorted(left) == ["Bergen", "Kiel"]
+    assert (stored(Crane), stored(Load)) == (2, 2)
 
 
 def test_a_deletion_and_a_new_reference_at_once_never_both_succeed(app: Flask) -> None:
