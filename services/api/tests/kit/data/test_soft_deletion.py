@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 
 import pytest
 from flask import Blueprint, Flask
-from sqlalchemy import URL, ForeignKey, Index, MetaData, String, func, insert, select
+from sqlalchemy import URL, Column, ForeignKey, Index, MetaData, String, Table, func, insert, select
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 from app.database import db
@@ -92,6 +92,30 @@ class Visitor(Sea):
 
     harbor_id: Mapped[UUID | None] = mapped_column(ForeignKey(Harbor.id, ondelete="SET NULL"))
     harbor: Mapped[Harbor | None] = relationship()
+
+
+chart_harbors = Table(
+    "chart_harbors_of_test_soft_deletion",
+    Sea.metadata,
+    Column("chart_id", ForeignKey("charts_of_test_soft_deletion.id", ondelete="CASCADE"), primary_key=True),
+    Column("harbor_id", ForeignKey(Harbor.id, ondelete="CASCADE"), primary_key=True),
+)
+
+
+class Chart(Sea):
+    __tablename__ = "charts_of_test_soft_deletion"
+
+    harbors: Mapped[list[Harbor]] = relationship(
+        secondary=chart_harbors,
+        viewonly=True,
+        lazy="selectin",
+        order_by=Harbor.id,
+        info={"ids": "harbor_ids"},
+    )
+
+    @property
+    def harbor_ids(self) -> list[UUID]:
+        return [harbor.id for harbor in self.harbors]
 
 
 @pytest.fixture(scope="module")
@@ -302,6 +326,24 @@ def test_a_relationship_leaves_out_a_deleted_row() -> None:
 
     assert [(each.harbor_id, each.harbor) for each in found] == [(kiel.id, None)]
     rows(Visitor).update(visitor, {"harbor_id": kiel.id, "name": "Ann"})  # the same reference as before
+
+
+@pytest.mark.usefixtures("app")
+@pytest.mark.parametrize("is_changed", [False, True])
+def test_a_restored_row_is_linked_again_unless_the_list_was_replaced(is_changed: bool) -> None:
+    kiel, bergen = add(Harbor), add(Harbor, "Bergen")
+    chart = rows(Chart).add(Chart(name="North"), harbor_ids=[kiel.id, bergen.id])
+    db.session.commit()
+    delete(kiel)
+
+    found = rows(Chart).find_locked(chart.id)
+    assert found.harbor_ids == [bergen.id]
+    rows(Chart).update(found, {"harbor_ids": [] if is_changed else [bergen.id]})
+    rows(Harbor).restore(kiel.id)
+    db.session.commit()
+
+    expected = [] if is_changed else sorted([kiel.id, bergen.id])
+    assert rows(Chart).find_locked(chart.id).harbor_ids == expected
 
 
 @pytest.mark.usefixtures("app")
