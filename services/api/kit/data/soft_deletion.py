@@ -202,7 +202,7 @@ def purge(session: Any, metadata: MetaData, before: datetime, limit: int = 1000)
         if deleted_at is None:
             continue
         unreferenced = (~_refers(key, table) for key in references_to(table) if _restricts(key))
-        old = select(table.c.id).where(deleted_at < before, *unreferenced).order_by(table.c.id).limit(limit)
+        old = select(table.c.id).where(deleted_at < before, *unreferenced).limit(limit)
         stays: list[UUID] = []
         while ids := session.scalars(old.where(table.c.id.not_in(stays))).all():
             count, refused = _delete_each(session, table, ids)
