@@ -31,18 +31,20 @@ def init_app(app: Flask) -> None:
 def restore_row(table: str, id: UUID) -> None:
     """Restore the row ID of TABLE, and the rows that were deleted with it."""
     try:
-        found = restore(db.session, _soft(table), [id])
+        restored = restore(db.session, _soft(table), [id])
     except IntegrityError as error:  # another row has a unique value of this one
         raise domain_error(error, Base.metadata) or error from error
-    if not found:
+    if not restored.rows:
         raise click.ClickException(f"No deleted row of {table} has this id.")
     db.session.commit()
     click.echo(f"Restored the row {id} of {table}.")
+    for name, kept in restored.kept:
+        click.echo(f"The row {kept} of {name} stays deleted, because it refers to another deleted row.")
 
 
 @deleted.command("purge")
 @click.option(
-    "--days", type=click.IntRange(0), default=30, show_default=True, help="The age of the deletion."
+    "--days", type=click.IntRange(0, 36500), default=30, show_default=True, help="The age of the deletion."
 )
 @reports_failures
 def purge_rows(days: int) -> None:

@@ -86,8 +86,7 @@ def replace_links(
     if unknown:
         raise UnknownReference(*unknown)
     for name in changed:
-        removed = before[name] - set(wanted[name])
-        _write(session, row, links[name], removed=removed, added=found[name])
+        _write(session, row, links[name], kept=before[name] & set(wanted[name]), added=found[name])
     return changed
 
 
@@ -107,16 +106,18 @@ def _write(
     row: Any,
     link: Link,
     *,
-    removed: Collection[UUID],
+    kept: Collection[UUID],
     added: Mapping[UUID, Any],
 ) -> None:
     table, own, other = _association(link)
-    if removed:  # with less than expected, if one of the rows has just been deleted
-        session.execute(delete(table).where(own == row.id, other.in_(removed)))
+    before = getattr(row, link.key)
+    # The links to softly deleted rows end too. Otherwise, they would come back when such a row is restored.
+    if len(kept) < len(before) or deletion_time(link.mapper.class_.__table__) is not None:
+        session.execute(delete(table).where(own == row.id, other.not_in(kept)))
     if added:
         session.execute(insert(table), [{own.name: row.id, other.name: id} for id in sorted(added)])
-    kept = [each for each in getattr(row, link.key) if each.id not in removed]
-    set_committed_value(row, link.key, sorted([*kept, *added.values()], key=lambda each: each.id))
+    linked = [*(each for each in before if each.id in kept), *added.values()]
+    set_committed_value(row, link.key, sorted(linked, key=lambda each: each.id))
 
 
 def _association(link: Link) -> tuple[Table, Column[UUID], Column[UUID]]:

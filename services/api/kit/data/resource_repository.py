@@ -156,7 +156,7 @@ class ResourceRepository(Repository[Model]):
         a deleted row.
         """
         with self._domain_errors():
-            return restore(self.session, self._table, [id]) == 1
+            return restore(self.session, self._table, [id]).rows == 1
 
     @property
     def _table(self) -> Table:

@@ -6,13 +6,14 @@ change until the row is purged.
 """
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import Column, ColumnElement, ForeignKey, MetaData, Table, delete, select, text, update
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Mapped, mapped_column, with_loader_criteria
 from sqlalchemy.orm.interfaces import ORMOption
 
@@ -93,49 +94,108 @@ def _batches(ids: Sequence[UUID]) -> Iterator[Sequence[UUID]]:
     return (ids[start : start + BATCH] for start in range(0, len(ids), BATCH))
 
 
-def restore(session: Any, table: Table, ids: Sequence[UUID]) -> int:
-    """Restore deleted rows, and those that were deleted with them. Return how many.
+class Restored(NamedTuple):
+    """What `restore` has done. `kept` are rows that stay deleted, although they were deleted with these."""
 
-    The caller translates the error if a unique value is used again. Raises UnknownReference.
+    rows: int
+    kept: list[tuple[str, UUID]]
+
+
+class _Deleted(NamedTuple):
+    """A deleted row, with the values of the foreign keys to tables with soft deletion."""
+
+    time: datetime
+    references: dict[ForeignKey, UUID]
+
+
+_Place = tuple[Table, UUID]
+
+
+def restore(session: Any, table: Table, ids: Sequence[UUID]) -> Restored:
+    """Restore deleted rows, and those that were deleted with them.
+
+    Of the latter, those stay deleted that refer to another deleted row, other than with SET NULL. The caller
+    translates the error if a unique value is used again. Raises UnknownReference.
     """
-    restored, waiting = None, deque((table, batch) for batch in _batches(ids))
+    found = _deleted_together(session, table, ids)
+    kept = _without_reference(session, found)
+    given = {(table, id) for id in ids} & set(found)
+    if refused := given & set(kept):
+        raise UnknownReference(kept[refused.pop()])
+    restored: dict[Table, list[UUID]] = {}
+    for each, id in found.keys() - kept.keys():
+        restored.setdefault(each, []).append(id)
+    for each, all_ids in restored.items():
+        for batch in _batches(sorted(all_ids)):
+            session.execute(update(each).where(each.c.id.in_(batch)).values(deleted_at=None))
+    return Restored(len(given), sorted((each.name, id) for each, id in kept))
+
+
+def _deleted_together(session: Any, table: Table, ids: Sequence[UUID]) -> dict[_Place, _Deleted]:
+    """Lock and return deleted rows, and those that were deleted with them."""
+    found: dict[_Place, _Deleted] = {}
+    waiting = deque((table, batch) for batch in _batches(ids))
     while waiting:
         each, batch = waiting.popleft()
-        found = _restore(session, each, batch)
-        restored = len(found) if restored is None else restored
-        for row in found:
-            waiting.extend(_deleted_with(session, each, row))
-    return restored or 0
-
-
-def _restore(session: Any, table: Table, ids: Sequence[UUID]) -> Sequence[Any]:
-    """Restore deleted rows, and return them as they were."""
-    deleted = (table.c.id.in_(ids), _deletion_time(table).is_not(None))
-    found: Sequence[Any] = session.execute(select(table).where(*deleted).with_for_update()).all()
-    for row in found:
-        refuse_deleted(session, table, row._mapping)
-    if found:
-        session.execute(
-            update(table).where(table.c.id.in_([row.id for row in found])).values(deleted_at=None)
-        )
+        new = [id for id in batch if (each, id) not in found]
+        by_time: dict[datetime, list[UUID]] = {}
+        for id, deleted in _lock_deleted(session, each, new):
+            found[each, id] = deleted
+            by_time.setdefault(deleted.time, []).append(id)
+        for time, deleted_ids in by_time.items():
+            waiting.extend(_deleted_with(session, each, deleted_ids, time))
     return found
 
 
-def _deleted_with(session: Any, table: Table, row: Any) -> Iterator[tuple[Table, Sequence[UUID]]]:
-    """Yield the rows that were deleted with a row, in batches."""
+def _lock_deleted(session: Any, table: Table, ids: Sequence[UUID]) -> Iterator[tuple[UUID, _Deleted]]:
+    time, keys = _deletion_time(table), references_to_soft(table)
+    query = select(table.c.id, time, *(key.parent for key in keys))
+    query = query.where(table.c.id.in_(ids), time.is_not(None)).order_by(table.c.id)
+    for id, deleted_at, *values in session.execute(query.with_for_update()):
+        references = {key: value for key, value in zip(keys, values, strict=True) if value is not None}
+        yield id, _Deleted(deleted_at, references)
+
+
+def _deleted_with(
+    session: Any, table: Table, ids: Sequence[UUID], time: datetime
+) -> Iterator[tuple[Table, Sequence[UUID]]]:
+    """Yield the rows that were deleted with these rows, in batches."""
     for key in references_to(table):
         other = deletion_time(_table_of(key))
         if key.ondelete == "CASCADE" and other is not None:
-            together = select(other.table.c.id).where(key.parent == row.id, other == row.deleted_at)
+            together = select(other.table.c.id).where(key.parent.in_(ids), other == time)
             for batch in _batches(session.scalars(together).all()):
                 yield other.table, batch
+
+
+def _without_reference(session: Any, found: Mapping[_Place, _Deleted]) -> dict[_Place, str]:
+    """Return the rows that refer to a row that stays deleted, and the name of the column."""
+    refused: dict[_Place, str] = {}
+    referring: dict[_Place, list[tuple[_Place, str]]] = {}
+    for place, deleted in found.items():
+        for key, value in deleted.references.items():
+            if key.ondelete == "CASCADE" or _restricts(key):
+                referring.setdefault((key.column.table, value), []).append((place, key.parent.name))
+    waiting = deque(place for place in referring if place not in found and not _lock_live(session, *place))
+    while waiting:
+        for place, name in referring.get(waiting.popleft(), ()):
+            if place not in refused:
+                refused[place] = name
+                waiting.append(place)
+    return refused
+
+
+def _lock_live(session: Any, table: Table, id: UUID) -> bool:
+    """Prevent the deletion of a row until the transaction ends. Return whether it is live."""
+    query = select(table.c.id).where(table.c.id == id, _deletion_time(table).is_(None))
+    return session.scalar(query.with_for_update(read=True, key_share=True)) is not None
 
 
 def purge(session: Any, metadata: MetaData, before: datetime, limit: int = 1000) -> Iterator[tuple[str, int]]:
     """Really delete rows that were softly deleted before a time. Commit after each step.
 
     Each step yields the table and how many of its rows are gone. Rows to which others refer with RESTRICT
-    stay. Referring tables come first.
+    stay, and so do rows whose deletion would delete such rows with CASCADE. Referring tables come first.
     """
     for table in reversed(metadata.sorted_tables):
         deleted_at = deletion_time(table)
@@ -143,8 +203,25 @@ def purge(session: Any, metadata: MetaData, before: datetime, limit: int = 1000)
             continue
         unreferenced = (~_refers(key, table) for key in references_to(table) if _restricts(key))
         old = select(table.c.id).where(deleted_at < before, *unreferenced).limit(limit)
-        while count := session.execute(delete(table).where(table.c.id.in_(old))).rowcount:
-            yield table.name, count
+        stays: list[UUID] = []
+        while ids := session.scalars(old.where(table.c.id.not_in(stays))).all():
+            count, refused = _delete_each(session, table, ids)
+            stays += refused
+            if count:
+                yield table.name, count
+
+
+def _delete_each(session: Any, table: Table, ids: Sequence[UUID]) -> tuple[int, list[UUID]]:
+    """Really delete rows. Return how many are gone, and the ids of those to which others refer."""
+    try:
+        with session.begin_nested():
+            return session.execute(delete(table).where(table.c.id.in_(ids))).rowcount, []
+    except IntegrityError:
+        if len(ids) == 1:
+            return 0, [*ids]
+    half = len(ids) // 2
+    parts = [_delete_each(session, table, part) for part in (ids[:half], ids[half:])]
+    return sum(count for count, _ in parts), [id for _, refused in parts for id in refused]
 
 
 def _restricts(key: ForeignKey) -> bool:
@@ -159,10 +236,8 @@ def refuse_deleted(session: Any, table: Table, values: Any) -> None:
     for key in references_to_soft(table):
         value = values.get(key.parent.key)
         other = key.column.table
-        if value is not None:
-            query = select(key.column).where(key.column == value, _deletion_time(other).is_(None))
-            if session.scalar(query.with_for_update(read=True, key_share=True)) is None:
-                raise UnknownReference(key.parent.key)
+        if value is not None and not _lock_live(session, other, value):
+            raise UnknownReference(key.parent.key)
 
 
 @cache

@@ -4,12 +4,15 @@ import mimetypes
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import IO
+from typing import IO, TYPE_CHECKING
 from urllib.parse import quote
 
 from flask import Response, request
 from werkzeug.exceptions import RequestedRangeNotSatisfiable
 from werkzeug.wsgi import FileWrapper, wrap_file
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
 
 CHUNK_BYTES = 65_536
 # What browsers may show on a page of the API. Any other type could contain scripts, so it is only downloaded.
@@ -67,10 +70,25 @@ def send_file(file: IO[bytes], *, size: int, media_type: str, name: str, etag: s
     response.content_length = size
     response.set_etag(etag)
     try:
-        response.make_conditional(request, accept_ranges=True, complete_length=size)
+        response.make_conditional(
+            _with_one_range(request.environ, size), accept_ranges=True, complete_length=size
+        )
     except RequestedRangeNotSatisfiable:
         file.close()
         raise
     if request.method == "HEAD" or response.status_code == 304:  # the body isn't used
         file.close()
     return response
+
+
+def _with_one_range(environ: "WSGIEnvironment", size: int) -> "WSGIEnvironment":
+    """Return the request with a Range that Werkzeug serves (RFC 9110, section 14), or with none.
+
+    Another unit than bytes is to be ignored, and several ranges may be. The last bytes of a file may be more
+    than it has.
+    """
+    unit, _, ranges = environ.get("HTTP_RANGE", "").partition("=")
+    if unit.strip().lower() != "bytes" or "," in ranges:
+        return {name: value for name, value in environ.items() if name != "HTTP_RANGE"}
+    last = re.fullmatch(r"\s*-([0-9]{1,20})\s*", ranges, re.ASCII)
+    return environ | {"HTTP_RANGE": f"bytes=-{size}"} if last and int(last[1]) > size else environ

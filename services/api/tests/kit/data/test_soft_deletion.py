@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 
 import pytest
 from flask import Blueprint, Flask
-from sqlalchemy import URL, ForeignKey, Index, MetaData, String, func, insert, select
+from sqlalchemy import URL, Column, ForeignKey, Index, MetaData, String, Table, func, insert, select
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 from app.database import db
@@ -64,11 +64,58 @@ class Buoy(SoftDeletion, Sea):
     )
 
 
+class Lamp(SoftDeletion, Sea):
+    __tablename__ = "lamps_of_test_soft_deletion"
+
+    pier_id: Mapped[UUID] = mapped_column(ForeignKey(Pier.id, ondelete="CASCADE"))
+    harbor_id: Mapped[UUID | None] = mapped_column(ForeignKey(Harbor.id, ondelete="CASCADE"))
+    lamp_id: Mapped[UUID | None] = mapped_column(
+        ForeignKey("lamps_of_test_soft_deletion.id", ondelete="CASCADE")
+    )
+    painter_id: Mapped[UUID | None] = mapped_column(ForeignKey(Buoy.id, ondelete="SET NULL"))
+
+
+class Crane(Sea):
+    __tablename__ = "cranes_of_test_soft_deletion"
+
+    harbor_id: Mapped[UUID] = mapped_column(ForeignKey(Harbor.id, ondelete="CASCADE"))
+
+
+class Load(Sea):
+    __tablename__ = "loads_of_test_soft_deletion"
+
+    crane_id: Mapped[UUID] = mapped_column(ForeignKey(Crane.id, ondelete="RESTRICT"))
+
+
 class Visitor(Sea):
     __tablename__ = "visitors_of_test_soft_deletion"
 
     harbor_id: Mapped[UUID | None] = mapped_column(ForeignKey(Harbor.id, ondelete="SET NULL"))
     harbor: Mapped[Harbor | None] = relationship()
+
+
+chart_harbors = Table(
+    "chart_harbors_of_test_soft_deletion",
+    Sea.metadata,
+    Column("chart_id", ForeignKey("charts_of_test_soft_deletion.id", ondelete="CASCADE"), primary_key=True),
+    Column("harbor_id", ForeignKey(Harbor.id, ondelete="CASCADE"), primary_key=True),
+)
+
+
+class Chart(Sea):
+    __tablename__ = "charts_of_test_soft_deletion"
+
+    harbors: Mapped[list[Harbor]] = relationship(
+        secondary=chart_harbors,
+        viewonly=True,
+        lazy="selectin",
+        order_by=Harbor.id,
+        info={"ids": "harbor_ids"},
+    )
+
+    @property
+    def harbor_ids(self) -> list[UUID]:
+        return [harbor.id for harbor in self.harbors]
 
 
 @pytest.fixture(scope="module")
@@ -164,6 +211,68 @@ def test_rows_that_refer_to_it_with_cascade_are_deleted_and_restored_with_it() -
 
 
 @pytest.mark.usefixtures("app")
+def test_rows_that_refer_to_each_other_are_restored_together() -> None:
+    kiel = add(Harbor)
+    pier = add(Pier, harbor_id=kiel.id)
+    first = add(Lamp, "first", pier_id=pier.id, harbor_id=kiel.id)
+    add(Lamp, "second", pier_id=pier.id, lamp_id=first.id)
+    delete(kiel)
+
+    assert rows(Harbor).restore(kiel.id)
+
+    assert sorted(names(Lamp)) == ["first", "second"]
+
+
+@pytest.mark.usefixtures("app")
+def test_a_cycle_of_rows_and_a_row_that_refers_to_itself_are_restored() -> None:
+    one = add(Buoy, "one")
+    two, own = add(Buoy, "two", after_id=one.id), add(Buoy, "own")
+    rows(Buoy).update(one, {"after_id": two.id})
+    rows(Buoy).update(own, {"after_id": own.id})
+    db.session.commit()
+    for row in (one, own):
+        delete(row)
+
+    assert rows(Buoy).restore(two.id)
+    assert rows(Buoy).restore(own.id)
+
+    assert sorted(names(Buoy)) == ["one", "own", "two"]
+
+
+@pytest.mark.usefixtures("app")
+def test_rows_that_refer_to_another_deleted_row_stay_deleted() -> None:
+    kiel, bergen = add(Harbor), add(Harbor, "Bergen")
+    pier = add(Pier, harbor_id=kiel.id)
+    dark = add(Lamp, "dark", pier_id=pier.id, harbor_id=bergen.id)
+    darker, _ = add(Lamp, "darker", pier_id=pier.id, lamp_id=dark.id), add(Lamp, "lit", pier_id=pier.id)
+    for row in (kiel, bergen):
+        delete(row)
+
+    restored = soft_deletion.restore(db.session, Harbor.__table__, [kiel.id])  # type: ignore[arg-type]
+
+    assert restored.kept == sorted((Lamp.__tablename__, row.id) for row in (dark, darker))
+    assert (names(Pier), names(Lamp)) == (["Kiel"], ["lit"])
+    with pytest.raises(UnknownReference) as refused:
+        rows(Lamp).restore(darker.id)
+    assert refused.value.field == "lamp_id"
+    assert rows(Harbor).restore(bergen.id)
+    assert rows(Lamp).restore(dark.id)
+    assert rows(Lamp).count({}) == 3
+
+
+@pytest.mark.usefixtures("app")
+def test_a_restored_row_may_refer_to_a_deleted_one_with_set_null() -> None:
+    painter = add(Buoy)
+    lamp = add(Lamp, pier_id=add(Pier, harbor_id=add(Harbor).id).id, painter_id=painter.id)
+    for row in (lamp, painter):
+        delete(row)
+
+    assert rows(Lamp).restore(lamp.id)
+
+    assert rows(Lamp).find(lamp.id).painter_id == painter.id
+
+
+@pytest.mark.usefixtures("app")
 def test_a_long_chain_of_rows_is_deleted_and_restored_with_its_first_row() -> None:
     ids = [uuid4() for _ in range(600)]
     pairs = zip(ids, [None, *ids], strict=False)
@@ -220,6 +329,24 @@ def test_a_relationship_leaves_out_a_deleted_row() -> None:
 
 
 @pytest.mark.usefixtures("app")
+@pytest.mark.parametrize("is_changed", [False, True])
+def test_a_restored_row_is_linked_again_unless_the_list_was_replaced(is_changed: bool) -> None:
+    kiel, bergen = add(Harbor), add(Harbor, "Bergen")
+    chart = rows(Chart).add(Chart(name="North"), harbor_ids=[kiel.id, bergen.id])
+    db.session.commit()
+    delete(kiel)
+
+    found = rows(Chart).find_locked(chart.id)
+    assert found.harbor_ids == [bergen.id]
+    rows(Chart).update(found, {"harbor_ids": [] if is_changed else [bergen.id]})
+    rows(Harbor).restore(kiel.id)
+    db.session.commit()
+
+    expected = [] if is_changed else sorted([kiel.id, bergen.id])
+    assert rows(Chart).find_locked(chart.id).harbor_ids == expected
+
+
+@pytest.mark.usefixtures("app")
 def test_old_deleted_rows_are_purged_with_referring_rows_first() -> None:
     kiel, bergen, oslo = add(Harbor), add(Harbor, "Bergen"), add(Harbor, "Oslo")
     ship = add(Ship, harbor_id=kiel.id)
@@ -245,6 +372,22 @@ def test_a_row_to_which_a_row_still_refers_is_not_purged() -> None:
     db.session.execute(Ship.__table__.update().values(deleted_at=now() + timedelta(days=9)))  # type: ignore[attr-defined]
 
     assert list(purge(db.session, Sea.metadata, now() + timedelta(days=1))) == []
+
+
+@pytest.mark.usefixtures("app")
+def test_a_row_that_cannot_be_purged_does_not_keep_others() -> None:
+    harbors = [add(Harbor, name) for name in ("Kiel", "Bergen", "Oslo", "Riga")]
+    for harbor in harbors[:2]:
+        add(Load, crane_id=add(Crane, harbor_id=harbor.id).id)
+    for harbor in harbors:
+        delete(harbor)
+
+    assert sum(count for _, count in purge(db.session, Sea.metadata, now() + timedelta(days=1), limit=3)) == 2
+    db.session.commit()
+
+    left = db.session.scalars(select(Harbor.name)).all()
+    assert sorted(left) == ["Bergen", "Kiel"]
+    assert (stored(Crane), stored(Load)) == (2, 2)
 
 
 def test_a_deletion_and_a_new_reference_at_once_never_both_succeed(app: Flask) -> None:

@@ -6,6 +6,7 @@ from uuid import UUID, uuid4
 
 import pytest
 from flask import Flask
+from werkzeug.exceptions import RequestedRangeNotSatisfiable
 
 from app.database import db
 from kit.clock import now
@@ -43,3 +44,37 @@ def test_a_file_without_a_row_is_deleted_after_an_hour(app: Flask) -> None:
 def test_a_file_whose_storage_is_lost_is_not_found(app: Flask) -> None:
     with app.test_request_context(), pytest.raises(NotFound):
         send_stored_file(uuid4(), "image/png", 4, "cover")
+
+
+@pytest.mark.parametrize(
+    ("given", "status", "content"),
+    [
+        ("bytes=1-2", 206, b"ex"),
+        ("bytes=-3", 206, b"ext"),
+        ("bytes=-99", 206, b"text"),  # the last 99 bytes of four
+        ("lines=1-2", 200, b"text"),  # an unknown unit is ignored
+        ("nonsense", 200, b"text"),
+        ("bytes=0-0,2-3", 200, b"text"),
+    ],
+)
+def test_one_range_of_bytes_is_sent_and_any_other_is_ignored(
+    app: Flask, given: str, status: int, content: bytes
+) -> None:
+    with app.test_request_context(headers={"Range": given}):
+        id = keep()
+        response = send_stored_file(id, "image/png", 4, "cover")
+        response.direct_passthrough = False
+
+        assert (response.status_code, response.get_data()) == (status, content)
+
+        response.close()
+        storage().delete(str(id))
+
+
+@pytest.mark.parametrize("given", ["bytes=4-", "bytes=2-1", "bytes=-0"])
+def test_a_range_outside_of_the_file_is_refused(app: Flask, given: str) -> None:
+    with app.test_request_context(headers={"Range": given}):
+        id = keep()
+        with pytest.raises(RequestedRangeNotSatisfiable):
+            send_stored_file(id, "image/png", 4, "cover")
+        storage().delete(str(id))
