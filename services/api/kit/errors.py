@@ -144,6 +144,13 @@ class QueryTimeout(DomainError):
     advice = "Send the request again after the time in Retry-After. If this repeats, ask for less at once."
 
 
+class WriteConflict(DomainError):
+    """A deadlock: two requests waited for each other's rows, and the database ended one of them."""
+
+    message = "Another request was changing the same rows, so this one was cancelled."
+    advice = "Send the request again after the time in Retry-After."
+
+
 class MissingToken(DomainError):
     message = "This request needs a token."
     advice = "Log in, and send the access token as `Authorization: Bearer <access_token>`."

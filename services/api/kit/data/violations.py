@@ -1,4 +1,4 @@
-"""Translates database errors that a request causes: violated constraints and exceeded time limits."""
+"""Translates database errors that a request causes: violated constraints, time limits and deadlocks."""
 
 import re
 from typing import Any, NamedTuple
@@ -15,6 +15,7 @@ from kit.errors import (
     StillReferenced,
     UnknownReference,
     ValueRefused,
+    WriteConflict,
 )
 
 # SQLSTATE codes (PostgreSQL manual, appendix A).
@@ -42,10 +43,10 @@ class Violation(NamedTuple):
 
 
 def domain_error(error: DBAPIError, metadata: MetaData) -> DomainError | None:
-    """Return the error for a violated constraint or an exceeded time limit, or None for any other."""
+    """Return the error for a violated constraint, an exceeded time limit or a deadlock, or None."""
     driver: Any = error.orig
-    if isinstance(driver, TIME_LIMITS):
-        return QueryTimeout()
+    if isinstance(driver, (*TIME_LIMITS, errors.DeadlockDetected)):
+        return QueryTimeout() if isinstance(driver, TIME_LIMITS) else WriteConflict()
     is_postgresql = hasattr(driver, "diag")
     violation = _postgresql(driver, metadata) if is_postgresql else _sqlite(error, metadata)
     code, field = violation.code, violation.field

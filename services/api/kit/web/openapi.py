@@ -22,6 +22,7 @@ from kit.errors import (
     Overloaded,
     QueryTimeout,
     TooManyAttempts,
+    WriteConflict,
 )
 from kit.settings import Settings
 from kit.web import problems, rate_limits
@@ -66,7 +67,7 @@ COMMON_ERRORS = (
     http.NotImplemented,
     ValidationFailed,
 )
-DATABASE_ERRORS = (OperationalError, QueryTimeout)
+DATABASE_ERRORS = (OperationalError, QueryTimeout, WriteConflict)
 REQUEST_HEADERS = {
     "If-None-Match": "The ETag of the version you have. If it is current, the answer is 304.",
     "If-Match": "The ETag of the version you want to change, or `*` for any.",

@@ -173,6 +173,7 @@ KIT_PROBLEMS = (
         also=(exc.InterfaceError, exc.InternalError, exc.TimeoutError),
     ),
     problem_type(errors.QueryTimeout, 503, headers=RETRY_AFTER_1S),
+    problem_type(errors.WriteConflict, 503, headers=RETRY_AFTER_1S),
     problem_type(errors.StorageUnavailable, 503, headers=RETRY_AFTER_1S),
     problem_type(errors.Overloaded, 503, headers=RETRY_AFTER_1S),
     problem_type(NotReady, 503, headers=RETRY_AFTER_1S),
@@ -264,6 +265,8 @@ def _respond_to_database_error(error: exc.DBAPIError) -> Response:
     if cause := domain_error(error, Base.metadata):
         if isinstance(cause, errors.QueryTimeout):
             logger.warning("a query exceeded its time limit: %s", reason_of(error))
+        if isinstance(cause, errors.WriteConflict):
+            logger.warning("a deadlock: %s", reason_of(error))
         problem = find_problem(current_app, type(cause))
         assert problem is not None  # noqa: S101 # nosec B101
         return _respond(problem, cause)

@@ -98,6 +98,23 @@ def test_waiting_too_long_for_a_lock_is_a_query_timeout(
     assert read(client, ann).status_code == 200
 
 
+def test_a_deadlock_is_a_write_conflict(
+    relayed: Flask, client: FlaskClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    relayed.add_url_rule("/deadlock", view_func=endpoint()(lose_a_deadlock), methods=["POST"])
+
+    response = client.post("/deadlock")
+
+    assert problem(response) == (503, "write_conflict")
+    assert int(response.headers["Retry-After"]) >= 1
+    assert "a deadlock: " in caplog.text
+
+
+def lose_a_deadlock() -> dict[str, str]:
+    db.session.execute(text("DO $$ BEGIN RAISE deadlock_detected; END $$"))
+    return {}
+
+
 def test_late_cancellations_fail_no_other_request(
     relayed: Flask, relay: Relay, client: FlaskClient, ann: Person
 ) -> None:
