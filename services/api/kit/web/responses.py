@@ -4,11 +4,12 @@ import mimetypes
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import IO
+from typing import IO, Any
 from urllib.parse import quote
 
 from flask import Response, request
 from werkzeug.exceptions import RequestedRangeNotSatisfiable
+from werkzeug.http import parse_range_header
 from werkzeug.wsgi import FileWrapper, wrap_file
 
 CHUNK_BYTES = 65_536
@@ -50,6 +51,24 @@ def disposition(name: str, *, inline: bool = False) -> str:
     return f'{kind}; filename="{plain}"{extended}'
 
 
+def _conditions(size: int, etag: str) -> dict[str, Any]:
+    """Return the request's environment with only those conditions and ranges that count.
+
+    A matching If-None-Match is a 304, without a part. If-Match is for changes. A unit other than bytes and
+    several ranges are ignored (RFC 9110, section 14.2).
+    """
+    environ = {name: value for name, value in request.environ.items() if name != "HTTP_IF_MATCH"}
+    given = environ.get("HTTP_RANGE", "")
+    found = parse_range_header(given)
+    is_single = found is None or len(found.ranges) == 1
+    is_bytes = given.partition("=")[0].strip().lower() == "bytes"
+    if not (is_single and is_bytes) or request.if_none_match.contains_weak(etag):
+        environ.pop("HTTP_RANGE", None)
+    elif found and found.ranges[0][0] < -size:  # more than there is, counted from the end
+        environ["HTTP_RANGE"] = "bytes=0-"
+    return environ
+
+
 def send_file(file: IO[bytes], *, size: int, media_type: str, name: str, etag: str) -> Response:
     """Return a stored file, a part of it (Range), or 304 (If-None-Match). `name` needs no ending.
 
@@ -67,7 +86,7 @@ def send_file(file: IO[bytes], *, size: int, media_type: str, name: str, etag: s
     response.content_length = size
     response.set_etag(etag)
     try:
-        response.make_conditional(request, accept_ranges=True, complete_length=size)
+        response.make_conditional(_conditions(size, etag), accept_ranges=True, complete_length=size)
     except RequestedRangeNotSatisfiable:
         file.close()
         raise
