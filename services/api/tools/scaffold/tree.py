@@ -134,6 +134,7 @@ class Tree:
             for field in each.references:
                 if field.target in deleted and field.on_delete == "RESTRICT":
                     raise ScaffoldError(_prevents_deletion(each, field))
+        _refuse_two_meanings(known)
 
     def refuse_many(self, resource: Resource, new: Iterable[Many], taken_tables: Iterable[str]) -> None:
         """Raise ScaffoldError if new many-to-many relationships can't have their names."""
@@ -344,6 +345,18 @@ def _prevents_deletion(resource: Resource, field: Field) -> str:
         f"Write '{field.name}:ref({field.target})?' to set the field to null when they do, or "
         f"'{field.name}:ref({field.target},cascade)' to delete the {resource.words} too."
     )
+
+
+def _refuse_two_meanings(resources: Mapping[str, Resource]) -> None:
+    """Raise ScaffoldError if a path is that of a file, and of a list by parent too."""
+    for each in resources.values():
+        for listed in parent_lists(each, resources):
+            for field in listed.parent.fields:
+                if field.type == "file" and f"/{field.segment}" == each.path:
+                    raise ScaffoldError(
+                        f"{field.spec!r} of {listed.parent.name}: GET {listed.path} would be this file, and "
+                        f"the list of {each.plural_words} too. Rename the field, or pass another --plural."
+                    )
 
 
 def _needs_itself(resource: Resource, field: Field) -> str:
