@@ -268,7 +268,7 @@ def unscaffold(name: str, force: bool) -> None:
         lists = tree.unregister(record)
         tree.write(added)
         tree.format(added)
-        if not users:
+        if not users and not lists.left:
             tree.write_documents()
     _print(f"Removed {resource.path}:", removed, *notes)
     if edits:
