@@ -388,6 +388,12 @@ def _applied(tree: Tree) -> set[str]:
         click.echo("The database is unavailable. Its migrations are assumed not to be applied.", err=True)
         return set()
     scripts = tree.scripts()
+    known = {each.revision for each in scripts.walk_revisions()}
+    if unknown := [head for head in current if head not in known]:
+        raise ScaffoldError(
+            f"The database has migration {unknown[0]}, which isn't in this folder. Nothing was removed. "
+            "Migrate it down on the branch that has it, or use another database (DATABASE_URL)."
+        )
     return {each.revision for head in current for each in scripts.iterate_revisions(head, "base")}
 
 
