@@ -81,7 +81,7 @@ def _check(app: Flask, folder: Path, script: Script, rules: Rules) -> Iterator[s
         return
     try:
         sql = _sql(app, folder, script)
-    except Exception as error:  # a revision can raise anything
+    except (Exception, SystemExit) as error:  # a revision can raise anything
         yield (
             f"{file}: the upgrade can't be written as SQL ({type(error).__name__}: {error}). If it runs "
             "queries, put them below `if not context.is_offline_mode():` (from alembic import context). "

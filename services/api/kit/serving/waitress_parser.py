@@ -173,15 +173,23 @@ class ArrivingBody:
                     raise ConnectionResetError("The body is incomplete.")
                 return b""
             was_full = self.is_full
-            data, rest = self.parts[0][:size], self.parts[0][size:]
-            self.parts.popleft()
-            if rest:
-                self.parts.appendleft(rest)
+            data = self._take(size)
             self.unread -= len(data)
             has_room = was_full and not self.is_full
         if has_room and self.on_room:
             self.on_room()
         return data
+
+    def _take(self, size: int) -> bytes:
+        """Join parts, because chunks can have a single byte each."""
+        taken, missing = [], size
+        while missing > 0 and self.parts:
+            part = self.parts.popleft()
+            if len(part) > missing:
+                self.parts.appendleft(part[missing:])
+            taken.append(part[:missing])
+            missing -= len(part)
+        return b"".join(taken)
 
     def getfile(self) -> "ArrivingBody":
         return self

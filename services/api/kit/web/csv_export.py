@@ -24,7 +24,7 @@ ROWS = 200  # at once in memory
 MAX_SECONDS = 300
 CONTENT_TYPE = "text/csv; charset=utf-8; header=present"
 # Spreadsheets take a text that begins with one of these for a formula, which can send the data elsewhere.
-FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
+FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")  # also full-width
 OF_PAGES = {"limit", "cursor", "total", "include"}  # parameters of a list that an export doesn't have
 
 

@@ -248,6 +248,8 @@ def _respond(problem: ProblemType, error: Exception) -> Response:
     response = Response(text, problem.status, problem.headers, content_type=MEDIA_TYPE)
     if isinstance(error, http.MethodNotAllowed):
         response.allow.update(error.valid_methods or ())
+    if isinstance(error, http.RequestedRangeNotSatisfiable) and error.length:  # RFC 9110, section 15.5.17
+        response.headers["Content-Range"] = f"bytes */{error.length}"
     if isinstance(error, errors.TooManyAttempts):
         response.retry_after = error.seconds
     if isinstance(error, errors.InsufficientScope) and error.scope:  # RFC 6750, section 3.1

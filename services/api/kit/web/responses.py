@@ -4,15 +4,13 @@ import mimetypes
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import IO, TYPE_CHECKING
+from typing import IO, Any
 from urllib.parse import quote
 
 from flask import Response, request
 from werkzeug.exceptions import RequestedRangeNotSatisfiable
+from werkzeug.http import parse_range_header
 from werkzeug.wsgi import FileWrapper, wrap_file
-
-if TYPE_CHECKING:
-    from _typeshed.wsgi import WSGIEnvironment
 
 CHUNK_BYTES = 65_536
 # What browsers may show on a page of the API. Any other type could contain scripts, so it is only downloaded.
@@ -70,9 +68,7 @@ def send_file(file: IO[bytes], *, size: int, media_type: str, name: str, etag: s
     response.content_length = size
     response.set_etag(etag)
     try:
-        response.make_conditional(
-            _with_one_range(request.environ, size), accept_ranges=True, complete_length=size
-        )
+        response.make_conditional(_conditions(size, etag), accept_ranges=True, complete_length=size)
     except RequestedRangeNotSatisfiable:
         file.close()
         raise
@@ -81,14 +77,19 @@ def send_file(file: IO[bytes], *, size: int, media_type: str, name: str, etag: s
     return response
 
 
-def _with_one_range(environ: "WSGIEnvironment", size: int) -> "WSGIEnvironment":
-    """Return the request with a Range that Werkzeug serves (RFC 9110, section 14), or with none.
+def _conditions(size: int, etag: str) -> dict[str, Any]:
+    """Return the request's environment with only those conditions and ranges that count.
 
-    Another unit than bytes is to be ignored, and several ranges may be. The last bytes of a file may be more
-    than it has.
+    A matching If-None-Match is a 304, without a part. If-Match is for changes. A unit other than bytes and
+    several ranges are ignored (RFC 9110, section 14.2).
     """
-    unit, _, ranges = environ.get("HTTP_RANGE", "").partition("=")
-    if unit.strip().lower() != "bytes" or "," in ranges:
-        return {name: value for name, value in environ.items() if name != "HTTP_RANGE"}
-    last = re.fullmatch(r"\s*-([0-9]{1,20})\s*", ranges, re.ASCII)
-    return environ | {"HTTP_RANGE": f"bytes=-{size}"} if last and int(last[1]) > size else environ
+    environ = {name: value for name, value in request.environ.items() if name != "HTTP_IF_MATCH"}
+    given = environ.get("HTTP_RANGE", "")
+    found = parse_range_header(given)
+    is_single = found is None or len(found.ranges) == 1
+    is_bytes = given.partition("=")[0].strip().lower() == "bytes"
+    if not (is_single and is_bytes) or request.if_none_match.contains_weak(etag):
+        environ.pop("HTTP_RANGE", None)
+    elif found and found.ranges[0][0] < -size:  # more than there is, counted from the end
+        environ["HTTP_RANGE"] = "bytes=0-"
+    return environ

@@ -60,6 +60,8 @@ def test_a_database_is_filled_once_and_more_on_request(
     [
         ("sqlite:////nowhere/own.db", "production", "FLASK_ENV is production"),
         ("postgresql://u:p@db.example.com/shop", "development", "names the server db.example.com"),
+        ("postgresql://u:p@localhost/shop?host=db.example.com", "development", "names the server db.example"),
+        ("postgresql://u:p@localhost/shop?hostaddr=192.0.2.1", "development", "names the server 192.0.2.1"),
     ],
 )
 def test_a_database_that_is_not_for_development_is_refused(url: str, environment: str, reason: str) -> None:

@@ -7,7 +7,8 @@ from unicodedata import name as name_of_character
 from unicodedata import normalize
 
 LONGEST_VALUE = 100  # characters of an enum's value
-CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+# Also the marks that change the direction of text: in code, they could hide what it does.
+CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 
 
 def split(text: str) -> list[str]:

@@ -80,21 +80,14 @@ def init_app(app: Flask) -> None:
 @click.command("scaffold", help=COMMANDS["scaffold"][1], epilog=FIELDS_HELP)
 @click.argument("name")
 @click.argument("fields", nargs=-1, required=True)
-@click.option("--owned", "access", flag_value="owned", help="Each user has their own rows.")
+@click.option("--owned", is_flag=True, help="Each user has their own rows.")
 @click.option(
     "--authored",
-    "access",
-    flag_value="authored",
+    is_flag=True,
     help="Everyone can read, each user can add rows, and only their owner and admins can change them.",
 )
-@click.option("--admin", "access", flag_value="admin", help="Only admins can read and write.")
-@click.option(
-    "--public",
-    "access",
-    flag_value="public",
-    default=True,
-    help="Everyone can read, only admins can write. This is the default.",
-)
+@click.option("--admin", is_flag=True, help="Only admins can read and write.")
+@click.option("--public", is_flag=True, help="Everyone can read, only admins can write. This is the default.")
 @click.option("--plural", help="The plural of NAME, if it is irregular.")
 @click.option(
     "--soft-delete", is_flag=True, help="Keep deleted rows in the table, so that they can be restored."
@@ -122,7 +115,10 @@ def init_app(app: Flask) -> None:
 def scaffold(
     name: str,
     fields: tuple[str, ...],
-    access: str,
+    owned: bool,
+    authored: bool,
+    admin: bool,
+    public: bool,
     plural: str | None,
     audited: bool,
     require_match: bool,
@@ -137,7 +133,7 @@ def scaffold(
         tree,
         name,
         fields,
-        access,
+        access_of({"owned": owned, "authored": authored, "admin": admin, "public": public}),
         plural,
         require_match=require_match,
         audited=audited,
@@ -272,7 +268,7 @@ def unscaffold(name: str, force: bool) -> None:
         lists = tree.unregister(record)
         tree.write(added)
         tree.format(added)
-        if not users:
+        if not users and not lists.left:
             tree.write_documents()
     _print(f"Removed {resource.path}:", removed, *notes)
     if edits:
@@ -282,6 +278,14 @@ def unscaffold(name: str, force: bool) -> None:
     if users:
         _print("These files still use it. Change them, and then run make docs:", users)
     _leave_to_user(lists.left)
+
+
+def access_of(options: Mapping[str, bool]) -> str:
+    """Return the given option, or the default. Raises ScaffoldError if there are several."""
+    given = [name for name, is_given in options.items() if is_given]
+    if len(given) > 1:
+        raise ScaffoldError(f"--{given[0]} and --{given[1]} can't be combined. Choose who has access.")
+    return given[0] if given else "public"
 
 
 def new_resource(
@@ -384,6 +388,12 @@ def _applied(tree: Tree) -> set[str]:
         click.echo("The database is unavailable. Its migrations are assumed not to be applied.", err=True)
         return set()
     scripts = tree.scripts()
+    known = {each.revision for each in scripts.walk_revisions()}
+    if unknown := [head for head in current if head not in known]:
+        raise ScaffoldError(
+            f"The database has migration {unknown[0]}, which isn't in this folder. Nothing was removed. "
+            "Migrate it down on the branch that has it, or use another database (DATABASE_URL)."
+        )
     return {each.revision for head in current for each in scripts.iterate_revisions(head, "base")}
 
 

@@ -21,6 +21,8 @@ def file_arguments(parts: Sequence[str]) -> tuple[Any, ...]:
     number = int(match["number"]) * UNITS[match["unit"]]
     if number > LARGEST:
         raise ValueError("the largest size is 1000MB")
+    if any(each.startswith("multipart/") for each in types):
+        raise ValueError("a form can't be a file: clients may send any file as a part of one")
     if len(set(types)) < len(types):
         raise ValueError("a media type is repeated")
     return (*types, number)

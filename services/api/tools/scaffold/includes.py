@@ -1,6 +1,6 @@
 """Which relationships of a resource clients may include in its responses, as with `?include=author`."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,11 +20,10 @@ class Relation:
     is_many: bool = False
     is_nullable: bool = False
     is_of_itself: bool = False
-    names_key: bool = False  # because several columns refer to this table
 
     @classmethod
-    def of_field(cls, field: Any, targets: Collection[str]) -> "Relation":
-        """Return the relationship of a reference. `targets` are those of all references."""
+    def of_field(cls, field: Any) -> "Relation":
+        """Return the relationship of a reference."""
         return cls(
             relation_name(field),
             field.target,
@@ -32,7 +31,6 @@ class Relation:
             field.table,
             is_nullable=field.is_nullable,
             is_of_itself=field.target == field.resource.name,
-            names_key=list(targets).count(field.target) > 1,
         )
 
     @classmethod
@@ -55,7 +53,8 @@ class Relation:
     @property
     def arguments(self) -> str:
         """The arguments of `relationship` in the model."""
-        parts = [f"foreign_keys={self.column_name}"] * self.names_key
+        # Named, because another column may refer to the same table, or that table to this one, also later.
+        parts = [f"foreign_keys={self.column_name}"]
         return ", ".join([*parts, *([f'remote_side="{self.class_name}.id"'] * self.is_of_itself)])
 
     @property

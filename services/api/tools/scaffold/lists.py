@@ -11,7 +11,7 @@ from tools.scaffold.resource import Field, Resource, ScaffoldError
 
 LONGEST_NAME = 63  # of PostgreSQL
 MOST_CHOICES = 21  # field__not is read as one of the others, at most 20
-NOT_INDEXED = ("text", "json", "url")
+NOT_INDEXED = ("text", "json", "url", "file")
 COMPARISONS = {
     "": "equals this value",
     "in": "is one of these values, separated by commas",

@@ -41,6 +41,10 @@ def refuse_taken_resource(api: Path, app: Flask, resource: Resource, tables: Ite
             raise ScaffoldError(f"{what.format(found[0])} already exists. Choose another name{hint}.")
     if resource.plural.startswith("sqlite_"):
         raise ScaffoldError(f"SQLite reserves table names such as {resource.plural}. Choose another name.")
+    if resource.plural.startswith("pg_"):  # without a schema, pg_class means the catalog's table
+        raise ScaffoldError(
+            f"PostgreSQL reserves table names such as {resource.plural}. Choose another name."
+        )
     for module in MODULES:
         bound = _bound_names((api / module).read_text(encoding="utf-8"))
         if found := [name for name in (resource.name, resource.class_name) if name in bound]:

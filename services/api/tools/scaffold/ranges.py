@@ -1,6 +1,6 @@
 """Ranges of values, such as `1..5` in `int(1..5)`, and how each appears in the generated code."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
@@ -53,6 +53,14 @@ def parse_range(text: str, type_: str, places: int = 0) -> Range:
     if found.least is not None and found.is_above(found.least):
         raise ValueError("the first limit is greater than the second")
     return found
+
+
+def check_digits(range_: Range, arguments: Sequence[int]) -> None:
+    """Raise ValueError if a limit has more digits than the values of a decimal."""
+    digits, places = arguments
+    for limit in (range_.least, range_.most):
+        if limit is not None and abs(limit) >= Decimal(10) ** (digits - places):
+            raise ValueError(f"the limits can have {digits - places} digits before the point")
 
 
 def _value(text: str, type_: str, places: int) -> Any:

@@ -360,6 +360,8 @@ def _split_range(type_: str, inside: str | None, spec: str) -> tuple[str | None,
     try:
         places = int(rest.rpartition(",")[2] or 0)
         found = ranges.parse_range(text, type_, places)
+        if type_ == "decimal":
+            ranges.check_digits(found, [int(part) for part in rest.split(",")])
     except (ArithmeticError, ValueError) as error:
         raise ScaffoldError(
             f"{spec!r}: {text.strip()!r} is not a valid range. Write the type as {_forms(type_)}. ({error})"

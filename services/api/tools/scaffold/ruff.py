@@ -13,6 +13,9 @@ FORMAT = ["format"]
 
 def format_files(folder: Path, paths: Iterable[str]) -> None:
     """Format new files, sort their imports, and remove those that are unused."""
+    paths = list(paths)
+    if not paths:  # ruff would take the whole folder
+        return
     for arguments in (REMOVE_IMPORTS, FORMAT):
         _run(folder, [*arguments, *paths])
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import signal
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -9,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
+from threading import current_thread, main_thread
 
 from alembic.script import ScriptDirectory
 
@@ -54,19 +56,21 @@ class Tree:
 
     @contextmanager
     def all_or_nothing(self) -> Iterator[None]:
-        """Restore every file if the block fails."""
+        """Restore every file if the block fails, or if the process is stopped meanwhile."""
         folders = [self.api / name for name in ("app", "migrations", "tools/scaffold/made", "tests")] + [
             self.postman
         ]
         before = {file: file.read_bytes() for file in _files(*folders)}
         try:
-            yield
+            with _stops_as_exceptions():
+                yield
         except BaseException:
             for file in _files(*folders):
                 if file not in before:
                     file.unlink()
             for file, content in before.items():
-                file.write_bytes(content)
+                if not file.exists() or file.read_bytes() != content:
+                    file.write_bytes(content)
             raise
 
     def paths(self, resource: Resource) -> dict[str, str]:
@@ -134,6 +138,7 @@ class Tree:
             for field in each.references:
                 if field.target in deleted and field.on_delete == "RESTRICT":
                     raise ScaffoldError(_prevents_deletion(each, field))
+        _refuse_two_meanings(known)
 
     def refuse_many(self, resource: Resource, new: Iterable[Many], taken_tables: Iterable[str]) -> None:
         """Raise ScaffoldError if new many-to-many relationships can't have their names."""
@@ -346,12 +351,40 @@ def _prevents_deletion(resource: Resource, field: Field) -> str:
     )
 
 
+def _refuse_two_meanings(resources: Mapping[str, Resource]) -> None:
+    """Raise ScaffoldError if a path is that of a file, and of a list by parent too."""
+    for each in resources.values():
+        for listed in parent_lists(each, resources):
+            for field in listed.parent.fields:
+                if field.type == "file" and f"/{field.segment}" == each.path:
+                    raise ScaffoldError(
+                        f"{field.spec!r} of {listed.parent.name}: GET {listed.path} would be this file, and "
+                        f"the list of {each.plural_words} too. Rename the field, or pass another --plural."
+                    )
+
+
 def _needs_itself(resource: Resource, field: Field) -> str:
     return (
         f"{field.spec!r}: the first {resource.words} could never be created, because no other exists that it "
         f"could refer to. Write '{field.name}:ref({resource.name})?' to set the field to null when the other "
         f"{resource.words} is deleted, or '{field.name}:ref({resource.name},cascade)?' to delete the row too."
     )
+
+
+@contextmanager
+def _stops_as_exceptions() -> Iterator[None]:
+    """Raise SystemExit for SIGTERM, and for SIGHUP of a closed terminal."""
+
+    def stop(number: int, _: object) -> None:
+        sys.exit(128 + number)
+
+    numbers = (signal.SIGTERM, signal.SIGHUP) if current_thread() is main_thread() else ()
+    handlers = {number: signal.signal(number, stop) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
 
 
 def _files(*folders: Path) -> list[Path]:

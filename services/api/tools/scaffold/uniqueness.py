@@ -4,7 +4,11 @@ from collections.abc import Iterable, Iterator
 
 from tools.scaffold.resource import Field, Resource, ScaffoldError
 
-UNSUITABLE = ("text", "json")  # too long for an index, or without equality
+UNSUITABLE = (
+    "text",
+    "json",
+    "file",
+)  # too long for an index, without equality, or without a column of this name
 FEW_VALUES = ("enum", "bool")
 LONGEST_IDENTIFIER = 63  # bytes, in PostgreSQL
 OWNER = "owner_id"

@@ -452,8 +452,7 @@ class ResourceView:
     @property
     def relations(self) -> list[Relation]:
         """The references and many-to-many relationships that clients may include in responses."""
-        targets = [field.target for field in self.references]
-        of_fields = [Relation.of_field(field, targets) for field in self.references]
+        of_fields = [Relation.of_field(field) for field in self.references]
         every = [*of_fields, *(Relation.of_many(many) for many in self.many)]
         return [each for each in every if each.name in self.resource.includes]
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 from flask import Flask, current_app
 from flask.cli import with_appcontext
-from sqlalchemy import func, select
+from sqlalchemy import URL, func, select
 
 from app.config import current
 from app.database import db
@@ -58,12 +58,19 @@ def _refusal() -> str:
     if settings.flask_env == "production":
         return "FLASK_ENV is production."
     url = settings.database_url
-    host = str(url.host or url.query.get("host", ""))
-    if url.drivername != "sqlite" and not LOCAL_HOSTS.fullmatch(host):
+    remote = [host for host in _hosts(url) if not LOCAL_HOSTS.fullmatch(host)]
+    if url.drivername != "sqlite" and remote:
         return (
-            f"DATABASE_URL names the server {host}. Use SQLite, or PostgreSQL on this machine or in Compose."
+            f"DATABASE_URL names the server {remote[0]}. Use SQLite, or PostgreSQL on this machine or in "
+            "Compose."
         )
     return ""
+
+
+def _hosts(url: URL) -> list[str]:
+    """Return every server that a URL names: parameters replace the host, and can be lists."""
+    given = [url.host or "", *url.normalized_query.get("host", ()), *url.normalized_query.get("hostaddr", ())]
+    return [host for each in given for host in each.split(",")]
 
 
 def _full(models: list[type[Base]]) -> Iterator[str]:

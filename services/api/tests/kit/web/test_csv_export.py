@@ -28,6 +28,7 @@ class Row(ResponseBody):
         ("a,b", '"a,b"\r\n'),
         ('say "hi"\nbob', '"say ""hi""\nbob"\r\n'),
         ("=1+1", "'=1+1\r\n"),
+        ("\uff1d1+1", "'\uff1d1+1\r\n"),
         ("+49 30", "'+49 30\r\n"),
         ("-1", "'-1\r\n"),
         ("@sum", "'@sum\r\n"),

@@ -1,5 +1,6 @@
 """Edits of Python files that were changed by hand."""
 
+from pathlib import Path
 from textwrap import dedent
 
 import pytest
@@ -7,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tools.scaffold.edits import Merged, merge
+from tools.scaffold.ruff import format_files
 
 WITHOUT = dedent('''\
     """Books."""
@@ -214,3 +216,12 @@ def test_an_item_is_added_and_removed_without_a_trace(
     assert added.left == removed.left == []
     assert added.text.count("z") == 2
     assert removed.text == mine
+
+
+def test_without_files_nothing_is_formatted(tmp_path: Path) -> None:
+    file = tmp_path / "mine.py"
+    file.write_text("import os\nname = 'x'\n")
+
+    format_files(tmp_path, [])
+
+    assert file.read_text() == "import os\nname = 'x'\n"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tools.scaffold.commands import API, new_resource
+from tools.scaffold.commands import API, access_of, new_resource
 from tools.scaffold.kinds import KINDS
 from tools.scaffold.resource import (
     Resource,
@@ -61,6 +61,9 @@ from tools.scaffold.tree import Tree
         ("note:text(..0)", "the length 0 leaves no value"),
         ("day:date(1999-02-30..)", "is not a valid range"),
         ("day:date(..2000-01-01)=today", "the default is outside of the range"),
+        ("price:decimal(3,2,100..)", "the limits can have 1 digits before the point"),
+        ("cover:file(multipart/form-data,1MB)", "a form can't be a file"),
+        ("kind:enum(a,\u202eb)", "another control character"),
         ("active:bool=maybe", "Write yes or no"),
         ("count:int=1,000", "without commas"),
         ("due:datetime=tomorrow", "a date, or now"),
@@ -138,6 +141,7 @@ def test_marks_are_parsed() -> None:
         ("user", "name:int", None, "user_repository.py already exists"),
         ("account", "name:int", None, "account.py already exists"),
         ("trial", "name:int", "users", "A table 'users' already exists"),
+        ("trial", "name:int", "pg_class", "PostgreSQL reserves table names"),
         ("trial", "author:ref(unknown)", None, "unknown resource 'unknown'"),
     ],
 )
@@ -204,6 +208,14 @@ def test_a_reference_that_would_keep_an_account_from_being_deleted_is_refused(
     allowed = re.findall(r"'(to:\S+)'", refused.value.message.partition("Write")[2])
     assert allowed == [f"to:ref({target})?", f"to:ref({target},cascade)"]
     assert [new(tree, field).fields[0].on_delete for field in allowed] == ["SET NULL", "CASCADE"]
+
+
+def test_a_file_and_a_list_by_parent_have_different_paths(tree: Tree) -> None:
+    author = tree.record("author").resource
+    fields = parse_fields(["name:str(50)", "articles:file(image/png,1MB)"], "authors")
+
+    with pytest.raises(ScaffoldError, match="GET /authors/<uuid:author_id>/articles would be this file"):
+        tree.refuse_references(replace(author, fields=fields))
 
 
 def test_a_field_that_ties_referenced_rows_to_an_account_is_refused(tree: Tree) -> None:
@@ -351,3 +363,10 @@ def test_the_documented_types_exist() -> None:
         "str", "text", "int", "decimal", "float", "bool", "date", "datetime", "uuid", "enum", "json", "email",
         "url", "ref", "file",
     }  # fmt: skip
+
+
+def test_a_resource_has_one_kind_of_access() -> None:
+    assert access_of({"owned": False, "public": False}) == "public"
+    assert access_of({"owned": True, "public": False}) == "owned"
+    with pytest.raises(ScaffoldError, match="--owned and --public can't be combined"):
+        access_of({"owned": True, "public": True})
