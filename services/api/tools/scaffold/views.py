@@ -69,6 +69,11 @@ class FieldView:
         return self.target in self.resource.soft
 
     @property
+    def waits_for_purge(self) -> bool:
+        """Whether a softly deleted row still prevents the deletion of the row that it refers to."""
+        return bool(self.on_delete == "RESTRICT" and self.resource.soft_delete and not self.target_is_soft)
+
+    @property
     def outlives_target(self) -> bool:
         """Whether a row stays when the row that it refers to is softly deleted."""
         return self.target_is_soft and (
