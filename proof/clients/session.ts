@@ -1,6 +1,6 @@
 // What test_typescript_client.py compiles and runs with the generated client: node session.js URL USERNAME PASSWORD
 
-import { ApiError, createClient, pages, unwrap, type Schemas } from "api-client";
+import { ApiError, createClient, pages, querySerializer, unwrap, type Schemas } from "api-client";
 
 declare const process: { argv: string[] };
 const [baseUrl = "", username = "", password = ""] = process.argv.slice(2);
@@ -45,6 +45,7 @@ console.log(
     data: data ?? null,
     wrongPassword: error?.code,
     forbidden: [thrown?.status, thrown?.code],
+    query: querySerializer({ limit: 3, cursor: undefined, genre__in: ["novel", 'a, "b"'], total: true }),
     unused: [unknownPath, unknownField].length,
   }),
 );

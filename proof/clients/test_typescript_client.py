@@ -49,5 +49,6 @@ def test_a_typescript_project_uses_the_generated_client(project: Path, base_url:
         "data": None,
         "wrongPassword": "invalid_credentials",
         "forbidden": [403, "forbidden"],
+        "query": "limit=3&genre__in=novel%2C%22a%2C+%22%22b%22%22%22&total=true",
         "unused": 2,
     }

@@ -188,7 +188,7 @@ def test_a_conflict_is_listed_and_can_be_undone(project: Path, template: Path, u
     done = update()
 
     assert done.returncode == 1
-    assert "Conflicts in 1 files" in done.stdout
+    assert "Conflicts in 1 file." in done.stdout
     assert "  docs/1-start.md\n" in done.stdout
     text = (project / "docs/1-start.md").read_text()
     assert (

@@ -59,7 +59,7 @@ def includable(schema: type[WithRelated]) -> Any:
 
 def _splitter(allowed: list[str]) -> Callable[[Any], tuple[str, ...]]:
     def split(text: Any) -> tuple[str, ...]:
-        names = tuple(str(text).split(","))
+        names = tuple(text if isinstance(text, list) else str(text).split(","))
         if set(names) - set(allowed) or len(set(names)) < len(names):
             raise PydanticCustomError(
                 "invalid_format",

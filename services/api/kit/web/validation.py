@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Mapping, Set
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any, TypeVar
 
 from flask import request
@@ -46,18 +46,28 @@ def read_query(schema: type[Query]) -> Query:
         values = request.args.to_dict(flat=False) if request.query_string else {}
     except UnicodeDecodeError as error:  # raw bytes, which a URI can't contain
         raise BadRequest from error
-    repeated = [name for name, given in values.items() if len(given) > 1]
+    lists = _lists(schema) if any(len(given) > 1 for given in values.values()) else frozenset()
+    repeated = [name for name, given in values.items() if len(given) > 1 and name not in lists]
     if repeated:
         raise ValidationFailed(
             FieldError("Give this parameter once.", "invalid_format", parameter=name) for name in repeated
         )
     try:
-        query = schema.model_validate({name: given[0] for name, given in values.items()})
+        query = schema.model_validate(
+            {name: given if len(given) > 1 else given[0] for name, given in values.items()}
+        )
     except ValidationError as error:
         raise ValidationFailed(field_errors(error, "parameter")) from error
     if errors := tuple(query.policy_errors()):
         raise ValidationFailed(errors)
     return query
+
+
+@cache
+def _lists(schema: type[Query]) -> frozenset[str]:
+    """Return the parameters that are lists. They are documented with commas, but many clients repeat them."""
+    properties = schema.model_json_schema().get("properties", {})
+    return frozenset(name for name, each in properties.items() if each.get("type") == "array")
 
 
 def receive_body() -> bool:

@@ -3,6 +3,7 @@
 import sqlite3
 from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 from unittest.mock import Mock
 from uuid import UUID
 
@@ -13,6 +14,7 @@ from app import create_app
 from tests.support.settings import SECRET_KEY, settings_for
 from tests.tools.scaffold.test_commands import Copy, copy, documents, here
 from tools.flask_app import create_app as create_app_with_tools
+from tools.scaffold.tree import Tree
 
 __all__ = ["copy", "documents", "here"]
 AUTHOR = ["trial_author", "name:str(50)^", "born:date?", "code:uuid", "creator:ref(user)?"]
@@ -51,7 +53,7 @@ def test_a_database_is_filled_once_and_more_on_request(
     assert "No account was added." in more.stdout
     assert rows("SELECT count(*), count(DISTINCT title) FROM trial_books") == [(11, 11)]
     assert more.returncode == 1
-    assert "The table users isn't empty. To add to it, run: scripts/flask seed --more" in more.stderr
+    assert "The table users isn't empty. To add to it, run: scripts/seed 6 --more" in more.stderr
     database.close()
 
 
@@ -72,6 +74,10 @@ def test_a_database_that_is_not_for_development_is_refused(url: str, environment
     assert result.exit_code == 1
     assert "flask seed only fills development databases" in result.output
     assert reason in result.output
+
+
+def test_the_code_can_be_in_a_folder_of_the_root_as_in_the_container() -> None:
+    assert Tree(Path("/app")).made() == []
 
 
 def test_the_image_has_no_seeds(database_url: URL) -> None:

@@ -16,7 +16,7 @@ SETTINGS: dict[str, Any] = {
     "MAIL_FROM": "API <api@example.com>",
     "APP_URL": "https://app.example.com",
     "METRICS_ENABLED": True,
-    "BROWSER_COOKIES": "on",
+    "BROWSER_COOKIES": "on",  # part: cookies
 }
 
 

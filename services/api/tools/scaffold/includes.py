@@ -19,6 +19,7 @@ class Relation:
     table: str  # of the target
     is_many: bool = False
     is_nullable: bool = False
+    may_be_deleted: bool = False  # softly, while rows refer to it
     is_of_itself: bool = False
 
     @classmethod
@@ -30,6 +31,7 @@ class Relation:
             field.column_name,
             field.table,
             is_nullable=field.is_nullable,
+            may_be_deleted=field.outlives_target,
             is_of_itself=field.target == field.resource.name,
         )
 
@@ -62,7 +64,8 @@ class Relation:
         """The type in the response."""
         if self.is_many:
             return f"Annotated[list[{self.class_name}Response], Field(max_length=100)]"
-        return f"{self.class_name}Response | None" if self.is_nullable else f"{self.class_name}Response"
+        may_be_null = self.is_nullable or self.may_be_deleted
+        return f"{self.class_name}Response | None" if may_be_null else f"{self.class_name}Response"
 
 
 def relation_name(field: Any) -> str:

@@ -13,11 +13,11 @@ FORMAT = ["format"]
 
 def format_files(folder: Path, paths: Iterable[str]) -> None:
     """Format new files, sort their imports, and remove those that are unused."""
-    paths = list(paths)
-    if not paths:  # ruff would take the whole folder
+    files = list(paths)
+    if not files:  # without a path, Ruff changes the whole folder
         return
     for arguments in (REMOVE_IMPORTS, FORMAT):
-        _run(folder, [*arguments, *paths])
+        _run(folder, [*arguments, *files])
 
 
 def formatted(api: Path, texts: Mapping[str, str]) -> dict[str, str]:

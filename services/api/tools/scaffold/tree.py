@@ -52,7 +52,7 @@ class Tree:
     def __init__(self, api: Path) -> None:
         self.api = api
         self._texts: dict[Resource, dict[str, str]] = {}
-        self.postman = api.parents[1] / "postman"
+        self.postman = api.parent.parent / "postman"  # parents[1] fails for /app, as in the container
 
     @contextmanager
     def all_or_nothing(self) -> Iterator[None]:

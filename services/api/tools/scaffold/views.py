@@ -68,6 +68,18 @@ class FieldView:
         """Whether deleted rows of the referenced table stay in it."""
         return self.target in self.resource.soft
 
+    @property
+    def waits_for_purge(self) -> bool:
+        """Whether a softly deleted row still prevents the deletion of the row that it refers to."""
+        return bool(self.on_delete == "RESTRICT" and self.resource.soft_delete and not self.target_is_soft)
+
+    @property
+    def outlives_target(self) -> bool:
+        """Whether a row stays when the row that it refers to is softly deleted."""
+        return self.target_is_soft and (
+            self.on_delete == "SET NULL" or (self.on_delete == "CASCADE" and not self.resource.soft_delete)
+        )
+
     def server_default(self, module: str) -> str:
         if self.type == "bool":
             return f"{module}{'true' if self.default else 'false'}()"

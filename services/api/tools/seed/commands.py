@@ -36,7 +36,7 @@ def seed(count: int, more: bool) -> None:
     resources = in_order(Tree(API))
     if not more and (full := next(_full([User, *(each.model for each in resources)]), None)):
         raise click.ClickException(
-            f"The table {full} isn't empty. To add to it, run: scripts/flask seed --more"
+            f"The table {full} isn't empty. To add to it, run: scripts/seed {count} --more"
         )
     accounts, new = add_accounts(current_app._get_current_object())  # type: ignore[attr-defined]
     created = {"user": [each.id for each in accounts]}

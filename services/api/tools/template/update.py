@@ -45,7 +45,8 @@ def update(template: str, version: str, start: str) -> int:
             _say(f"Nothing to do: the project has {version or 'the newest version'} of the template.")
             return 0
         count = git(after, "rev-list", "--count", f"{old}..{new}")
-        _say(f"Taking {count} commits of the template, from {old[:7]} to {new[:7]}.")
+        commits = "1 commit" if count == "1" else f"{count} commits"
+        _say(f"Taking {commits} of the template, from {old[:7]} to {new[:7]}.")
         before = Path(scratch) / "before"
         git(PROJECT, "clone", "--quiet", "--no-checkout", str(after), str(before))
         numbers = _prepare(before, old, after, new, state)
@@ -202,7 +203,8 @@ def _report(conflicts: list[str], news: list[str]) -> int:
     if not conflicts:
         _say("All changes were applied, and staged for your next commit. To undo them: git reset --hard")
         return 0
-    _say(f"Conflicts in {len(conflicts)} files. The other changes are staged for your next commit:\n")
+    files = "1 file" if len(conflicts) == 1 else f"{len(conflicts)} files"
+    _say(f"Conflicts in {files}. The other changes are staged for your next commit:\n")
     for each in conflicts:
         _say(f"  {each}")
     _say(

@@ -186,7 +186,7 @@ def main(arguments: list[str]) -> None:
         _say('Remove parts with: make without parts="heroku swarm"\n')
         for part in known.values():
             gone = " (already removed)" if part.name in state.without else ""
-            also = f" Also removes: {', '.join(part.needs)}." if part.needs else ""
+            also = f"; also removes {', '.join(part.needs)}" if part.needs else ""
             _say(f"  {part.name:<15}{part.summary}{also}{gone}")
         return
     if arguments == ["--names"]:

@@ -221,6 +221,7 @@ def test_only_requested_relationships_are_in_a_response(app: Flask, client: Flas
     assert set(volume) == {"id", "title", "shelf_id", "label_ids"}
     assert body_of(client, f"{path}?include=shelf") == volume | shelf
     both = body_of(client, f"{path}?include=labels,shelf")
+    assert both == body_of(client, f"{path}?include=labels&include=shelf")
     assert both | {"labels": []} == volume | shelf | {"labels": []}
     assert [label["volume_ids"] for label in both["labels"]] == [[volume["id"]]] * 2
     assert body_of(client, "/volumes?include=shelf")["items"] == [volume | shelf]

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from flask import Flask
 from pydantic import Field
 from sqlalchemy import Index, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
@@ -11,9 +12,11 @@ from sqlalchemy.orm import Mapped, mapped_column
 from kit.data.base import Base, trigram_index
 from kit.data.keyset import Page
 from kit.data.resource_repository import MOST_COUNTED
+from kit.web.errors import ValidationFailed
 from kit.web.fields import Date, Integer, Reference
 from kit.web.pagination import AnyOf, PageQuery, Search, Total, page_response, sortable
 from kit.web.schemas import UNSET, Flag, Id, ResponseBody, Text
+from kit.web.validation import read_query
 
 
 class Crate(Base):
@@ -72,6 +75,19 @@ def refusals(**parameters: str) -> list[tuple[str | None, str]]:
 )
 def test_a_combination_with_an_index_is_allowed(parameters: dict[str, str]) -> None:
     assert refusals(**parameters) == []
+
+
+@pytest.mark.parametrize("values", ["code__in=3,4", "code__in=3&code__in=4"])
+def test_a_list_of_values_has_commas_or_is_a_repeated_parameter(app: Flask, values: str) -> None:
+    with app.test_request_context(f"/?{values}&sort=weight"):
+        assert read_query(CrateQuery).model_dump()["code__in"] == [3, 4]
+
+
+def test_another_parameter_cannot_be_repeated(app: Flask) -> None:
+    with app.test_request_context("/?code=3&code=4"), pytest.raises(ValidationFailed) as refused:
+        read_query(CrateQuery)
+
+    assert [error.parameter for error in refused.value.fields] == ["code"]
 
 
 LISTED = (

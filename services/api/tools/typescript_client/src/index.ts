@@ -10,7 +10,7 @@ export type Problem = Schemas["Problem"];
 
 /** Return a client. `accessToken` is called before each request; without a token, a request is anonymous. */
 export function createClient(baseUrl: string, accessToken: () => string | undefined = () => undefined): Api {
-  const client = createFetchClient<paths>({ baseUrl });
+  const client = createFetchClient<paths>({ baseUrl, querySerializer });
   client.use({
     onRequest({ request }) {
       const token = accessToken();
@@ -19,6 +19,21 @@ export function createClient(baseUrl: string, accessToken: () => string | undefi
     },
   });
   return client;
+}
+
+/** Write a query. A list is one parameter, with commas between its values: `genre__in=novel,poem`. */
+export function querySerializer(query: Record<string, unknown>): string {
+  const parameters = new URLSearchParams();
+  for (const [name, value] of Object.entries(query)) {
+    if (value === undefined || value === null) continue;
+    parameters.set(name, Array.isArray(value) ? value.map(quoted).join(",") : String(value));
+  }
+  return parameters.toString();
+}
+
+function quoted(value: unknown): string {
+  const text = String(value);
+  return /[",]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }
 
 /** A response with an error: `problem.code` says which, and `problem.errors` names the invalid fields. */
