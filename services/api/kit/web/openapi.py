@@ -147,6 +147,7 @@ def build(app: Flask) -> JsonObject:
             schemes[cookie.name] = _cookie_scheme(cookie)
     used = set(re.findall(r"#/components/examples/(\w+)", json.dumps(paths)))
     _, definitions = models_json_schema(list(models.items()), ref_template=REF)
+    sent = _sent(paths)
     return {
         "openapi": "3.1.0",
         "info": {
@@ -166,9 +167,7 @@ def build(app: Flask) -> JsonObject:
                 for problem in problems.all_problems(app)
                 if problem.code in used
             },
-            "headers": {
-                name: _header(*header) for name, header in about.headers.items() if name in _sent(paths)
-            },
+            "headers": {name: _header(*header) for name, header in about.headers.items() if name in sent},
             "securitySchemes": dict(sorted(schemes.items())),
         },
     }

@@ -132,6 +132,9 @@ class Tree:
                 )
             if isinstance(field, Field) and field.target == resource.name and field.is_required:
                 raise ScaffoldError(_needs_itself(resource, field))
+        for field in _needed(resource):
+            if field.target != resource.name and _needs(field.target, resource.name, known):
+                raise ScaffoldError(_in_a_circle(resource, field))
         deleted = _deleted_with_accounts(known.values())
         others = [each for name, each in known.items() if name != resource.name]
         for each in (resource, *others):
@@ -361,6 +364,31 @@ def _refuse_two_meanings(resources: Mapping[str, Resource]) -> None:
                         f"{field.spec!r} of {listed.parent.name}: GET {listed.path} would be this file, and "
                         f"the list of {each.plural_words} too. Rename the field, or pass another --plural."
                     )
+
+
+def _needed(resource: Resource) -> list[Field | Many]:
+    """Return the relationships whose target the factory adds before each row."""
+    return [*resource.references, *(many for many in resource.many if many.is_required)]
+
+
+def _needs(name: str, wanted: str, known: Mapping[str, Resource]) -> bool:
+    """Return whether the factory of a resource adds a row of the wanted one, directly or through others."""
+    names, seen = [name], set()
+    while names:
+        each = names.pop()
+        if each == wanted:
+            return True
+        if each in known and each not in seen:
+            names += [field.target for field in _needed(known[each])]
+        seen.add(each)
+    return False
+
+
+def _in_a_circle(resource: Resource, field: Field | Many) -> str:
+    return (
+        f"{field.spec!r}: {field.target} refers to {resource.name}, directly or through others. Generated "
+        "tests can't add rows that refer to each other in a circle. Write this field by hand."
+    )
 
 
 def _needs_itself(resource: Resource, field: Field) -> str:

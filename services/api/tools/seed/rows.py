@@ -1,7 +1,7 @@
 """Accounts, and rows from the factories in tests/factories."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from graphlib import CycleError, TopologicalSorter
+from collections.abc import Mapping, Sequence
+from graphlib import TopologicalSorter
 from importlib import import_module
 from itertools import count as counting
 from typing import Any
@@ -16,7 +16,7 @@ from app.model.user_repository import UserRepository
 from kit.data.base import Base
 from kit.errors import AlreadyExists
 from tests.support.people import Person
-from tools.scaffold.resource import Field, Resource
+from tools.scaffold.resource import Resource
 from tools.scaffold.tree import Tree
 
 PASSWORD = "correct horse battery staple"  # of every account, on a developer's machine only
@@ -40,19 +40,11 @@ def _model(class_name: str) -> type[Base]:
 def in_order(tree: Tree) -> list[Seeded]:
     """Return the generated resources, each after those that it refers to."""
     resources = {name: tree.record(name).resource for name in tree.made()}
-
-    def sorted_by(fields: Callable[[Resource], Iterable[Field]]) -> list[str]:
-        graph = {
-            name: {field.target for field in fields(resource)} & resources.keys() - {name}
-            for name, resource in resources.items()
-        }
-        return list(TopologicalSorter(graph).static_order())
-
-    try:
-        names = sorted_by(lambda resource: resource.references)
-    except CycleError:  # an optional reference leads back: it stays empty
-        names = sorted_by(lambda resource: [each for each in resource.references if each.is_required])
-    return [Seeded(resources[name]) for name in names]
+    graph = {
+        name: {field.target for field in resource.references} & resources.keys() - {name}
+        for name, resource in resources.items()
+    }
+    return [Seeded(resources[name]) for name in TopologicalSorter(graph).static_order()]
 
 
 def add_accounts(app: Flask) -> tuple[list[Person], list[tuple[str, Role]]]:

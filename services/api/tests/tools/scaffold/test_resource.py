@@ -9,6 +9,7 @@ import pytest
 
 from tools.scaffold.commands import API, access_of, new_resource
 from tools.scaffold.kinds import KINDS
+from tools.scaffold.many import parse_many
 from tools.scaffold.resource import (
     Resource,
     ScaffoldError,
@@ -298,6 +299,17 @@ def test_a_required_reference_to_the_same_resource_is_refused(tree: Tree, field:
     allowed = re.findall(r"'(parent:\S+)'", refused.value.message.partition("Write")[2])
     assert allowed == ["parent:ref(trial)?", "parent:ref(trial,cascade)?"]
     assert [new(tree, field).fields[0].on_delete for field in allowed] == ["SET NULL", "CASCADE"]
+
+
+def test_resources_that_refer_to_each_other_in_a_circle_are_refused(tree: Tree) -> None:
+    author = tree.record("author").resource
+    with_reference = replace(author, fields=parse_fields(["favorite:ref(comment)?"], "authors"))
+    with_many = replace(author, many=(parse_many("favorites:many(comment)!"),))
+
+    for resource in (with_reference, with_many):
+        with pytest.raises(ScaffoldError, match="comment refers to author, directly or through others"):
+            tree.refuse_references(resource)
+    tree.refuse_references(replace(author, many=(parse_many("favorites:many(comment)"),)))
 
 
 def test_an_owned_resource_cannot_refer_to_itself(tree: Tree) -> None:
