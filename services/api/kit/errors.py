@@ -95,10 +95,14 @@ class AlreadyExists(DomainError):
     advice = "Choose another value, or change the resource that uses it."
 
     def __init__(self, *fields: str) -> None:
-        # The owner is the caller, who didn't choose this value.
         named = [field.replace("_", " ") for field in fields if field and field != "owner_id"] or ["value"]
         what = named[0] if len(named) == 1 else f"combination of {', '.join(named[:-1])} and {named[-1]}"
-        super().__init__(f"This {what} is already in use.")
+        is_of_owner = "owner_id" in fields  # who didn't choose this value
+        super().__init__(
+            f"The owner already has a row with this {what}."
+            if is_of_owner
+            else f"This {what} is already in use."
+        )
         self.fields = fields
         self.field = fields[-1] if fields else ""
 

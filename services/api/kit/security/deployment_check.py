@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from sqlalchemy import text
+from sqlalchemy import URL, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from kit.data.database import db, reason_of
@@ -103,9 +103,15 @@ def _has_weak_password(settings: Settings) -> bool:
 
 def _is_unencrypted(settings: Settings) -> bool:
     url = settings.database_url
-    host = str(url.host or url.query.get("host", ""))
     ssl_mode = url.query.get("sslmode", os.environ.get("PGSSLMODE"))  # libpq reads both
-    return not LOCAL_HOSTS.fullmatch(host) and ssl_mode not in ENCRYPTED_SSL_MODES
+    return bool(remote_hosts(url)) and ssl_mode not in ENCRYPTED_SSL_MODES
+
+
+def remote_hosts(url: URL) -> list[str]:
+    """Return the servers of a PostgreSQL URL that aren't local. Parameters can name them too, and several."""
+    named = [url.host or "", *url.normalized_query.get("host", ()), *url.normalized_query.get("hostaddr", ())]
+    hosts = [host for each in named for host in each.split(",")]
+    return [host for host in hosts if not LOCAL_HOSTS.fullmatch(host)]
 
 
 def _is_pooled(settings: Settings) -> bool:

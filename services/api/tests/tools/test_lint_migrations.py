@@ -99,6 +99,12 @@ def test_a_comment_without_a_reason_has_no_effect(lint: Lint, comment: str) -> N
     assert "(ban-drop-column)" in problem
 
 
+def test_a_comment_in_the_sql_cannot_stop_the_linter(lint: Lint) -> None:
+    found, *_ = lint(f'op.execute("-- squawk-ignore-file")\n    {DROP}')
+
+    assert "stops the linter without a reason" in found
+
+
 def test_an_unneeded_comment_is_reported(lint: Lint) -> None:
     [problem] = lint(ADD_OPTIONAL, "# squawk: allow ban-drop-column: no version reads it")
 

@@ -6,14 +6,14 @@ from pathlib import Path
 import click
 from flask import Flask, current_app
 from flask.cli import with_appcontext
-from sqlalchemy import URL, func, select
+from sqlalchemy import func, select
 
 from app.config import current
 from app.database import db
 from app.model.models import User
 from kit.commands import reports_failures
 from kit.data.base import Base
-from kit.security.deployment_check import LOCAL_HOSTS
+from kit.security.deployment_check import remote_hosts
 from tools import COMMANDS
 from tools.scaffold.tree import Tree
 from tools.seed.rows import PASSWORD, add_accounts, add_rows, in_order
@@ -58,19 +58,12 @@ def _refusal() -> str:
     if settings.flask_env == "production":
         return "FLASK_ENV is production."
     url = settings.database_url
-    remote = [host for host in _hosts(url) if not LOCAL_HOSTS.fullmatch(host)]
-    if url.drivername != "sqlite" and remote:
+    if url.drivername != "sqlite" and (remote := remote_hosts(url)):
         return (
             f"DATABASE_URL names the server {remote[0]}. Use SQLite, or PostgreSQL on this machine or in "
             "Compose."
         )
     return ""
-
-
-def _hosts(url: URL) -> list[str]:
-    """Return every server that a URL names: parameters replace the host, and can be lists."""
-    given = [url.host or "", *url.normalized_query.get("host", ()), *url.normalized_query.get("hostaddr", ())]
-    return [host for each in given for host in each.split(",")]
 
 
 def _full(models: list[type[Base]]) -> Iterator[str]:

@@ -113,17 +113,20 @@ def test_a_unique_violation_names_its_columns(yard: None) -> None:
 
 
 @pytest.mark.parametrize(
-    ("columns", "what"),
+    ("columns", "message"),
     [
-        ((), "value"),
-        (("isbn",), "isbn"),
-        (("owner_id", "book_id"), "book id"),
-        (("owner_id", "book_id", "kind"), "combination of book id and kind"),
-        (("day", "room_id", "floor"), "combination of day, room id and floor"),
+        ((), "This value is already in use."),
+        (("isbn",), "This isbn is already in use."),
+        (("owner_id", "book_id"), "The owner already has a row with this book id."),
+        (
+            ("owner_id", "book_id", "kind"),
+            "The owner already has a row with this combination of book id and kind.",
+        ),
+        (("day", "room_id", "floor"), "This combination of day, room id and floor is already in use."),
     ],
 )
-def test_a_unique_violation_names_what_the_caller_chose(columns: tuple[str, ...], what: str) -> None:
-    assert str(AlreadyExists(*columns)) == f"This {what} is already in use."
+def test_a_unique_violation_names_what_the_caller_chose(columns: tuple[str, ...], message: str) -> None:
+    assert str(AlreadyExists(*columns)) == message
 
 
 def test_a_deleted_owner_has_no_valid_token(yard: None) -> None:

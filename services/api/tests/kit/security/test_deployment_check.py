@@ -108,6 +108,13 @@ def test_a_local_database_needs_no_tls(url: str) -> None:
     assert list(check(settings(database_url=url))) == []
 
 
+@pytest.mark.parametrize("parameter", ["host=db.example.com", "hostaddr=192.0.2.1", "host=/run/pg,192.0.2.1"])
+def test_a_parameter_of_the_url_can_name_a_remote_database(parameter: str) -> None:
+    [finding] = check(settings(database_url=f"postgresql://app:x9tkQ2emZ7rpL4nw@localhost/app?{parameter}"))
+
+    assert finding.setting == "DATABASE_URL"
+
+
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "[::1]", "mail"])
 def test_a_local_mail_server_needs_no_tls(host: str) -> None:
     assert list(check(settings(smtp_url=f"smtp://{host}:1025?tls=off"))) == []
