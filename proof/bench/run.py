@@ -12,6 +12,7 @@ from proof.bench.stack import DATABASE, Pair, Stack, lines
 
 USERS = 1000
 ROUNDS, SECONDS = 5, 2
+NOTES_A_USER = 25  # a full page and more
 REFRESHES = 100  # sessions per round: a used token can't be sent again
 STARTS = 3
 
@@ -22,6 +23,8 @@ REFRESH, LIST, LOGIN = (
     "waitress: GET /auth/token",
     "waitress: POST /auth/login",
 )
+FLOOR_NOTES, FLOOR_CREATE = "floor: GET /notes", "floor: POST /notes"
+NOTES, CREATE = "waitress: GET /notes", "waitress: POST /notes"
 ONE, TWO = "gunicorn, 1 process: GET /account", "gunicorn, 2 processes: GET /account"
 SUBJECTS = [
     Subject(FLOOR, "floor", "/account", "token", "tokens"),
@@ -29,18 +32,45 @@ SUBJECTS = [
     Subject(ACCOUNT, "api", "/account", "token", "tokens"),
     Subject(LIVE, "api", "/health/live"),
     Subject(LIST, "api", "/auth/token", "token", "tokens"),
+    Subject(FLOOR_NOTES, "floor", "/notes", "token", "tokens"),
+    Subject(NOTES, "notes", "/notes", "token", "tokens"),
+    Subject(FLOOR_CREATE, "floor", "/notes", "create", "tokens"),
+    Subject(CREATE, "notes", "/notes", "create", "tokens"),
     Subject(REFRESH, "api", "/auth/refresh", "refresh", "refresh"),
     Subject(LOGIN, "api", "/auth/login", "login", "login", connections=1),
     Subject(ONE, "gunicorn-1", "/account", "token", "tokens"),
     Subject(TWO, "gunicorn-2", "/account", "token", "tokens"),
 ]
-COMPARED = {BARE: BARE, LIVE: BARE} | dict.fromkeys((FLOOR, ACCOUNT, LIST, REFRESH, LOGIN, ONE, TWO), FLOOR)
+COMPARED = {
+    BARE: BARE,
+    LIVE: BARE,
+    NOTES: FLOOR_NOTES,
+    CREATE: FLOOR_CREATE,
+    FLOOR_NOTES: FLOOR_NOTES,
+    FLOOR_CREATE: FLOOR_CREATE,
+} | dict.fromkeys((FLOOR, ACCOUNT, LIST, REFRESH, LOGIN, ONE, TWO), FLOOR)
+CREATE_NOTES = f"""
+    CREATE TABLE notes (
+      id uuid CONSTRAINT pk_notes PRIMARY KEY,
+      owner_id uuid NOT NULL CONSTRAINT fk_notes_owner_id_users REFERENCES users (id) ON DELETE CASCADE,
+      body text NOT NULL,
+      pinned boolean NOT NULL,
+      created_at timestamp with time zone NOT NULL,
+      updated_at timestamp with time zone NOT NULL
+    );
+    INSERT INTO notes
+    SELECT gen_random_uuid(), users.id, 'Note ' || n || E'\\nwith two lines', false, time, time
+    FROM users, generate_series(1, {NOTES_A_USER}) n, LATERAL (SELECT now() - n * interval '1 min') t(time);
+    GRANT ALL ON notes TO PUBLIC;
+    CREATE INDEX ix_notes_owner_id_created_at_id ON notes (owner_id, created_at, id)"""
 
 
 def main(project: str) -> None:
     stack = Stack(project)
-    stack.up("floor", "api", "gunicorn-1", "gunicorn-2", "wire", "wired", "load")
+    stack.up("floor", "api", "notes", "gunicorn-1", "gunicorn-2", "wire", "wired", "load")
     stack.fill(DATABASE, USERS)
+    stack.sql(DATABASE, CREATE_NOTES)
+    stack.sql(DATABASE, "VACUUM ANALYZE notes")
     pairs = stack.pairs("api", USERS, USERS)
     _require_equal_responses(stack, pairs[0])
     results = _drive(stack, pairs)
@@ -89,6 +119,9 @@ def _require_equal_responses(stack: Stack, pair: Pair) -> None:
     floor, api = (stack.ask(service, "GET", "/account", pair[0]) for service in ("floor", "api"))
     if floor != api:
         raise SystemExit(f"The responses must be equal, but the floor returns {floor} and the API {api}.")
+    floor, api = (stack.ask(service, "GET", "/notes", pair[0])["items"] for service in ("floor", "notes"))
+    if floor != api or len(api) < 20:
+        raise SystemExit(f"The lists must be equal, but the floor returns {floor} and the API {api}.")
 
 
 def _drive(stack: Stack, pairs: list[Pair]) -> dict[str, Round]:
@@ -123,14 +156,34 @@ def _goals(
     starts: dict[str, float],
     size: float,
 ) -> list[Goal]:
-    account, refresh, login = (
-        recordings[f"{it}"] for it in ("GET /account", "POST /auth/refresh", "POST /auth/login")
+    account, notes, create, refresh, login = (
+        recordings[it]
+        for it in ("GET /account", "GET /notes", "POST /notes", "POST /auth/refresh", "POST /auth/login")
     )
     return [
         Goal(
             "CPU of GET /account, compared with the floor",
             results[ACCOUNT].cpu / results[FLOOR].cpu,
-            1.7,
+            1.2,
+            "x",
+        ),
+        Goal(
+            "CPU of a list of 20 own rows, compared with the floor",
+            results[NOTES].cpu / results[FLOOR_NOTES].cpu,
+            2.0,
+            "x",
+        ),
+        Goal(
+            "CPU of a new row, compared with the floor",
+            results[CREATE].cpu / results[FLOOR_CREATE].cpu,
+            2.3,
+            "x",
+        ),
+        # 1.7 ms where the floor's GET /account takes 0.61 ms. The floor has no refresh.
+        Goal(
+            "CPU of POST /auth/refresh, compared with the floor's GET /account",
+            results[REFRESH].cpu / results[FLOOR].cpu,
+            2.8,
             "x",
         ),
         Goal(
@@ -141,6 +194,9 @@ def _goals(
         ),
         Goal("GET /account: statements", account.statements, 1),
         Goal("GET /account: round trips", account.round_trips, 1),
+        Goal("GET /notes: statements", notes.statements, 2),
+        Goal("POST /notes: statements", create.statements, 2),
+        Goal("POST /notes: transactions", create.transactions, 1),
         Goal("POST /auth/refresh: statements", refresh.statements, 4),
         Goal("POST /auth/refresh: transactions", refresh.transactions, 1),
         Goal("POST /auth/login: statements", login.statements, 7),  # one for the audit trail

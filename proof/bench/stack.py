@@ -26,7 +26,7 @@ class Stack:
 
     def __init__(self, project: str) -> None:
         self.project = project
-        self.ports = {service: _free_port() for service in ("floor", "api", "wired")}
+        self.ports = {service: _free_port() for service in ("floor", "api", "notes", "wired")}
         os.environ |= {f"{service.upper()}_PORT": str(port) for service, port in self.ports.items()}
         self._cpu_files: dict[str, str] = {}
 
