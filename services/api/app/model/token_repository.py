@@ -135,7 +135,7 @@ class TokenRepository(Repository[Token]):
         parameters = {**_owner(session), "spent": id, **times}
         connection = self.connection
         revoked = connection.execute(_revocation(connection.dialect.name), parameters)
-        counts: dict[UUID, int] = dict(revoked.tuples().all())
+        counts = {token_id: int(count) for token_id, count in revoked}
         if id in counts:
             return counts[id]
         token = self.session.get(Token, id, populate_existing=True)
