@@ -11,6 +11,7 @@ from sqlalchemy import (
     Uuid,
     and_,
     bindparam,
+    func,
     or_,
     select,
     update,
@@ -29,6 +30,7 @@ from kit.errors import TokenExpired, TokenRevoked
 NEWEST_FIRST = "-issued_at"
 MAX_LIVE_ACCESS = 10  # of a session
 MAX_PAIRS = 15  # of a session, with those that are revoked or expired
+MAX_TOKENS = 2 * MAX_PAIRS
 
 
 # Compare UUIDs as text, as in the token. Converting them would take ten times as long.
@@ -123,34 +125,38 @@ class TokenRepository(Repository[Token]):
             token.revoked_at, token.revoked_reason = time, Reason.REVOKED
         self.session.flush()
 
-    def spend(self, session: Session, id: UUID, time: datetime, leeway: timedelta) -> bool:
-        """Revoke a session's refresh token because new tokens replace it. Return False if it has no row.
+    def spend(self, session: Session, id: UUID, time: datetime, leeway: timedelta) -> int | None:
+        """Revoke a session's refresh token because new tokens replace it. Return how many tokens there are.
 
-        Also revokes all access tokens of the session except the newest nine, so that ten are left with the
-        new one. Raises TokenRevoked and TokenExpired.
+        Return None if the refresh token has no row. Also revokes all access tokens of the session except the
+        newest nine, so that ten are left with the new one. Raises TokenRevoked and TokenExpired.
         """
         times = {"time": time, "expired_at": time - leeway}
         parameters = {**_owner(session), "spent": id, **times}
-        if id in self.session.scalars(_revocation(self.dialect), parameters).all():
-            return True
+        connection = self.connection
+        revoked = connection.execute(_revocation(connection.dialect.name), parameters)
+        counts = {token_id: int(count) for token_id, count in revoked}
+        if id in counts:
+            return counts[id]
         token = self.session.get(Token, id, populate_existing=True)
         if token is None:
-            return False
+            return None
         raise TokenRevoked if token.revoked_at else TokenExpired
 
     def make_room(self, session: Session, time: datetime, leeway: timedelta) -> None:
         """Revoke all access tokens of a session except the newest nine."""
         none = UUID(int=0)
         times = {"time": time, "expired_at": time - leeway}
-        self.session.execute(_revocation(self.dialect), {**_owner(session), "spent": none, **times})
+        self.connection.execute(_revocation(self.dialect), {**_owner(session), "spent": none, **times})
 
     def trim(self, session: Session, spent_id: UUID, time: datetime, spent_kept: timedelta) -> None:
-        """Delete the tokens of a session that nothing needs any more, but not the one that was just spent.
+        """Delete the tokens of a session that nothing needs any more, so that there is room for a pair.
 
-        These are earlier spent ones, those that expired a day ago, and those of all but the newest 14 pairs.
+        These are spent ones except the given one, those that expired a day ago, and those of all but the
+        newest 14 pairs.
         """
         times = {"listed_since": time - LISTED, "spent_before": time - spent_kept}
-        self.session.execute(_trimming(self.dialect), {**_owner(session), "spent": spent_id, **times})
+        self.connection.execute(_trimming(self.dialect), {**_owner(session), "spent": spent_id, **times})
 
 
 def _owner(session: Session) -> dict[str, UUID]:
@@ -164,7 +170,10 @@ NEWEST = (Token.issued_at.desc(), Token.id.desc())
 
 @cache
 def _revocation(dialect: str) -> Any:
-    """Return the statement that revokes the spent refresh token and superfluous access tokens."""
+    """Return the statement that revokes the spent refresh token and superfluous access tokens.
+
+    It returns each with the number of the session's tokens.
+    """
     access = select(Token.id).where(*OWN, Token.type == TokenType.ACCESS).order_by(*NEWEST)
     beyond = access.offset(MAX_LIVE_ACCESS - 1).limit(MAX_PAIRS)
     return (
@@ -176,8 +185,7 @@ def _revocation(dialect: str) -> Any:
             Token.expires_at > bindparam("expired_at"),
         )
         .values(revoked_at=bindparam("time"), revoked_reason=Reason.ROTATED)
-        .returning(Token.id)
-        .execution_options(synchronize_session=False)
+        .returning(Token.id, select(func.count(Token.id)).where(*OWN).correlate(None).scalar_subquery())
     )
 
 
@@ -192,4 +200,4 @@ def _trimming(dialect: str) -> Any:
         and_(is_spent, Token.revoked_at < bindparam("spent_before")),
     )
     ids = select(Token.id).where(*OWN, Token.id != bindparam("spent"), unneeded).limit(5_000)
-    return deletion_of_unlocked(Token, ids, dialect).execution_options(synchronize_session=False)
+    return deletion_of_unlocked(Token, ids, dialect)

@@ -1,6 +1,6 @@
 """Read-only copies of rows: every column of a model for the cost of a plain SELECT, without an ORM entity."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import Any, TypeVar
 
@@ -23,6 +23,11 @@ def snapshot(model: type[Model], values: Iterable[Any]) -> Model:
     SQLAlchemy doesn't track it. It has the columns, properties and methods; setting a column, reading a
     relationship and adding it to a session raise an error that says so.
     """
+    return snapshot_of(model, dict(zip(columns_of(model), values, strict=True)))
+
+
+def snapshot_of(model: type[Model], fields: Mapping[str, Any]) -> Model:
+    """Return an instance of a model with some of its columns, such as those of a row that was inserted."""
     copy = model.__new__(model)
-    vars(copy).update(zip(columns_of(model), values, strict=True))
+    vars(copy).update(fields)
     return copy
