@@ -62,6 +62,8 @@ class Copy:
         kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
         settings = {"FLASK_APP": "tools.flask_app", "FLASK_ENV": "testing", "DATABASE_URL": self.database}
         settings |= {"SECRET_KEY": SECRET_KEY, "PYTHONDONTWRITEBYTECODE": "1"}
+        if self.database.startswith("postgresql"):
+            settings["TEST_DATABASE_URL"] = self.database  # for the generated tests
         return subprocess.run(
             [sys.executable, "-m", *command],
             cwd=self.api,
