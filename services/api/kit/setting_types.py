@@ -49,12 +49,14 @@ class Sender(NamedTuple):
 
 def _database_url(value: object, info: ValidationInfo) -> URL:
     text = value.render_as_string(hide_password=False) if isinstance(value, URL) else str(value)
+    # part: sqlite
     if text.startswith("sqlite:"):
         # After two slashes, make_url would read a host.
         url = make_url(text) if text.startswith("sqlite:///") else URL.create("sqlite")
         if url.database in (None, "", ":memory:") or url.query:
             raise ValueError("must be sqlite:///FILE")
         return url
+    # end of part
     url = database_url.read(text)
     if info.data.get("flask_env") == "production" and PLACEHOLDER_PASSWORD.fullmatch(url.password or ""):
         raise ValueError("still has a placeholder as its password")

@@ -11,7 +11,7 @@ from flask import Flask, current_app
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from sqlalchemy import URL
 
-from kit import sqlite_file
+from kit import sqlite_file  # part: sqlite
 from kit.secret_key import make_secret_key
 from kit.setting_types import (
     MAX_PORT,
@@ -144,8 +144,10 @@ def load(cls: type[AnySettings]) -> AnySettings:
             if name not in wrong and f"{name}_FILE" not in wrong:
                 wrong[name] = _reason(item["type"], item["msg"]) + _hint(given.get(name, ""))
     else:
+        # part: sqlite
         if fault := _database_fault(settings.database_url, cls.folder / "instance"):
             wrong["DATABASE_URL"] = fault
+        # end of part
         if isinstance(settings.smtp_url, MailFolder) and (fault := _folder_fault(settings.mail_folder)):
             wrong["SMTP_URL"] = fault
         if (
@@ -154,8 +156,10 @@ def load(cls: type[AnySettings]) -> AnySettings:
             and (fault := _folder_fault(settings.storage_folder))
         ):
             wrong["STORAGE_URL"] = fault
+        # part: sqlite
         if settings.owner_url.drivername != settings.database_url.drivername:
             wrong["MIGRATION_DATABASE_URL"] = "isn't the same kind of database as DATABASE_URL"
+        # end of part
     if wrong:
         reasons = "; ".join(f"{name}: {reason}" for name, reason in sorted(wrong.items()))
         raise InvalidSettings(f"Invalid settings. {reasons}. See .env.example for what each one means.")
@@ -181,6 +185,7 @@ def current(cls: type[AnySettings]) -> AnySettings:
     return settings
 
 
+# part: sqlite
 def _database_fault(url: URL, instance: Path) -> str | None:
     if url.drivername != "sqlite":
         return None
@@ -191,6 +196,7 @@ def _database_fault(url: URL, instance: Path) -> str | None:
     return sqlite_file.fault(file)
 
 
+# end of part
 def _folder_fault(folder: Path) -> str | None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -243,8 +249,10 @@ def _development_defaults(instance: Path, wrong: dict[str, str]) -> dict[str, st
     if _given("FLASK_ENV") not in ("development", "testing"):
         return {}
     defaults = {}
+    # part: sqlite
     if not _given("DATABASE_URL"):
         defaults["DATABASE_URL"] = "sqlite:///app.db"  # relative to instance/ (Flask-SQLAlchemy)
+    # end of part
     if not _given("SECRET_KEY") and not _given("SECRET_KEY_FILE"):
         try:
             defaults["SECRET_KEY"] = make_secret_key(instance / "secret_key")

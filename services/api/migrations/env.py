@@ -34,17 +34,17 @@ def migrate_online() -> None:
     # Migrations may take minutes, so use a separate engine without the timeouts of requests.
     engine = create_engine(settings.migration_database_url or db.engine.url, poolclass=NullPool)
     set_up_connections(engine)
+    # part: sqlite
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _disable_foreign_keys)
-    else:
-        # A quarter of the time limit of requests, so that those that wait behind the migration succeed.
-        patience.limit_lock_waits(engine, min(2000, settings.database_timeout_ms // 4))
+    # end of part
+    # A quarter of the time limit of requests, so that those that wait behind the migration succeed.
+    patience.limit_lock_waits(engine, min(2000, settings.database_timeout_ms // 4))
     try:
         with _lock(engine), engine.connect() as connection:
-            # SQLite also supports transactional DDL, so a failed migration is rolled back.
             context.configure(
                 connection=connection,
-                transactional_ddl=True,
+                transactional_ddl=True,  # SQLite also supports it  # part: sqlite
                 on_version_apply=_repeat_grants,
                 **_arguments(),
             )
@@ -112,20 +112,29 @@ def _lock(engine: Engine) -> Iterator[None]:
     A separate connection holds the lock, so that a migration may commit in between. The lock belongs to a
     transaction, because behind PgBouncer a lock of the session would outlive the process.
     """
+    # part: sqlite
     if engine.dialect.name == "sqlite":
-        file = sqlite3.connect(f"{engine.url.database}.lock", timeout=LOCK_SECONDS, isolation_level=None)
-        try:
-            file.execute("BEGIN EXCLUSIVE")
+        with _lock_file(f"{engine.url.database}.lock"):
             yield
-        finally:
-            file.close()
-    else:
-        with engine.connect() as connection:
-            if not connection.scalar(text("SELECT pg_try_advisory_xact_lock(:number)"), {"number": LOCK}):
-                logger.info("another migration is running: waiting for it")
-                connection.execute(text(f"SET LOCAL lock_timeout = '{LOCK_SECONDS}s'"))
-                connection.execute(text("SELECT pg_advisory_xact_lock(:number)"), {"number": LOCK})
-            yield
+        return
+    # end of part
+    with engine.connect() as connection:
+        if not connection.scalar(text("SELECT pg_try_advisory_xact_lock(:number)"), {"number": LOCK}):
+            logger.info("another migration is running: waiting for it")
+            connection.execute(text(f"SET LOCAL lock_timeout = '{LOCK_SECONDS}s'"))
+            connection.execute(text("SELECT pg_advisory_xact_lock(:number)"), {"number": LOCK})
+        yield
+
+
+# part: sqlite
+@contextmanager
+def _lock_file(name: str) -> Iterator[None]:
+    file = sqlite3.connect(name, timeout=LOCK_SECONDS, isolation_level=None)
+    try:
+        file.execute("BEGIN EXCLUSIVE")
+        yield
+    finally:
+        file.close()
 
 
 def _disable_foreign_keys(connection: Any, _: object) -> None:
@@ -133,6 +142,7 @@ def _disable_foreign_keys(connection: Any, _: object) -> None:
     connection.execute("PRAGMA foreign_keys = OFF")
 
 
+# end of part
 def _arguments() -> dict[str, Any]:
     arguments: dict[str, Any] = current_app.extensions["migrate"].configure_args
     return {
@@ -140,7 +150,7 @@ def _arguments() -> dict[str, Any]:
         "transaction_per_migration": True,
         "process_revision_directives": _finish_revision,
         "render_item": _write_plain_types,
-        "include_object": dialects.included_on(db.engine.dialect.name),
+        "include_object": dialects.included_on(db.engine.dialect.name),  # part: sqlite
         **drift.arguments(),
         **arguments,
     }

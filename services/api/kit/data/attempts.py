@@ -63,11 +63,13 @@ def _clock_postgresql(*_: object, **__: object) -> str:
     return "CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT)"
 
 
+# part: sqlite
 @compiles(clock, "sqlite")
 def _clock_sqlite(*_: object, **__: object) -> str:
     return "CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)"
 
 
+# end of part
 class Attempts(Base):
     """The attempts under one key, which is the `id`."""
 

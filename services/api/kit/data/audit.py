@@ -113,21 +113,25 @@ class AuditRepository(Repository[AuditRow]):
 
     def prune(self, days: int, limit: int) -> int:
         """Delete some rows that are older than `days`, and return how many."""
-        if self.dialect == "postgresql":
-            return self._call(func.kit_audit_prune(_integer(days), _integer(limit)))
-        old = AuditRow.at < now() - timedelta(days=max(days, MINIMUM_DAYS))
-        ids = select(AuditRow.id).where(old).order_by(AuditRow.at).limit(limit)
-        return self.change(delete(AuditRow).where(AuditRow.id.in_(ids)))
+        # part: sqlite
+        if self.dialect == "sqlite":
+            old = AuditRow.at < now() - timedelta(days=max(days, MINIMUM_DAYS))
+            ids = select(AuditRow.id).where(old).order_by(AuditRow.at).limit(limit)
+            return self.change(delete(AuditRow).where(AuditRow.id.in_(ids)))
+        # end of part
+        return self._call(func.kit_audit_prune(_integer(days), _integer(limit)))
 
     def forget(self, user_id: UUID, limit: int) -> int:
         """Blank the client in some of the rows caused by a deleted account, and return how many.
 
         Call it in the transaction that deletes the account.
         """
-        if self.dialect == "postgresql":
-            return self._call(func.kit_audit_forget(literal(user_id, Uuid()), _integer(limit)))
-        ids = _with_client(user_id).limit(limit)
-        return self.change(update(AuditRow).where(AuditRow.id.in_(ids)).values(ip=None, user_agent=None))
+        # part: sqlite
+        if self.dialect == "sqlite":
+            ids = _with_client(user_id).limit(limit)
+            return self.change(update(AuditRow).where(AuditRow.id.in_(ids)).values(ip=None, user_agent=None))
+        # end of part
+        return self._call(func.kit_audit_forget(literal(user_id, Uuid()), _integer(limit)))
 
     def _call(self, function: Any) -> int:
         return cast("int", self.session.scalar(select(function)))

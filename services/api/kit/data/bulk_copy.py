@@ -22,8 +22,10 @@ def bulk_copy() -> Iterator[extensions.cursor]:
     """
     if has_request_context() or current_thread() is not main_thread():
         raise RuntimeError("bulk_copy() is for commands: a request can't use COPY. Stream rows instead.")
+    # part: sqlite
     if db.engine.dialect.name != "postgresql":
         raise RuntimeError("bulk_copy() needs PostgreSQL: SQLite has no COPY.")
+    # end of part
     _, arguments = db.engine.dialect.create_connect_args(db.engine.url)
     extensions.set_wait_callback(None)
     try:

@@ -1,4 +1,4 @@
-"""Column types that behave the same on PostgreSQL and SQLite."""
+"""Column types that behave the same on every database."""
 
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -35,6 +35,7 @@ class Amount(TypeDecorator[Decimal]):
         super().__init__(digits, places)
         self.digits, self.places = digits, places
 
+    # part: sqlite
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
         floats: TypeEngine[Any] = Numeric(self.digits, self.places, asdecimal=False)
         return floats if dialect.name == "sqlite" else self.impl_instance
@@ -42,5 +43,6 @@ class Amount(TypeDecorator[Decimal]):
     def process_bind_param(self, value: Decimal | None, dialect: Dialect) -> Any:
         return float(value) if value is not None and dialect.name == "sqlite" else value
 
+    # end of part
     def process_result_value(self, value: Any, dialect: Dialect) -> Decimal | None:
         return None if value is None else Decimal(f"{value:.{self.places}f}")

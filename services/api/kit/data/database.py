@@ -55,13 +55,7 @@ db = SQLAlchemy(metadata=Base.metadata, session_options={"class_": RequestSessio
 
 def init_app(app: Flask, settings: Settings) -> None:
     app.config["SQLALCHEMY_DATABASE_URI"] = settings.database_url
-    if settings.database_url.drivername == "sqlite":
-        app.config["SQLALCHEMY_ENGINE_OPTIONS"] = sqlite.engine_options(settings)
-    else:
-        options, read_only = postgresql.engine_options(settings)
-        app.config["SQLALCHEMY_ENGINE_OPTIONS"] = options
-        command = postgresql.command_options(settings)
-        app.config["SQLALCHEMY_BINDS"] = {READ: read_only, COMMAND: command}
+    _configure_engines(app, settings)
     app.extensions["long_reads"] = BoundedSemaphore(max(1, settings.database_pool_size // 4))
     db.init_app(app)
     with app.app_context():
@@ -70,15 +64,29 @@ def init_app(app: Flask, settings: Settings) -> None:
             event.listen(engine, "connect", statement_count.count_statements)
 
 
+def _configure_engines(app: Flask, settings: Settings) -> None:
+    # part: sqlite
+    if settings.database_url.drivername == "sqlite":
+        app.config["SQLALCHEMY_ENGINE_OPTIONS"] = sqlite.engine_options(settings)
+        return
+    # end of part
+    options, read_only = postgresql.engine_options(settings)
+    app.config["SQLALCHEMY_ENGINE_OPTIONS"] = options
+    command = postgresql.command_options(settings)
+    app.config["SQLALCHEMY_BINDS"] = {READ: read_only, COMMAND: command}
+
+
 def set_up_connections(engine: Engine) -> None:
     """Set up each new connection of an engine. The engine of migrations needs this too."""
+    # part: sqlite
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", sqlite.set_up)
         event.listen(engine, "begin", _begin_sqlite)
-    else:
-        event.listen(engine, "checkout", postgresql.refuse_dead_connection)
-        event.listen(engine, "reset", postgresql.end_cursor_transaction)
-        event.listen(engine, "handle_error", postgresql.keep_other_connections)
+        return
+    # end of part
+    event.listen(engine, "checkout", postgresql.refuse_dead_connection)
+    event.listen(engine, "reset", postgresql.end_cursor_transaction)
+    event.listen(engine, "handle_error", postgresql.keep_other_connections)
 
 
 def is_read_only() -> bool:
@@ -98,9 +106,11 @@ def writing() -> Iterator[None]:
 
 def read_connection() -> Connection:
     """Return a connection for a single statement that only reads. Close it to give it back."""
-    engines = db.engines
-    engine = engines[READ] if READ in engines else db.engine.execution_options(is_read_only=True)
-    return engine.connect()
+    # part: sqlite
+    if READ not in db.engines:
+        return db.engine.execution_options(is_read_only=True).connect()
+    # end of part
+    return db.engines[READ].connect()
 
 
 @contextmanager
@@ -119,9 +129,12 @@ def consistent_read() -> Iterator[Connection]:
         engine: Any = db.session.get_bind()
         connection = stack.enter_context(_close_quietly(engine.connect()))
         if not connection.in_transaction():  # that of a test has begun
-            is_sqlite = connection.dialect.name == "sqlite"
-            options = {} if is_sqlite else {"isolation_level": "REPEATABLE READ"}
-            connection.execution_options(is_read_only=True, **options)
+            options: dict[str, Any] = {"isolation_level": "REPEATABLE READ"}
+            # part: sqlite
+            if connection.dialect.name == "sqlite":
+                options = {"is_read_only": True}
+            # end of part
+            connection.execution_options(**options)
         yield connection
 
 
@@ -150,6 +163,7 @@ def reason_of(error: BaseException) -> str:
     return f"{reason}. {POOLER_HINT}" if POOLER_REFUSES.search(reason) else reason
 
 
+# part: sqlite
 def _begin_sqlite(connection: Connection) -> None:
     """Take SQLite's only write lock at once, unless the view only reads.
 
@@ -157,3 +171,6 @@ def _begin_sqlite(connection: Connection) -> None:
     """
     is_reading = is_read_only() or connection.get_execution_options().get("is_read_only")
     connection.exec_driver_sql(sqlite.BEGIN if is_reading else sqlite.BEGIN_TO_WRITE)
+
+
+# end of part

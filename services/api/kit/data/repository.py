@@ -17,7 +17,10 @@ from sqlalchemy import (
     literal_column,
     select,
 )
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects import (
+    postgresql,
+    sqlite,  # part: sqlite
+)
 from sqlalchemy.orm import Session as DatabaseSession
 from sqlalchemy.orm import scoped_session
 
@@ -25,7 +28,10 @@ from kit.clock import now
 from kit.data.base import Base
 from kit.data.keyset import column_of
 
-INSERT: dict[str, Any] = {"postgresql": postgresql.insert, "sqlite": sqlite.insert}
+INSERT: dict[str, Any] = {
+    "postgresql": postgresql.insert,
+    "sqlite": sqlite.insert,  # part: sqlite
+}
 KEPT_EXPIRED = timedelta(minutes=1)  # longer than the clocks of two servers may differ
 
 # Arguments of `get` that lock a row and read its current state.

@@ -3,7 +3,7 @@
 Cursors do this themselves. With SQLAlchemy's events GET /account takes 10 % more CPU time.
 """
 
-import sqlite3
+import sqlite3  # part: sqlite
 from collections.abc import Callable
 from time import perf_counter
 from typing import Any, NoReturn
@@ -13,15 +13,17 @@ from flask import g, has_app_context
 from psycopg2 import extensions
 from psycopg2.sql import Composable
 
-from kit.data.sqlite import BEGIN, BEGIN_TO_WRITE, SqliteConnection
+from kit.data.sqlite import BEGIN, BEGIN_TO_WRITE, SqliteConnection  # part: sqlite
 
 
 def count_statements(connection: object, _: object) -> None:
     """Count the statements of a new connection from now on. Those that set it up belong to no request."""
     if isinstance(connection, extensions.connection):
         connection.cursor_factory = PostgresqlCursor
+    # part: sqlite
     elif isinstance(connection, SqliteConnection):
         connection.cursor_factory = SqliteCursor
+    # end of part
 
 
 class CountingCursor:
@@ -58,10 +60,12 @@ class PostgresqlCursor(CountingCursor, extensions.cursor):
     copy_from = copy_to = copy_expert
 
 
+# part: sqlite
 class SqliteCursor(CountingCursor, sqlite3.Cursor):
     pass
 
 
+# end of part
 def _count(send: Callable[..., Any], statement: Any, *parameters: Any) -> Any:
     counters = vars(g) if has_app_context() else {}
     if statement not in (BEGIN, BEGIN_TO_WRITE):  # on PostgreSQL the driver begins, unseen

@@ -24,8 +24,10 @@ REFERENCE, RESTRICT = "23503", "23001"
 DATA, DIVISION_BY_ZERO = "22", "22012"  # the class of data errors; division by zero is a bug of ours
 TOO_LARGE, RAISED = "54000", "P0001"  # an index entry is too large; raised by a trigger
 TIME_LIMITS = (errors.QueryCanceled, errors.LockNotAvailable)  # statement_timeout, lock_timeout
+# part: sqlite
 SQLITE_CODES = {"UNIQUE": UNIQUE, "CHECK": CHECK, "NOT NULL": NOT_NULL, "FOREIGN KEY": REFERENCE}
 WRITTEN_TABLE = re.compile(r'(?:INSERT INTO|UPDATE|DELETE FROM) "?(\w+)"?')
+# end of part
 
 
 class Violation(NamedTuple):
@@ -47,8 +49,7 @@ def domain_error(error: DBAPIError, metadata: MetaData) -> DomainError | None:
     driver: Any = error.orig
     if isinstance(driver, (*TIME_LIMITS, errors.DeadlockDetected)):
         return QueryTimeout() if isinstance(driver, TIME_LIMITS) else WriteConflict()
-    is_postgresql = hasattr(driver, "diag")
-    violation = _postgresql(driver, metadata) if is_postgresql else _sqlite(error, metadata)
+    violation = _violation(error, metadata)
     code, field = violation.code, violation.field
     if code in (UNIQUE, EXCLUSION):
         return AlreadyExists(*violation.fields)
@@ -62,7 +63,12 @@ def domain_error(error: DBAPIError, metadata: MetaData) -> DomainError | None:
     return None
 
 
-def _postgresql(driver: Any, metadata: MetaData) -> Violation:
+def _violation(error: DBAPIError, metadata: MetaData) -> Violation:
+    driver: Any = error.orig
+    # part: sqlite
+    if not hasattr(driver, "diag"):
+        return _sqlite(error, metadata)
+    # end of part
     about = driver.diag
     name = about.constraint_name or ""
     table = metadata.tables.get(about.table_name or "")
@@ -71,6 +77,7 @@ def _postgresql(driver: Any, metadata: MetaData) -> Violation:
     return Violation(driver.pgcode or "", fields, name or about.message_primary or "", is_referenced)
 
 
+# part: sqlite
 def _sqlite(error: DBAPIError, metadata: MetaData) -> Violation:
     """Parse SQLite's message. It names the columns of unique constraints, but not a missing reference."""
     kind, failed, about = str(error.orig).partition(" constraint failed")
@@ -85,6 +92,7 @@ def _sqlite(error: DBAPIError, metadata: MetaData) -> Violation:
     return Violation(code, tuple(column.rpartition(".")[2] for column in columns), str(error.orig))
 
 
+# end of part
 def _fields(table: Table | None, constraint: str) -> tuple[str, ...]:
     """Return the columns of a constraint or unique index."""
     if table is None:
@@ -100,9 +108,13 @@ def _fields(table: Table | None, constraint: str) -> tuple[str, ...]:
     return ((named or mentioned).pop(),) if named or len(mentioned) == 1 else ()
 
 
+# part: sqlite
 def _reference(table: Table | None) -> tuple[str, ...]:
     """Guess which foreign key was violated: the first that isn't the owner."""
     if table is None:
         return ()
     references = [column.name for column in table.columns if column.foreign_keys]
     return (next((name for name in references if name != "owner_id"), "owner_id"),)
+
+
+# end of part

@@ -63,8 +63,10 @@ def check(settings: Settings) -> Iterator[Finding]:
 
 def check_database_role() -> Iterator[Finding]:
     """Yield what the role of DATABASE_URL can do, but shouldn't. Asks the database."""
+    # part: sqlite
     if db.engine.dialect.name == "sqlite":
         return
+    # end of part
     columns = ", ".join(f"bool_or({condition})" for condition in (*POWERS.values(), OWNS_TABLES))
     try:
         with db.engine.connect() as connection:
@@ -126,10 +128,12 @@ def _sends_unencrypted(settings: Settings) -> bool:
     return not LOCAL_HOSTS.fullmatch(server.host)
 
 
+# part: sqlite
 def _is_sqlite(settings: Settings) -> bool:
     return settings.database_url.drivername == "sqlite"
 
 
+# end of part
 RULES = (
     Rule("FLASK_ENV", lambda s: s.flask_env != "production", "isn't production. Set it, or leave it out."),
     Rule("LOG_LEVEL", lambda s: s.log_level == "DEBUG", "is DEBUG, which floods the log. Set it to INFO."),
@@ -154,15 +158,11 @@ RULES = (
         "still accepts tokens of older keys. Remove each key once its tokens have expired.",
         is_weak=False,
     ),
-    Rule("DATABASE_URL", _is_sqlite, "is SQLite, a file on one machine. Use PostgreSQL."),
+    Rule("DATABASE_URL", _is_sqlite, "is SQLite, a file on one machine. Use PostgreSQL."),  # part: sqlite
     Rule(
         "DATABASE_URL", _has_weak_password, "has a weak password. Give the database role a long random one."
     ),
-    Rule(
-        "DATABASE_URL",
-        lambda s: not _is_sqlite(s) and _is_unencrypted(s),
-        "may cross the network unencrypted. Add ?sslmode=require to it.",
-    ),
+    Rule("DATABASE_URL", _is_unencrypted, "may cross the network unencrypted. Add ?sslmode=require to it."),
     Rule(
         "DATABASE_POOLER",
         lambda s: s.database_pooler == "none" and _is_pooled(s),

@@ -12,7 +12,7 @@ from uuid import UUID
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient, FlaskCliRunner
-from sqlalchemy import select, update
+from sqlalchemy import URL, select, update
 
 from app.account_mail import AccountMail
 from app.database import db
@@ -301,8 +301,8 @@ def test_a_command_writes_its_log_to_standard_error(command: str, expected: str,
     "command",
     ["user list", "job list", f"job show {UUID(int=1)}", "job retry --all-failed", "job delete --all-failed"],
 )
-def test_an_unmigrated_database_is_reported_in_one_line(command: str, tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path}/app_test.db"
+def test_an_unmigrated_database_is_reported_in_one_line(command: str, own_database: URL) -> None:
+    url = own_database.render_as_string(hide_password=False)
 
     result = flask(*command.split(), DATABASE_URL=url, SECRET_KEY=SECRET_KEY)
 
@@ -320,6 +320,7 @@ def test_a_migration_without_its_database_fails_with_one_line() -> None:
     assert "cannot be migrated" in result.stderr
 
 
+# part: sqlite
 @pytest.mark.any_database
 @pytest.mark.parametrize(
     "command", ["user list", "db upgrade", "db heads", "config check", "openapi", "serve"]
@@ -334,6 +335,9 @@ def test_a_sqlite_file_in_a_missing_folder_stops_every_command_with_one_line(
     assert result.returncode == 1
     assert f"DATABASE_URL: the folder {tmp_path}/no doesn't exist" in result.stderr
     assert result.stderr.count("\n") == 1
+
+
+# end of part
 
 
 def test_an_operator_can_give_an_account_a_verified_address(

@@ -71,11 +71,11 @@ def test_readiness_fails_once_shutdown_begins(app: Flask, client: FlaskClient) -
 @pytest.fixture
 def stranded(tmp_path: object, database_url: URL) -> Iterator[FlaskClient]:
     """An app whose database is unavailable."""
-    url = (
-        make_url(f"sqlite:////{tmp_path}/nowhere/app_test.db")
-        if database_url.drivername == "sqlite"
-        else make_url("postgresql://user@127.0.0.1:1/app_test")
-    )
+    url = make_url("postgresql://user@127.0.0.1:1/app_test")
+    # part: sqlite
+    if database_url.drivername == "sqlite":
+        url = make_url(f"sqlite:////{tmp_path}/nowhere/app_test.db")
+    # end of part
     app = create_app(settings_for(url))
     app.config["PROPAGATE_EXCEPTIONS"] = False
     yield app.test_client()

@@ -79,7 +79,10 @@ def test_a_key_is_used_at_once_and_its_use_written_once(live: Live) -> None:
         assert db.session.execute(select(ApiKey.last_used_at, ApiKey.last_used_ip)).one() == first
 
 
-READ_ONLY = {"postgresql": "SET default_transaction_read_only = on", "sqlite": "PRAGMA query_only = 1"}
+READ_ONLY = {
+    "postgresql": "SET default_transaction_read_only = on",
+    "sqlite": "PRAGMA query_only = 1",  # part: sqlite
+}
 
 
 @contextmanager

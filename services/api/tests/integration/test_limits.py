@@ -596,8 +596,8 @@ def test_logins_that_fail_and_succeed_at_once_do_not_deadlock(live: Live) -> Non
 
 
 def test_counters_are_always_locked_in_the_same_order(committed_app: Flask) -> None:
-    if committed_app.extensions["settings"].database_url.drivername == "sqlite":
-        pytest.skip("SQLite has one lock for all")
+    if committed_app.extensions["settings"].database_url.drivername == "sqlite":  # part: sqlite
+        pytest.skip("SQLite has one lock for all")  # part: sqlite
     low, high = (Count((UUID(int=number),), 5, 60) for number in (1, 2))
 
     def count_both() -> None:

@@ -3,10 +3,9 @@
 import json
 import subprocess
 import sys
-from pathlib import Path
 
 from tests.support.paths import API
-from tests.support.settings import SECRET_KEY
+from tests.support.settings import NEVER_OPENED, SECRET_KEY
 
 CODE = """
 import json, sys
@@ -22,8 +21,8 @@ print(json.dumps([found.json, statuses, refused.json["code"], list(document.json
 """
 
 
-def test_a_hello_api_runs_on_the_kit_alone(tmp_path: Path) -> None:
-    environment = {"DATABASE_URL": f"sqlite:///{tmp_path / 'hello.db'}", "SECRET_KEY": SECRET_KEY}
+def test_a_hello_api_runs_on_the_kit_alone() -> None:
+    environment = {"DATABASE_URL": NEVER_OPENED, "SECRET_KEY": SECRET_KEY}
 
     done = subprocess.run(
         [sys.executable, "-c", CODE], cwd=API, env=environment, capture_output=True, text=True, check=True

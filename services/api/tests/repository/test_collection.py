@@ -42,7 +42,11 @@ def test_with_postgresql_tests_run_on_both_databases_except_those_marked_any_dat
     assert list(dict.fromkeys(files)) == [FILES[2], FILES[3], FILES[0], FILES[1]]
 
 
+# part: sqlite
 def test_without_postgresql_all_tests_run_on_sqlite() -> None:
     ids = collected("")
 
     assert of("test_index.py", ids) == of("test_documentation.py", ids) == {"sqlite"}
+
+
+# end of part

@@ -96,6 +96,7 @@ def test_without_a_usable_container_it_uses_the_programs_of_this_machine(
     assert not folder.exists()
 
 
+# part: sqlite
 def test_without_postgresql_it_uses_sqlite_and_says_what_that_does_not_see(copy: Copy) -> None:
     copy.write("bin/initdb", "#!/bin/sh\nexit 1\n")
 
@@ -106,6 +107,9 @@ def test_without_postgresql_it_uses_sqlite_and_says_what_that_does_not_see(copy:
     assert "Comparing the models with SQLite" in done.stderr
     assert "GIN" in done.stderr
     assert not Path(done.stdout.rstrip(", \n").partition("sqlite:///")[2]).parent.exists()
+
+
+# end of part
 
 
 def test_a_migration_needs_a_name(copy: Copy) -> None:

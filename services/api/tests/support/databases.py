@@ -31,8 +31,11 @@ def database(request: pytest.FixtureRequest) -> str:
 @pytest.fixture(scope="session")
 def database_urls(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> dict[str, URL]:
     """Create empty databases for this worker."""
+    urls: dict[str, URL] = {}
+    # part: sqlite
     file = tmp_path_factory.mktemp("database") / "api_test.db"
-    urls = {"sqlite": refuse_unmarked(make_url(f"sqlite:///{file}"))}
+    urls["sqlite"] = refuse_unmarked(make_url(f"sqlite:///{file}"))
+    # end of part
     if given := os.environ.get("TEST_DATABASE_URL"):
         url = refuse_unmarked(make_url(given).set(drivername="postgresql+psycopg2"))
         own = f"{str(url.database).removesuffix('_test')}_{worker_id}_test"
@@ -51,10 +54,35 @@ def database_url(database: str, database_urls: dict[str, URL]) -> URL:
 
 
 @contextmanager
+def another_database(url: URL, folder: Path, name: str = "another") -> Iterator[URL]:
+    """Create an empty database beside this one for the block."""
+    # part: sqlite
+    if url.drivername == "sqlite":
+        yield url.set(database=str(folder / f"{name}_test.db"))
+        return
+    # end of part
+    name = str(url.database).replace("_test", f"_{name}_test")
+    server = create_engine(url, isolation_level="AUTOCOMMIT")
+    with server.connect() as connection:
+        connection.execute(text(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)'))
+        connection.execute(text(f'CREATE DATABASE "{name}"'))
+        yield url.set(database=name)
+        connection.execute(text(f'DROP DATABASE "{name}" WITH (FORCE)'))
+    server.dispose()
+
+
+@pytest.fixture
+def own_database(database_urls: dict[str, URL], tmp_path: Path) -> Iterator[URL]:
+    """An empty database for the processes of a test that doesn't depend on the kind of database."""
+    with another_database(database_urls[databases()[-1]], tmp_path, "own") as url:
+        yield url
+
+
+@contextmanager
 def new_role(owner_url: URL, suffix: str) -> Iterator[URL]:
     """Create a role that can only log in. Yield its URL, and drop it with all that it owns."""
-    if owner_url.drivername == "sqlite":
-        pytest.skip("SQLite has no roles")
+    if owner_url.drivername == "sqlite":  # part: sqlite
+        pytest.skip("SQLite has no roles")  # part: sqlite
     role = f"{owner_url.database}_{suffix}"
     owner = create_engine(owner_url, isolation_level="AUTOCOMMIT")
     with owner.connect() as connection:
@@ -69,7 +97,6 @@ def new_role(owner_url: URL, suffix: str) -> Iterator[URL]:
 def refuse_unmarked(url: URL) -> URL:
     """Return the URL if its database is for tests. Otherwise, stop the test run."""
     name = url.database or ""
-    stem = Path(name).stem if url.drivername == "sqlite" else name
-    if not stem.endswith("_test"):
+    if not name.removesuffix(".db").endswith("_test"):
         pytest.exit(f"TEST_DATABASE_URL names the database {name!r}. Use one whose name ends in _test.", 2)
     return url

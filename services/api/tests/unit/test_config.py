@@ -219,8 +219,8 @@ def test_a_number_is_written_in_digits(monkeypatch: pytest.MonkeyPatch, value: s
         ("postgresql://u@[::1]:5432/d", "postgresql+psycopg2://u@[::1]:5432/d"),
         ("postgresql://u@/d?host=/run/pg", "postgresql+psycopg2://u@/d?host=%2Frun%2Fpg"),
         ("postgresql://u@%2Frun%2Fpg:5433/d", "postgresql+psycopg2://u@:5433/d?host=%2Frun%2Fpg"),
-        ("sqlite:///app.db", "sqlite:///app.db"),
-        ("sqlite:////data/app.db", "sqlite:////data/app.db"),
+        ("sqlite:///app.db", "sqlite:///app.db"),  # part: sqlite
+        ("sqlite:////data/app.db", "sqlite:////data/app.db"),  # part: sqlite
     ],
 )
 def test_a_database_url_can_have_several_forms(given: str, used: str) -> None:
@@ -247,6 +247,7 @@ def test_any_other_database_url_is_refused(monkeypatch: pytest.MonkeyPatch, url:
     assert "DATABASE_URL: must be" in wrong(monkeypatch, DATABASE_URL=url, SECRET_KEY=KEY)
 
 
+# part: sqlite
 def unwritable(path: Path) -> Path:
     if os.getuid() == 0:
         pytest.skip("root may write everywhere")
@@ -301,6 +302,7 @@ def test_a_new_or_used_sqlite_file_is_accepted(monkeypatch: pytest.MonkeyPatch, 
         load(monkeypatch, **given)
 
 
+# end of part
 @pytest.mark.parametrize("name", ["DATABASE_URL", "SECRET_KEY"])
 def test_a_secret_can_be_read_from_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str) -> None:
     secrets = {"DATABASE_URL": URL, "SECRET_KEY": KEY}
@@ -336,7 +338,7 @@ def test_migrations_can_have_a_url_of_their_own(monkeypatch: pytest.MonkeyPatch,
     [
         ("mysql://ann:secret@db/app", "must be"),
         ("postgresql://ann:changeme@db/app", "still has a placeholder"),
-        ("sqlite:///app.db", "isn't the same kind of database as DATABASE_URL"),
+        ("sqlite:///app.db", "isn't the same kind of database as DATABASE_URL"),  # part: sqlite
     ],
 )
 def test_a_wrong_url_for_migrations_is_refused_at_startup(
@@ -787,13 +789,22 @@ def test_development_can_write_mail_to_a_folder(monkeypatch: pytest.MonkeyPatch,
     assert "SMTP_URL: can't create the folder" in wrong_mail(monkeypatch, SMTP_URL=f"file:{tmp_path}/file")
 
 
+# part: sqlite
 def test_development_needs_no_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(config.Settings, "folder", tmp_path)
 
-    first = load(monkeypatch, FLASK_ENV="development")
-    again = load(monkeypatch, FLASK_ENV="development")
+    settings = load(monkeypatch, FLASK_ENV="development")
 
-    assert first.database_url.database == "app.db"
+    assert settings.database_url.database == "app.db"
+
+
+# end of part
+def test_development_generates_a_key_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(config.Settings, "folder", tmp_path)
+
+    first = load(monkeypatch, FLASK_ENV="development", DATABASE_URL=URL)
+    again = load(monkeypatch, FLASK_ENV="development", DATABASE_URL=URL)
+
     assert first.secret_key == again.secret_key
     assert len(first.secret_key.get_secret_value()) >= 32
 

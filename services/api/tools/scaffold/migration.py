@@ -98,21 +98,21 @@ def _create_table(view: ResourceView) -> str:
 def _create_trigram_indexes(table: str, columns: Sequence[str]) -> list[str]:
     if not columns:
         return []
-    lines = ['    create_extension("pg_trgm")']
-    for name in columns:
-        lines += [
-            '    if op.get_context().dialect.name == "postgresql":',
-            f'        op.create_index({_named("ix", table, (name,))}, "{table}", ["{name}"], unique=False,',
-            f'            postgresql_using="gin", postgresql_ops={{"{name}": "gin_trgm_ops"}})',
-        ]
-    return lines
-
-
-def _drop_trigram_index(table: str, name: str) -> list[str]:
-    return [
-        '    if op.get_context().dialect.name == "postgresql":',
-        f'        op.drop_index({_named("ix", table, (name,))}, table_name="{table}")',
+    lines = [
+        f'    op.create_index({_named("ix", table, (name,))}, "{table}", ["{name}"], unique=False,'
+        f' postgresql_using="gin", postgresql_ops={{"{name}": "gin_trgm_ops"}})'
+        for name in columns
     ]
+    lines = _on_postgresql(lines)  # part: sqlite
+    return ['    create_extension("pg_trgm")', *lines]
+
+
+# part: sqlite
+def _on_postgresql(lines: Sequence[str]) -> list[str]:
+    return ['    if op.get_context().dialect.name == "postgresql":', *(f"    {line}" for line in lines)]
+
+
+# end of part
 
 
 def _add(view: ResourceView, new: FieldView | ManyView) -> str:
@@ -186,7 +186,10 @@ def _remove_column(view: ResourceView, new: FieldView) -> str:
     table, name = view.plural, new.column_name
     if new.type == "file":
         return _remove_file(table, name)
-    lines = _drop_trigram_index(table, name) if new.is_searchable else []
+    lines: list[str] = []
+    if new.is_searchable:
+        lines = [f'    op.drop_index({_named("ix", table, (name,))}, table_name="{table}")']
+        lines = _on_postgresql(lines)  # part: sqlite
     lines.append(f'    with op.batch_alter_table("{table}", schema=None) as batch_op:')
     for names in view.indexes:
         if name in names:

@@ -39,8 +39,10 @@ def refuse_taken_resource(api: Path, app: Flask, resource: Resource, tables: Ite
         if found := [name for name in names if name in taken]:
             hint = ", or pass --plural" if names[0] in (resource.plural, resource.path) else ""
             raise ScaffoldError(f"{what.format(found[0])} already exists. Choose another name{hint}.")
+    # part: sqlite
     if resource.plural.startswith("sqlite_"):
         raise ScaffoldError(f"SQLite reserves table names such as {resource.plural}. Choose another name.")
+    # end of part
     if resource.plural.startswith("pg_"):  # without a schema, pg_class means the catalog's table
         raise ScaffoldError(
             f"PostgreSQL reserves table names such as {resource.plural}. Choose another name."

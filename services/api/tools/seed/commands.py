@@ -58,11 +58,8 @@ def _refusal() -> str:
     if settings.flask_env == "production":
         return "FLASK_ENV is production."
     url = settings.database_url
-    if url.drivername != "sqlite" and (remote := remote_hosts(url)):
-        return (
-            f"DATABASE_URL names the server {remote[0]}. Use SQLite, or PostgreSQL on this machine or in "
-            "Compose."
-        )
+    if remote := remote_hosts(url):
+        return f"DATABASE_URL names the server {remote[0]}. Use a database on this machine or in Compose."
     return ""
 
 

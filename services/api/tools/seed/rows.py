@@ -68,7 +68,7 @@ def add_rows(
     A row whose unique values are taken is left out.
     """
     existing = db.session.scalar(select(func.count()).select_from(seeded.model)) or 0
-    db.session.rollback()  # SQLite has one writer, and the factories commit
+    db.session.rollback()  # SQLite has one writer, and the factories commit  # part: sqlite
     if hasattr(seeded.factory, "numbers"):
         seeded.factory.numbers = counting(existing + 1)
     added = []

@@ -32,7 +32,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.schema import CreateIndex, CreateTable
 
 from kit.data.database import db
-from kit.data.migrations.dialects import exists_on
+from kit.data.migrations.dialects import exists_on  # part: sqlite
 from kit.data.migrations.rendering import condition_of
 
 PROBE = "drift_probe"
@@ -47,21 +47,25 @@ def arguments() -> dict[str, Any]:
     return {
         "autogenerate_plugins": ["alembic.autogenerate.*", "alembic.ext.checkconstraint_byname", __name__],
         "compare_server_default": _default_differs,
-        "include_object": lambda item, *_: _is_for(db.engine.dialect.name, item),
+        "include_object": lambda item, *_: _is_for(db.engine.dialect.name, item),  # part: sqlite
     }
 
 
+# part: sqlite
 def _is_for(dialect: str, item: object) -> bool:
     """Return whether this is for a database. `Index(...).ddl_if(dialect="postgresql")` isn't for SQLite."""
     only = getattr(getattr(item, "_ddl_if", None), "dialect", None)
     return only is None or dialect == only or dialect in tuple(only)
 
 
+# end of part
 def compare_conditions(context: MigrationContext) -> None:
     """Let this context compare the conditions of CHECK constraints that have the same name."""
+    # part: sqlite
     # SQLAlchemy doesn't reflect indexes on expressions from SQLite; _compare_indexes asks SQLite itself.
     for warning in ("autogenerate skipping metadata-specified", "Skipped unsupported reflection of"):
         warnings.filterwarnings("ignore", f"{warning} expression-based index")
+    # end of part
     if connection := context.connection:
         context.impl.compare_check_constraint = partial(_compare_checks, connection)  # type: ignore[method-assign]
 
@@ -69,17 +73,24 @@ def compare_conditions(context: MigrationContext) -> None:
 def _compare_checks(
     connection: Connection, model: CheckConstraint, database: CheckConstraint
 ) -> ComparisonResult:
-    condition = condition_of(model)
-    if connection.dialect.name == "postgresql":
-        with _probe(connection, model.table):
-            try:
-                connection.execute(text(f"ALTER TABLE {PROBE} ADD CHECK ({_escaped(condition)})"))
-                condition = str(inspect(connection).get_check_constraints(PROBE)[0]["sqltext"])
-            except DBAPIError:  # a new column, so the condition has changed
-                pass
-    if _squeezed(condition) == _squeezed(str(database.sqltext)):
+    condition, stored = condition_of(model), str(database.sqltext)
+    # part: sqlite
+    if connection.dialect.name == "sqlite":
+        return _compared(condition, stored)
+    # end of part
+    with _probe(connection, model.table):
+        try:
+            connection.execute(text(f"ALTER TABLE {PROBE} ADD CHECK ({_escaped(condition)})"))
+            condition = str(inspect(connection).get_check_constraints(PROBE)[0]["sqltext"])
+        except DBAPIError:  # a new column, so the condition has changed
+            pass
+    return _compared(condition, stored)
+
+
+def _compared(wanted: str, stored: str) -> ComparisonResult:
+    if _squeezed(wanted) == _squeezed(stored):
         return ComparisonResult.Equal()
-    return ComparisonResult.Different(f"{database.sqltext} to {condition}")
+    return ComparisonResult.Different(f"{stored} to {wanted}")
 
 
 def _default_differs(
@@ -107,14 +118,18 @@ def _compare_indexes(
     database: Table | None,
     model: Table | None,
 ) -> PriorityDispatchResult:
-    """Detect an index with another condition, expression or method under the same name, and on SQLite, whose
-    reflection leaves out indexes on expressions, a new one of these."""
+    """Detect an index with another condition, expression or method under the same name."""
+    # SQLite's reflection leaves out indexes on expressions, so this also detects a new one.  # part: sqlite
     connection = context.connection
     noticed = {getattr(change, "index_name", None) for change in changes.ops}
     if connection is not None and database is not None and model is not None:
         for index in sorted(model.indexes, key=lambda index: str(index.name)):
-            if index.name in noticed or not exists_on(connection.dialect.name, index):
+            if index.name in noticed:
                 continue
+            # part: sqlite
+            if not exists_on(connection.dialect.name, index):
+                continue
+            # end of part
             stored, wanted = _stored(connection, index), _wanted(connection, index)
             if wanted and _squeezed(stored) != _squeezed(wanted):
                 if stored:
@@ -130,17 +145,21 @@ Plugin(__name__).add_autogenerate_comparator(
 
 def _stored(connection: Connection, index: Index) -> str:
     """Return the definition of an index in the database, from its columns on, or nothing."""
-    query = "SELECT sql FROM sqlite_master WHERE type = 'index' AND name = :name"
-    if connection.dialect.name == "postgresql":
-        query = "SELECT indexdef FROM pg_indexes WHERE indexname = :name AND schemaname = current_schema()"
+    query = "SELECT indexdef FROM pg_indexes WHERE indexname = :name AND schemaname = current_schema()"
+    # part: sqlite
+    if connection.dialect.name == "sqlite":
+        query = "SELECT sql FROM sqlite_master WHERE type = 'index' AND name = :name"
+    # end of part
     return _definition(connection.scalar(text(query), {"name": str(index.name)}) or "")
 
 
 def _wanted(connection: Connection, index: Index) -> str:
     """Return the definition that the database would give an index, or nothing if a column is missing."""
     statement = str(CreateIndex(index).compile(dialect=connection.dialect))
+    # part: sqlite
     if connection.dialect.name == "sqlite":
         return _definition(statement)
+    # end of part
     own = re.sub(r"INDEX .*? ON \S+ ", f"INDEX {PROBE}_index ON {PROBE} ", statement, count=1)
     with _probe(connection, cast("Table", index.table)):
         try:
@@ -190,8 +209,10 @@ def _squeezed(definition: str) -> str:
 
 
 def _value(default: str) -> str:
-    """Return a default without the parentheses that SQLite requires around expressions."""
+    """Return a default in a form that compares equal for equal values."""
     plain = _squeezed(default)
-    if plain.startswith("(") and plain.endswith(")"):
+    # part: sqlite
+    if plain.startswith("(") and plain.endswith(")"):  # SQLite requires them around expressions
         plain = plain[1:-1]
+    # end of part
     return {"true": "1", "false": "0"}.get(plain, plain)

@@ -12,8 +12,10 @@ def create_extension(name: str) -> None:
 
     A downgrade should leave it, because something else may use it.
     """
+    # part: sqlite
     if op.get_context().dialect.name != "postgresql":
         return
+    # end of part
     statement = f"CREATE EXTENSION IF NOT EXISTS {name}"
     try:
         op.execute(statement)

@@ -25,7 +25,7 @@ from sqlalchemy.sql.elements import ClauseElement, False_, True_
 from sqlalchemy.types import TypeEngine
 
 from kit.data.column_types import Amount, UtcDateTime
-from kit.data.migrations.dialects import guard, write_neutrally
+from kit.data.migrations.dialects import guard, write_neutrally  # part: sqlite
 
 # SQLite understands PostgreSQL's conditions. PostgreSQL refuses SQLite's 0 and 1 for booleans.
 DIALECT = PGDialect(paramstyle="named")  # type: ignore[no-untyped-call]
@@ -81,23 +81,27 @@ def type_text(type_: TypeEngine[Any], dialect: str) -> str | None:
         return f"sa.Numeric({type_.digits}, {type_.places})"
     if dialect == "postgresql" and type(type_) in NEUTRAL_TYPES:
         return NEUTRAL_TYPES[type(type_)].format(type=type_)
+    # part: sqlite
     if dialect == "sqlite" and isinstance(type_, DateTime):
         return "sa.DateTime(timezone=True)"
     if dialect == "sqlite" and isinstance(type_, CHAR) and type_.length == 32:
         return "sa.Uuid()"
+    # end of part
     return None
 
 
 def finish(script: ops.MigrationScript, context: MigrationContext) -> None:
     """Correct a generated revision, its upgrade and its downgrade."""
     _write_booleans(script)
+    # part: sqlite
     if context.dialect.name == "postgresql":
         write_neutrally(_all(script.downgrade_ops))
+    # end of part
     if any(isinstance(each, ops.DropTableOp | ops.DropColumnOp) for each in _all(script.upgrade_ops)):
         script.imports.add(DROPPED)
     for container in (script.upgrade_ops, script.downgrade_ops):
         if container is not None:
-            guard(container, context.opts["target_metadata"])
+            guard(container, context.opts["target_metadata"])  # part: sqlite
             _take_expression_indexes_out_of_batches(container)
 
 

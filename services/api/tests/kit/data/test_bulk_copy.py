@@ -18,8 +18,8 @@ from kit.data.bulk_copy import bulk_copy
 @pytest.fixture
 def on_postgresql(committed_app: Flask) -> Iterator[Flask]:
     with committed_app.app_context():
-        if db.engine.dialect.name == "sqlite":
-            pytest.skip("SQLite has no COPY")
+        if db.engine.dialect.name == "sqlite":  # part: sqlite
+            pytest.skip("SQLite has no COPY")  # part: sqlite
         yield committed_app
 
 

@@ -14,8 +14,8 @@ LIMITS = ("statement_timeout", "lock_timeout", "idle_in_transaction_session_time
 
 
 def limits() -> list[str]:
-    if db.engine.dialect.name == "sqlite":
-        pytest.skip("SQLite has no time limits for statements")
+    if db.engine.dialect.name == "sqlite":  # part: sqlite
+        pytest.skip("SQLite has no time limits for statements")  # part: sqlite
     return [str(db.session.scalar(text(f"SHOW {name}"))) for name in LIMITS]
 
 

@@ -30,8 +30,8 @@ def test_a_response_survives_the_loss_of_its_connection(committed_app: Flask) ->
 
 def test_an_idle_connection_that_the_server_closed_is_replaced(committed_app: Flask) -> None:
     with committed_app.app_context():
-        if db.engine.dialect.name == "sqlite":
-            pytest.skip("SQLite has no server that could close a connection")
+        if db.engine.dialect.name == "sqlite":  # part: sqlite
+            pytest.skip("SQLite has no server that could close a connection")  # part: sqlite
         own = db.session.scalar(text("SELECT pg_backend_pid()"))
         db.session.remove()
         with db.engine.connect() as first, db.engine.connect() as second:
@@ -48,9 +48,9 @@ def test_an_idle_connection_that_the_server_closed_is_replaced(committed_app: Fl
 
 def test_a_new_connection_that_the_server_closes_is_a_503(committed_app: Flask, ann: Person) -> None:
     with committed_app.app_context():
-        engine, other = db.engines.get(READ), db.engine
-    if engine is None:
-        pytest.skip("SQLite has no server that could close a connection")
+        if READ not in db.engines:  # part: sqlite
+            pytest.skip("SQLite has no server that could close a connection")  # part: sqlite
+        engine, other = db.engines[READ], db.engine
 
     def terminate(connection: Any, *_: object) -> None:
         with other.begin() as killer:
@@ -96,8 +96,8 @@ def test_a_read_only_view_cannot_write(committed_app: Flask) -> None:
     def stray() -> None:
         db.session.execute(text("DELETE FROM users"))
 
-    if READ not in db_engines(committed_app):
-        pytest.skip("SQLite has one engine for all")
+    if READ not in db_engines(committed_app):  # part: sqlite
+        pytest.skip("SQLite has one engine for all")  # part: sqlite
     for method in ("GET", "HEAD"):
         with (
             committed_app.test_request_context(method=method),
@@ -115,8 +115,8 @@ def test_a_read_only_view_begins_no_transaction(committed_app: Flask) -> None:
         connection: Any = db.session.connection().connection.dbapi_connection
         assert connection.info.transaction_status == TRANSACTION_STATUS_IDLE
 
-    if READ not in db_engines(committed_app):
-        pytest.skip("SQLite has one engine for all")
+    if READ not in db_engines(committed_app):  # part: sqlite
+        pytest.skip("SQLite has one engine for all")  # part: sqlite
     with committed_app.test_request_context(method="GET"):
         look()
 

@@ -115,8 +115,8 @@ def test_exports_use_at_most_a_quarter_of_the_connections(ann: Person) -> None:
 
 
 def test_an_export_that_the_database_ended_returns_its_connection(ann: Person) -> None:
-    if db.engine.dialect.name == "sqlite":
-        pytest.skip("SQLite ends no connections")
+    if db.engine.dialect.name == "sqlite":  # part: sqlite
+        pytest.skip("SQLite ends no connections")  # part: sqlite
     interrupted = export(User, UUID(ann.id))
     next(interrupted)
     with create_engine(db.engine.url, poolclass=NullPool).begin() as connection:

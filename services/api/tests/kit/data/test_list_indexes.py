@@ -235,7 +235,10 @@ def test_a_served_list_is_read_in_the_order_of_an_index(conditions: dict[str, An
         assert not re.search(r"Seq Scan|Sort|SCAN items\S*$|USE TEMP B-TREE", plan), plan
 
 
-EXPLAIN = {"postgresql": "EXPLAIN", "sqlite": "EXPLAIN QUERY PLAN"}
+EXPLAIN = {
+    "postgresql": "EXPLAIN",
+    "sqlite": "EXPLAIN QUERY PLAN",  # part: sqlite
+}
 
 
 def statements_of(connection: Connection, conditions: Mapping[str, Any], sort: str) -> list[tuple[str, Any]]:

@@ -24,8 +24,8 @@ SHOW = text("SELECT " + ", ".join(f"current_setting('{name}')" for name in SETTI
 @pytest.fixture
 def pooled(committed_app: Flask) -> Iterator[Flask]:
     url = committed_app.extensions["settings"].database_url
-    if url.drivername == "sqlite":
-        pytest.skip("SQLite has no pooler")
+    if url.drivername == "sqlite":  # part: sqlite
+        pytest.skip("SQLite has no pooler")  # part: sqlite
     app = create_app(settings_for(url, database_timeout_ms=2000, database_pooler="transaction"))
     with app.app_context():
         yield app

@@ -34,8 +34,8 @@ QUERY_TIMEOUT = (503, "query_timeout")
 @pytest.fixture
 def relay(committed_app: Flask) -> Iterator[Relay]:
     url = committed_app.extensions["settings"].database_url
-    if url.drivername == "sqlite":
-        pytest.skip("SQLite has no server")
+    if url.drivername == "sqlite":  # part: sqlite
+        pytest.skip("SQLite has no server")  # part: sqlite
     relay = Relay(url)
     yield relay
     relay.close()

@@ -65,8 +65,10 @@ def yard(app: Flask) -> Iterator[None]:
     """The tables, in the transaction of the test."""
     with app.app_context():
         Yard.metadata.create_all(db.session.connection())
+        # part: sqlite
         if db.engine.dialect.name == "sqlite":  # foreign keys are enabled only once for each connection
             db.session.execute(text("PRAGMA foreign_keys = ON"))
+        # end of part
         yield
 
 
@@ -143,8 +145,8 @@ def test_a_referenced_row_cannot_be_deleted(yard: None) -> None:
 
 
 def test_a_text_too_long_for_its_column_is_refused(yard: None) -> None:
-    if db.engine.dialect.name == "sqlite":
-        pytest.skip("SQLite doesn't limit the length of a text")
+    if db.engine.dialect.name == "sqlite":  # part: sqlite
+        pytest.skip("SQLite doesn't limit the length of a text")  # part: sqlite
 
     assert type(refused_row(Animal(name="Tom", kind="elephants"))) is ValueRefused
 
@@ -157,8 +159,8 @@ TRIGGER = """
 
 
 def test_a_trigger_that_refuses_a_row_refuses_its_value(yard: None) -> None:
-    if db.engine.dialect.name == "sqlite":
-        pytest.skip("SQLite doesn't say that the message is a trigger's")
+    if db.engine.dialect.name == "sqlite":  # part: sqlite
+        pytest.skip("SQLite doesn't say that the message is a trigger's")  # part: sqlite
     db.session.execute(text(TRIGGER))
 
     db.session.add(Pen())
@@ -181,8 +183,8 @@ def test_a_trigger_that_refuses_a_row_refuses_its_value(yard: None) -> None:
     ],
 )
 def test_other_data_errors_of_postgresql_are_client_errors(yard: None, statement: str) -> None:
-    if db.engine.dialect.name == "sqlite":
-        pytest.skip("of PostgreSQL")
+    if db.engine.dialect.name == "sqlite":  # part: sqlite
+        pytest.skip("of PostgreSQL")  # part: sqlite
     db.session.execute(text("CREATE TEMPORARY TABLE wide (name text UNIQUE)"))
     db.session.execute(
         text("CREATE TEMPORARY TABLE apart (span int4range, EXCLUDE USING gist (span WITH &&))")
@@ -195,8 +197,8 @@ def test_other_data_errors_of_postgresql_are_client_errors(yard: None, statement
 
 
 def test_a_bug_is_not_reported_as_a_client_error(yard: None) -> None:
-    if db.engine.dialect.name == "sqlite":
-        pytest.skip("SQLite divides by zero to NULL")
+    if db.engine.dialect.name == "sqlite":  # part: sqlite
+        pytest.skip("SQLite divides by zero to NULL")  # part: sqlite
 
     with pytest.raises(DBAPIError) as refused:
         db.session.execute(text("SELECT 1 / 0"))

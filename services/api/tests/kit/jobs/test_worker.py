@@ -323,6 +323,7 @@ def test_a_job_starts_without_a_transaction(jobs_app: Flask) -> None:
     assert seen_transactions == [False]
 
 
+# part: sqlite
 def test_a_claim_reads_only_jobs_that_are_due(jobs_app: Flask) -> None:
     """Of each priority, the index finds the oldest. PostgreSQL chooses plans by its statistics."""
     if db.engine.dialect.name != "sqlite":
@@ -343,6 +344,7 @@ def test_a_claim_reads_only_jobs_that_are_due(jobs_app: Flask) -> None:
     release()
 
 
+# end of part
 def test_a_final_error_is_not_tried_again(jobs_app: Flask) -> None:
     enqueue(fail_for_good)
     db.session.commit()

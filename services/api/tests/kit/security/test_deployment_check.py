@@ -56,7 +56,7 @@ def test_strong_settings_have_no_finding() -> None:
         ({"secret_key": "0123456789a" * 3}, "SECRET_KEY"),
         ({"secret_key_fallbacks": "0123456789a" * 3}, "SECRET_KEY_FALLBACKS"),
         ({"secret_key_fallbacks": KEY}, "SECRET_KEY_FALLBACKS"),
-        ({"database_url": "sqlite:///app.db"}, "DATABASE_URL"),
+        ({"database_url": "sqlite:///app.db"}, "DATABASE_URL"),  # part: sqlite
         ({"database_url": "postgresql://app:postgres@db/app"}, "DATABASE_URL"),
         ({"database_url": "postgresql://application1:application1@db/app"}, "DATABASE_URL"),
         ({"database_url": "postgresql://app:password123456@db/app"}, "DATABASE_URL"),
@@ -207,5 +207,9 @@ def test_a_role_that_owns_the_tables_is_a_note(role: URL, database_url: URL, mig
     assert "owns the tables" in finding.advice
 
 
+# part: sqlite
 def test_sqlite_has_no_roles_to_check(tmp_path: Path) -> None:
     assert findings_for(settings(database_url=f"sqlite:///{tmp_path}/app.db").database_url) == []
+
+
+# end of part

@@ -28,7 +28,7 @@ from tests.support import plain_http
 from tests.support.credentials import PASSWORD
 from tests.support.paths import API
 from tests.support.servers import ALONE, BY, GUNICORN, HEAD, Live, Process, exchange
-from tests.support.settings import SECRET_KEY
+from tests.support.settings import NEVER_OPENED, SECRET_KEY
 from tests.support.waiting import wait_until
 
 pytestmark = [pytest.mark.any_database, pytest.mark.long]
@@ -353,7 +353,7 @@ def test_a_port_in_use_is_reported_in_one_line(server: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as busy:
         port = str(busy.getsockname()[1])
         environment = {
-            "DATABASE_URL": "sqlite:////tmp/never_test.db",
+            "DATABASE_URL": NEVER_OPENED,
             "SECRET_KEY": SECRET_KEY,
             "SERVER": server,
             "PORT": port,

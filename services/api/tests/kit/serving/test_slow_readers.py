@@ -20,7 +20,7 @@ from kit.serving import waitress_server as server
 from tests.support import plain_http
 from tests.support.paths import API
 from tests.support.servers import HEAD, Live, Process, send_raw
-from tests.support.settings import SECRET_KEY, settings_for
+from tests.support.settings import NEVER_OPENED, SECRET_KEY, settings_for
 from tests.support.streaming_app import stream_without_database
 from tests.support.waiting import wait_until
 
@@ -268,7 +268,7 @@ def test_requests_that_wait_for_a_slow_client_are_not_parsed(running: server.Ser
 def test_gunicorn_keeps_an_idle_connection_for_more_than_ninety_seconds(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setenv("DATABASE_URL", "sqlite:////tmp/never_test.db")
+    monkeypatch.setenv("DATABASE_URL", NEVER_OPENED)
     monkeypatch.setenv("SECRET_KEY", SECRET_KEY)
 
     configuration = runpy.run_path(str(API / "gunicorn.conf.py"))

@@ -10,7 +10,7 @@ from flask.testing import FlaskClient
 from app import create_app
 from tests.support.people import Person
 from tests.support.problems import problem
-from tests.support.settings import settings_for
+from tests.support.settings import NEVER_OPENED, settings_for
 
 pytestmark = pytest.mark.any_database
 
@@ -30,7 +30,7 @@ FILES = {
 
 @pytest.fixture(scope="module")
 def app_without_docs() -> Flask:
-    return create_app(settings_for("sqlite:////nowhere/api_test.db", docs_enabled=False))
+    return create_app(settings_for(NEVER_OPENED, docs_enabled=False))
 
 
 @pytest.mark.parametrize(("path", "content_type"), FILES.items())

@@ -405,9 +405,13 @@ def test_the_second_creates_if_the_first_fails(people: People, ann: Person, desk
     assert count(people) == 1
 
 
+# part: sqlite
 def skip_without_locks_of_rows(database_url: URL) -> None:
     if database_url.drivername == "sqlite":
         pytest.skip("SQLite has one lock for all writes, so the timeout has another response")
+
+
+# end of part
 
 
 def add_while_held(desk: Desk, patient: Person, impatient: Person) -> tuple[TestResponse, TestResponse]:
@@ -424,7 +428,7 @@ def add_while_held(desk: Desk, patient: Person, impatient: Person) -> tuple[Test
 def test_waiting_too_long_for_a_key_asks_to_retry(
     people: People, ann: Person, impatient_ann: Person, desk: Desk, database_url: URL
 ) -> None:
-    skip_without_locks_of_rows(database_url)
+    skip_without_locks_of_rows(database_url)  # part: sqlite
 
     first, second = add_while_held(desk, ann, impatient_ann)
 
@@ -438,7 +442,7 @@ def test_waiting_too_long_for_a_key_asks_to_retry(
 def test_waiting_too_long_behind_an_expired_response_asks_to_retry(
     people: People, ann: Person, impatient_ann: Person, desk: Desk, database_url: URL
 ) -> None:
-    skip_without_locks_of_rows(database_url)
+    skip_without_locks_of_rows(database_url)  # part: sqlite
     add(ann)
     with people.app.app_context():
         db.session.execute(StoredResponse.__table__.update().values(expires_at=now()))  # type: ignore[attr-defined]

@@ -10,6 +10,7 @@ from pathlib import Path
 from unittest.mock import Mock, patch
 
 import pytest
+from sqlalchemy import URL
 
 from app.database import db
 from tests.support.paths import REPOSITORY
@@ -48,10 +49,10 @@ TOPIC = [
 class Copy:
     """A copy of the source tree, with its bytecode so that processes start faster."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, database: URL) -> None:
         self.folder = folder
         self.api = folder / "services/api"
-        self.database = f"sqlite:///{folder / 'scaffold_test.db'}"
+        self.database = database.render_as_string(hide_password=False)
         for part in FOLDERS:
             shutil.copytree(REPOSITORY / "services/api" / part, self.api / part, ignore=IGNORED)
         shutil.copy(REPOSITORY / "services/api/pyproject.toml", self.api)
@@ -61,6 +62,8 @@ class Copy:
         kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
         settings = {"FLASK_APP": "tools.flask_app", "FLASK_ENV": "testing", "DATABASE_URL": self.database}
         settings |= {"SECRET_KEY": SECRET_KEY, "PYTHONDONTWRITEBYTECODE": "1"}
+        if self.database.startswith("postgresql"):
+            settings["TEST_DATABASE_URL"] = self.database  # for the generated tests
         return subprocess.run(
             [sys.executable, "-m", *command],
             cwd=self.api,
@@ -83,20 +86,17 @@ class Copy:
         return done.stdout + done.stderr
 
     def files(self) -> dict[str, bytes]:
-        """Return the content of every file except the database."""
-        files = (
-            file for file in self.folder.rglob("*") if file.is_file() and "scaffold_test.db" not in file.name
-        )
+        """Return the content of every file."""
         return {
             str(file.relative_to(self.folder)): file.read_bytes()
-            for file in files
-            if "__pycache__" not in file.parts
+            for file in self.folder.rglob("*")
+            if file.is_file() and "__pycache__" not in file.parts
         }
 
 
 @pytest.fixture
-def copy(tmp_path: Path) -> Copy:
-    return Copy(tmp_path / "repository")
+def copy(tmp_path: Path, own_database: URL) -> Copy:
+    return Copy(tmp_path / "repository", own_database)
 
 
 @pytest.fixture

@@ -124,7 +124,7 @@ def test_every_name_works_as_the_name_of_a_field_or_is_refused() -> None:
         ("user_account", "x:int", "A schema UserAccountChange already exists"),
         ("health", "x:int", "health.py already exists"),
         ("true", "x:int", "is a Python keyword"),
-        ("sqlite_thing", "x:int", "SQLite reserves"),
+        ("sqlite_thing", "x:int", "SQLite reserves"),  # part: sqlite
         ("books", "x:int", "looks like a plural. Name one row: book"),
         ("trial", "sort:int+", "the schema TrialQuery has 'sort' already"),
         ("trial", "limit:int+", "the schema TrialQuery has 'limit' already"),

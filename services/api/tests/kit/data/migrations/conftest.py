@@ -1,17 +1,16 @@
 """A database without tables, and the role of the API."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from flask import Flask
-from sqlalchemy import URL, create_engine, text
+from sqlalchemy import URL
 
 from app import create_app
 from app.database import db
 from kit.data.migrations import commands as migrations
-from tests.support.databases import new_role
+from tests.support.databases import another_database, new_role
 from tests.support.settings import settings_for
 
 
@@ -20,22 +19,6 @@ def empty_url(database_url: URL, tmp_path: Path) -> Iterator[URL]:
     """An empty database for this test."""
     with another_database(database_url, tmp_path, "empty") as url:
         yield url
-
-
-@contextmanager
-def another_database(url: URL, folder: Path, name: str = "another") -> Iterator[URL]:
-    """Create an empty database beside this one for the block."""
-    if url.drivername == "sqlite":
-        yield url.set(database=str(folder / f"{name}_test.db"))
-        return
-    name = str(url.database).replace("_test", f"_{name}_test")
-    server = create_engine(url, isolation_level="AUTOCOMMIT")
-    with server.connect() as connection:
-        connection.execute(text(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)'))
-        connection.execute(text(f'CREATE DATABASE "{name}"'))
-        yield url.set(database=name)
-        connection.execute(text(f'DROP DATABASE "{name}" WITH (FORCE)'))
-    server.dispose()
 
 
 @pytest.fixture

@@ -38,7 +38,7 @@ from app.database import db
 from app.model import models
 from kit.data.base import Base, one_of
 from kit.data.migrations import commands as migrations
-from tests.kit.data.migrations.conftest import another_database
+from tests.support.databases import another_database
 from tests.support.paths import MIGRATIONS
 from tests.support.settings import settings_for
 
@@ -93,7 +93,10 @@ CHANGES: list[Change] = [
     lambda users: Index(None, users.c.role, users.c.disabled),
     lambda users: Index("ix_lower", func.lower(users.c.username), unique=True),
     lambda users: Index(
-        "ix_partial", users.c.role, sqlite_where=text("disabled"), postgresql_where=text("disabled")
+        "ix_partial",
+        users.c.role,
+        sqlite_where=text("disabled"),  # part: sqlite
+        postgresql_where=text("disabled"),
     ),
     lambda users: setattr(users.c.role, "type", String(40)),
     lambda users: setattr(users.c.role, "nullable", True),
@@ -113,7 +116,7 @@ POSTGRESQL_CHANGES: list[Change] = [
         Column("tags", JSON().with_variant(postgresql.JSONB(), "postgresql"), comment="Words.")
     ),
 ]
-ON_SQLITE_TOO = (1, 2, 3, 6)  # without their method, included columns and types
+ON_SQLITE_TOO = (1, 2, 3, 6)  # without their method, included columns and types  # part: sqlite
 ALTERNATIVES = (1, 7, 9)  # of changes 0 and 8, which exclude them
 # Changes that can be combined in one table.
 TOGETHER = [change for number, change in enumerate(CHANGES) if number not in ALTERNATIVES]
@@ -166,7 +169,12 @@ def test_each_difference_is_detected(app: Flask, folder: Path, monkeypatch: pyte
         pytest.fail(f"CHANGES[{number}] was not detected")
 
 
-@pytest.fixture(params=["on sqlite", "on postgresql"])
+@pytest.fixture(
+    params=[
+        "on sqlite",  # part: sqlite
+        "on postgresql",
+    ]
+)
 def generated(
     request: pytest.FixtureRequest, database_urls: dict[str, URL], folder: Path, tmp_path: Path
 ) -> Iterator[Callable[[], None]]:
@@ -187,6 +195,7 @@ def generated(
         yield generate
 
 
+# part: sqlite
 def test_what_only_postgresql_has_is_no_difference_on_sqlite(
     app: Flask, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -202,6 +211,9 @@ def test_what_only_postgresql_has_is_no_difference_on_sqlite(
         except SystemExit:
             is_detected = True
         assert is_detected == (db.engine.dialect.name == "postgresql"), f"POSTGRESQL_CHANGES[{number}]"
+
+
+# end of part
 
 
 def test_a_generated_migration_fixes_every_difference(
@@ -227,8 +239,8 @@ def test_a_generated_migration_fixes_every_difference(
 def test_a_migration_generated_on_postgresql_has_what_only_it_sees(
     app: Flask, users: Table, folder: Path, generated: Callable[[], None], request: pytest.FixtureRequest
 ) -> None:
-    if "on sqlite" in request.node.name:
-        pytest.skip("SQLite doesn't see them")
+    if "on sqlite" in request.node.name:  # part: sqlite
+        pytest.skip("SQLite doesn't see them")  # part: sqlite
     for change in POSTGRESQL_CHANGES:
         change(users)
 
@@ -266,7 +278,7 @@ def test_a_changed_index_is_replaced(
     index = Index(
         "ix_own",
         func.lower(users.c.username),
-        sqlite_where=text("disabled"),
+        sqlite_where=text("disabled"),  # part: sqlite
         postgresql_where=text("disabled"),
     )
     generated()
@@ -275,7 +287,7 @@ def test_a_changed_index_is_replaced(
     Index(
         "ix_own",
         func.lower(users.c.username),
-        sqlite_where=text("NOT disabled"),
+        sqlite_where=text("NOT disabled"),  # part: sqlite
         postgresql_where=text("NOT disabled"),
     )
     with pytest.raises(SystemExit):

@@ -21,8 +21,10 @@ def migrating(url: URL) -> Iterator[Connection]:
 
 
 def extensions(connection: Connection) -> set[str]:
+    # part: sqlite
     if connection.dialect.name == "sqlite":
         return set()
+    # end of part
     return set(connection.scalars(text("SELECT extname FROM pg_extension")))
 
 

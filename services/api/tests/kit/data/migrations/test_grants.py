@@ -171,8 +171,8 @@ def test_a_poolers_user_name_may_end_with_the_project(app_with: Callable[..., Fl
 def test_a_role_that_does_not_exist_is_reported(
     app_with: Callable[..., Flask], empty_url: URL, caplog: pytest.LogCaptureFixture
 ) -> None:
-    if empty_url.drivername == "sqlite":
-        pytest.skip("SQLite has no roles")
+    if empty_url.drivername == "sqlite":  # part: sqlite
+        pytest.skip("SQLite has no roles")  # part: sqlite
 
     upgrade(app_with(empty_url.set(username="nobody_here")))
 

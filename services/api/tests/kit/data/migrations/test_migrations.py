@@ -208,8 +208,8 @@ def test_a_revision_can_be_written_in_any_valid_way(tmp_path: Path) -> None:
 
 
 def test_the_sql_of_the_migrations_can_be_run(app: Flask) -> None:
-    if db.engine.dialect.name == "sqlite":
-        pytest.skip("Alembic makes no SQL for SQLite, whose tables it copies to change them")
+    if db.engine.dialect.name == "sqlite":  # part: sqlite
+        pytest.skip("Alembic makes no SQL for SQLite, whose tables it copies to change them")  # part: sqlite
     before = inspect(db.engine).get_table_names()
 
     def run(*command: str) -> None:
@@ -242,12 +242,14 @@ def test_every_constraint_has_a_name(app: Flask) -> None:
 @contextmanager
 def migration_lock(url: URL) -> Iterator[None]:
     """Hold the lock of a migrator."""
+    # part: sqlite
     if url.drivername == "sqlite":
         file = sqlite3.connect(f"{url.database}.lock", isolation_level=None)
         file.execute("BEGIN EXCLUSIVE")
         yield
         file.close()
         return
+    # end of part
     engine = create_engine(url)
     with engine.connect() as connection:
         connection.execute(text("SELECT pg_advisory_lock(7041776411)"))
@@ -314,8 +316,8 @@ def upgrade():
 
 
 def test_a_migration_ignores_the_time_limits_of_its_role(app: Flask, empty_url: URL, tmp_path: Path) -> None:
-    if empty_url.drivername == "sqlite":
-        pytest.skip("SQLite has no roles")
+    if empty_url.drivername == "sqlite":  # part: sqlite
+        pytest.skip("SQLite has no roles")  # part: sqlite
     with db.engine.begin() as connection:
         for limit in ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout"):
             role = f'ALTER ROLE CURRENT_USER IN DATABASE "{empty_url.database}"'

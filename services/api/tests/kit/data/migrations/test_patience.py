@@ -29,8 +29,8 @@ ADD_A_COLUMN = 'op.execute("ALTER TABLE users ADD COLUMN news text")'
 
 @pytest.fixture(autouse=True)
 def _only_postgresql(empty_url: URL, monkeypatch: pytest.MonkeyPatch) -> None:
-    if empty_url.drivername == "sqlite":
-        pytest.skip("SQLite has one lock, for which a migration waits like a request")
+    if empty_url.drivername == "sqlite":  # part: sqlite
+        pytest.skip("SQLite has one lock, for which a migration waits like a request")  # part: sqlite
     monkeypatch.setattr(patience, "PAUSE_SECONDS", 0.1)
 
 
