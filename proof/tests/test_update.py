@@ -69,23 +69,29 @@ def insert(file: Path, before: str, text: str) -> None:
 def originals(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the template, and a renamed project with a resource and edits by hand.
 
-    The project is of an earlier version. It gets the tools, in case that version doesn't have them.
+    The project is of an earlier version, and has the present tools.
     """
     folder = tmp_path_factory.mktemp("originals")
     template, project = folder / "template", folder / "project"
     git(folder, "clone", "--quiet", str(REPOSITORY), "template")
     git(folder, "clone", "--quiet", str(template), "project")
     git(project, "checkout", "--quiet", "-B", "main", git(template, "rev-parse", START))
-    rename = (template / "scripts/rename").read_text()
-    command = ["bash", "-c", rename, "scripts/rename", "book-shop", "--text-only"]
-    subprocess.run(command, cwd=project, env=ENVIRONMENT, check=True, capture_output=True)
+    rename(project, template)
     commit(project, "Rename the project")
     add_books(project)
+    git(folder, "clone", "--quiet", str(template), "renamed")
+    rename(folder / "renamed", template)
     for name in ("without", "update-from-template"):
-        copy2(template / "scripts" / name, project / "scripts" / name)
-    copytree(template / TOOL, project / TOOL, dirs_exist_ok=True)
+        copy2(folder / "renamed/scripts" / name, project / "scripts" / name)
+    copytree(folder / "renamed" / TOOL, project / TOOL, dirs_exist_ok=True)
     commit(project, "Sell books")
     return folder
+
+
+def rename(folder: Path, template: Path) -> None:
+    script = (template / "scripts/rename").read_text()
+    command = ["bash", "-c", script, "scripts/rename", "book-shop", "--text-only"]
+    subprocess.run(command, cwd=folder, env=ENVIRONMENT, check=True, capture_output=True)
 
 
 @pytest.fixture

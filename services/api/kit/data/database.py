@@ -106,11 +106,12 @@ def writing() -> Iterator[None]:
 
 def read_connection() -> Connection:
     """Return a connection for a single statement that only reads. Close it to give it back."""
+    engines = db.engines
     # part: sqlite
-    if READ not in db.engines:
+    if READ not in engines:
         return db.engine.execution_options(is_read_only=True).connect()
     # end of part
-    return db.engines[READ].connect()
+    return engines[READ].connect()
 
 
 @contextmanager

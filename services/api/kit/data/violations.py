@@ -23,7 +23,12 @@ UNIQUE, EXCLUSION, CHECK, NOT_NULL = "23505", "23P01", "23514", "23502"
 REFERENCE, RESTRICT = "23503", "23001"
 DATA, DIVISION_BY_ZERO = "22", "22012"  # the class of data errors; division by zero is a bug of ours
 TOO_LARGE, RAISED = "54000", "P0001"  # an index entry is too large; raised by a trigger
-TIME_LIMITS = (errors.QueryCanceled, errors.LockNotAvailable)  # statement_timeout, lock_timeout
+# The statements that the database gives up: statement_timeout, lock_timeout, and one of a deadlock.
+GIVEN_UP: dict[type, type[DomainError]] = {
+    errors.QueryCanceled: QueryTimeout,
+    errors.LockNotAvailable: QueryTimeout,
+    errors.DeadlockDetected: WriteConflict,
+}
 # part: sqlite
 SQLITE_CODES = {"UNIQUE": UNIQUE, "CHECK": CHECK, "NOT NULL": NOT_NULL, "FOREIGN KEY": REFERENCE}
 WRITTEN_TABLE = re.compile(r'(?:INSERT INTO|UPDATE|DELETE FROM) "?(\w+)"?')
@@ -47,8 +52,8 @@ class Violation(NamedTuple):
 def domain_error(error: DBAPIError, metadata: MetaData) -> DomainError | None:
     """Return the error for a violated constraint, an exceeded time limit or a deadlock, or None."""
     driver: Any = error.orig
-    if isinstance(driver, (*TIME_LIMITS, errors.DeadlockDetected)):
-        return QueryTimeout() if isinstance(driver, TIME_LIMITS) else WriteConflict()
+    if given_up := GIVEN_UP.get(type(driver)):
+        return given_up()
     violation = _violation(error, metadata)
     code, field = violation.code, violation.field
     if code in (UNIQUE, EXCLUSION):

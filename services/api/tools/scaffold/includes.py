@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tools.scaffold.resource import Field, Resource, path_of
+from tools.scaffold.resource import Field, Resource, leads_to, path_of
 
 READ_BY_EVERYONE = ("public", "authored")
 
@@ -96,18 +96,11 @@ def _is_readable(target: str, resource: Resource, others: Mapping[str, Resource]
 
 def _imports(name: str, wanted: str, others: Mapping[str, Resource]) -> bool:
     """Return whether the schemas of a resource import those of the wanted one, directly or not."""
-    names, seen = [name], set()
-    while names:
-        if (each := names.pop()) == wanted:
-            return True
-        if each in others and each not in seen:
-            names += [
-                target
-                for relation, target in _targets(others[each]).items()
-                if relation in others[each].includes
-            ]
-        seen.add(each)
-    return False
+
+    def imported(each: Resource) -> list[str]:
+        return [target for relation, target in _targets(each).items() if relation in each.includes]
+
+    return leads_to(name, wanted, others, imported)
 
 
 def _targets(resource: Resource) -> dict[str, str]:

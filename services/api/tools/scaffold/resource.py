@@ -3,7 +3,7 @@
 import json
 import keyword
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -230,6 +230,20 @@ class Resource:
     @property
     def relationships(self) -> list[Field | Many]:
         return [*self.references, *self.many]
+
+
+def leads_to(
+    name: str, wanted: str, known: Mapping[str, Resource], targets: Callable[[Resource], Iterable[str]]
+) -> bool:
+    """Return whether a resource leads to the wanted one, directly or through the targets of others."""
+    names, seen = [name], set()
+    while names:
+        if (each := names.pop()) == wanted:
+            return True
+        if each in known and each not in seen:
+            names += targets(known[each])
+        seen.add(each)
+    return False
 
 
 def parse_fields(specs: Sequence[str], table: str) -> tuple[Field, ...]:

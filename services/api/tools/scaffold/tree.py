@@ -21,7 +21,7 @@ from tools.scaffold.many import association_table, parse_many, refuse_conflicts
 from tools.scaffold.parents import ParentList, parent_lists
 from tools.scaffold.permissions import matrix_rows
 from tools.scaffold.render import render
-from tools.scaffold.resource import Field, Many, Resource, ScaffoldError, parse_fields
+from tools.scaffold.resource import Field, Many, Resource, ScaffoldError, leads_to, parse_fields
 from tools.scaffold.shadowing import PREFIX, stand_in_of, stand_ins_of_tables, without_shadowing
 from tools.scaffold.views import ResourceView
 
@@ -133,7 +133,8 @@ class Tree:
             if isinstance(field, Field) and field.target == resource.name and field.is_required:
                 raise ScaffoldError(_needs_itself(resource, field))
         for field in _needed(resource):
-            if field.target != resource.name and _needs(field.target, resource.name, known):
+            is_other = field.target != resource.name
+            if is_other and leads_to(field.target, resource.name, known, _needed_targets):
                 raise ScaffoldError(_in_a_circle(resource, field))
         deleted = _deleted_with_accounts(known.values())
         others = [each for name, each in known.items() if name != resource.name]
@@ -371,17 +372,8 @@ def _needed(resource: Resource) -> list[Field | Many]:
     return [*resource.references, *(many for many in resource.many if many.is_required)]
 
 
-def _needs(name: str, wanted: str, known: Mapping[str, Resource]) -> bool:
-    """Return whether the factory of a resource adds a row of the wanted one, directly or through others."""
-    names, seen = [name], set()
-    while names:
-        each = names.pop()
-        if each == wanted:
-            return True
-        if each in known and each not in seen:
-            names += [field.target for field in _needed(known[each])]
-        seen.add(each)
-    return False
+def _needed_targets(resource: Resource) -> list[str]:
+    return [field.target for field in _needed(resource)]
 
 
 def _in_a_circle(resource: Resource, field: Field | Many) -> str:

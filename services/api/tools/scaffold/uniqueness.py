@@ -4,11 +4,8 @@ from collections.abc import Iterable, Iterator
 
 from tools.scaffold.resource import Field, Resource, ScaffoldError
 
-UNSUITABLE = (
-    "text",
-    "json",
-    "file",
-)  # too long for an index, without equality, or without a column of this name
+# Too long for an index, without equality, or without a column of this name.
+UNSUITABLE = ("text", "json", "file")
 FEW_VALUES = ("enum", "bool")
 LONGEST_IDENTIFIER = 63  # bytes, in PostgreSQL
 OWNER = "owner_id"
