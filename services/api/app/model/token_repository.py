@@ -7,7 +7,6 @@ from uuid import UUID
 
 from sqlalchemy import (
     Connection,
-    Select,
     Uuid,
     and_,
     bindparam,
@@ -22,6 +21,7 @@ from app.model.models import Reason, Session, Token, TokenType, User
 from app.model.repository import Repository
 from app.model.retention import LISTED
 from kit.clock import now
+from kit.data.kept_select import KeptSelect
 from kit.data.keyset import Page, read_page
 from kit.data.repository import LOCKED, AnySession, deletion_of_unlocked, is_any_of
 from kit.data.snapshot import columns_of, snapshot
@@ -47,7 +47,7 @@ def find_user_by_token(
     much as an ORM entity.
     """
     ids = {"token_id": token_id, "session_id": session_id, "user_id": user_id}
-    row = connection.execute(_statement(), ids).first()
+    row = _query().first(connection, ids)
     if row is None:
         raise TokenRevoked
     *user, expires_at = row
@@ -67,9 +67,8 @@ def find_user_again(
 
 
 @cache
-def _statement() -> Select[Any]:
-    """Return the statement, which takes longer to build than to execute."""
-    return (
+def _query() -> KeptSelect:
+    return KeptSelect(
         select(*columns_of(User).values(), Token.expires_at)
         .join(Session, Session.user_id == User.id)
         .join(Token, Token.session_id == Session.id)

@@ -27,6 +27,7 @@ from sqlalchemy.types import NullType
 
 from kit.data.list_indexes import Order, choices_of
 from kit.data.relations import is_linked, link_to_filter
+from kit.data.snapshot import KeptSnapshots, has_hooks
 from kit.errors import InvalidCursor
 
 Row = TypeVar("Row")
@@ -103,6 +104,7 @@ class Statements(NamedTuple):
 
     keys: Sequence[Key]
     selects: Iterable[Select[Any]]
+    snapshots: Sequence[KeptSnapshots] | None = None  # the same SELECTs, if copies of the rows are enough
 
 
 def column_of(model: type[DeclarativeBase], name: str) -> ColumnElement[Any]:
@@ -202,11 +204,15 @@ def read(
     values: Mapping[str, object] | None = None,
 ) -> Page[Any]:
     """Execute the statements of a page, with the values of their other parameters. Raises InvalidCursor."""
-    keys, selects = statements
+    keys, selects, snapshots = statements
     parameters = {**(values or {}), **(_read_position(after, keys) if after else {})}
     rows: list[Any] = []
-    for statement in selects:
-        rows += session.scalars(statement, {**parameters, LIMIT.key: limit + 1 - len(rows)})
+    for statement in selects if snapshots is None or has_hooks(session) else snapshots:
+        limited = {**parameters, LIMIT.key: limit + 1 - len(rows)}
+        if isinstance(statement, KeptSnapshots):
+            rows += statement.all(session, limited)
+        else:
+            rows += session.scalars(statement, limited)
         if len(rows) > limit:
             return Page(rows[:limit], sort, _sort_values(rows[limit - 1], keys))
     return Page(rows, sort, None)

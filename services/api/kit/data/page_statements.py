@@ -17,6 +17,7 @@ from kit.data.base import Base
 from kit.data.keyset import Nulls, Statements, column_of, filtered, split, statements_of
 from kit.data.list_indexes import filters_of, find_order
 from kit.data.relations import link_to_filter, loaders
+from kit.data.snapshot import KeptSnapshots, is_plain
 from kit.data.soft_deletion import deletion_time, live_relations
 
 OWNER = "owner"
@@ -77,7 +78,9 @@ def kept_statements(shape: Shape) -> Statements:
     """Return the statements of a page of the rows of a model. Raises InvalidCursor."""
     owner: Any = bindparam(OWNER) if shape.has_owner else None
     statements = build(shape, rows_of(shape.model, _bound(shape.model, shape.within), owner))
-    return statements._replace(selects=tuple(statements.selects))
+    selects = tuple(statements.selects)
+    snapshots = [KeptSnapshots(shape.model, each) for each in selects] if is_plain(shape.model) else None
+    return statements._replace(selects=selects, snapshots=snapshots)
 
 
 def build(shape: Shape, rows: Select[Any]) -> Statements:

@@ -4,9 +4,11 @@ from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import Any, TypeVar
 
-from sqlalchemy import inspect
+from sqlalchemy import Select, inspect
+from sqlalchemy.orm import Session, scoped_session
 
 from kit.data.base import Base
+from kit.data.kept_select import KeptSelect
 
 Model = TypeVar("Model", bound=Base)
 
@@ -31,3 +33,33 @@ def snapshot_of(model: type[Model], fields: Mapping[str, Any]) -> Model:
     copy = model.__new__(model)
     vars(copy).update(fields)
     return copy
+
+
+class KeptSnapshots:
+    """A SELECT of a model's rows that is built once, and returns copies of the rows."""
+
+    def __init__(self, model: type[Base], rows: Select[Any]) -> None:
+        self.model = model
+        self.query = KeptSelect(rows.with_only_columns(*columns_of(model).values()))
+
+    def all(self, session: Session | scoped_session[Any], values: Mapping[str, Any]) -> list[Any]:
+        if session.autoflush:
+            session.flush()
+        connection = session.connection(bind_arguments={"mapper": inspect(self.model)})
+        return [snapshot(self.model, row) for row in self.query.all(connection, values)]
+
+
+def is_plain(model: type[Base]) -> bool:
+    """Return whether copies of a model's rows do everything that its entities do until they are changed.
+
+    Relationships can't be read from a copy, and nothing is called when it is loaded.
+    """
+    mapper = inspect(model)
+    has_relatives = mapper.relationships or mapper.polymorphic_on is not None or mapper.inherits
+    return not has_relatives and not mapper.class_manager.dispatch.load
+
+
+def has_hooks(session: Session | scoped_session[Any]) -> bool:
+    """Return whether something changes the queries of a session, such as a filter by tenant."""
+    own = session() if isinstance(session, scoped_session) else session
+    return bool(own.dispatch.do_orm_execute)

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Mapping
 from functools import lru_cache, partial
-from hmac import compare_digest, digest
+from hmac import compare_digest
 from typing import Any, NamedTuple, cast
 
 from flask import Flask, current_app, g
@@ -13,6 +13,7 @@ from jwt.utils import base64url_decode, base64url_encode
 from kit import strict_json
 from kit.clock import now
 from kit.errors import InvalidToken, TokenExpired
+from kit.security.keyed_hash import hmac_sha256
 from kit.uuids import CANONICAL
 
 ALGORITHM = "HS256"
@@ -130,7 +131,7 @@ def _is_signature(signature: str, signed: str, key: str) -> bool:
 
 
 def _signature(signed: str, key: str) -> str:
-    return base64url_encode(digest(key.encode(), signed.encode(), "sha256")).decode()
+    return base64url_encode(hmac_sha256(key.encode(), signed.encode())).decode()
 
 
 def _spell(part: Mapping[str, object]) -> str:

@@ -299,6 +299,8 @@ with log_batches.in_batches():
 
 def test_a_fork_writes_only_its_own_lines() -> None:
     code, output = run("""
+import warnings
+warnings.simplefilter("ignore")  # Python 3.12 and newer warn of a fork with threads
 with log_batches.in_batches():
     logger.info("of the parent")
     if not (child := os.fork()):

@@ -1,0 +1,100 @@
+"""SELECTs that are run at nearly every request: built and compiled once, then sent straight to the driver.
+
+SQLAlchemy prepares an execution and a result for each statement. Without them, GET /account takes 0.79
+instead of 0.94 ms of CPU time, and a list of 20 rows 1.7 instead of 2.0 ms.
+"""
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from sqlalchemy import Connection, Dialect, Select
+
+Convert = Callable[[Any], Any]
+
+
+class KeptSelect:
+    """A SELECT whose values are given when it is executed, as `bindparam`.
+
+    Its rows are tuples with the values of its columns. Errors are those of SQLAlchemy. If something observes
+    the statements of the engine, such as SQLALCHEMY_ECHO or tracing, SQLAlchemy executes it.
+    """
+
+    def __init__(self, statement: Select[Any]) -> None:
+        self.statement = statement
+        self._compiled: WeakKeyDictionary[Dialect, _Compiled] = WeakKeyDictionary()
+
+    def all(self, connection: Connection, values: Mapping[str, Any]) -> Sequence[Sequence[Any]]:
+        """Return all rows."""
+        if _is_observed(connection):
+            return connection.execute(self.statement, values).all()
+        compiled = self._compiled.get(connection.dialect)
+        if compiled is None:
+            compiled = self._compiled[connection.dialect] = _Compiled(self.statement, connection.dialect)
+        return compiled.all(connection, values)
+
+    def first(self, connection: Connection, values: Mapping[str, Any]) -> Sequence[Any] | None:
+        """Return the first row, or None. For statements that find one row at most: all are fetched."""
+        return next(iter(self.all(connection, values)), None)
+
+
+class _Compiled:
+    """A statement in the SQL of a dialect, and how values are converted to those of the driver and back."""
+
+    def __init__(self, statement: Select[Any], dialect: Dialect) -> None:
+        compiled: Any = statement.compile(dialect=dialect)
+        if compiled.post_compile_params:
+            raise TypeError(
+                f"This statement depends on its values: {compiled}. Give lists as several parameters."
+            )
+        self.sql: str = compiled.string
+        self.names: Sequence[str] | None = compiled.positiontup  # if the driver takes them by position
+        self.write: dict[str, Convert] = {
+            name: convert
+            for name, parameter in compiled.binds.items()
+            if (convert := parameter.type.dialect_impl(dialect).bind_processor(dialect))
+        }
+        constants = {n: each.effective_value for n, each in compiled.binds.items() if not each.required}
+        self.constants = {name: self._written(name, value) for name, value in constants.items()}
+        self.types = [column.type.dialect_impl(dialect) for column in statement.selected_columns]
+        self.read: list[tuple[int, Convert]] | None = None  # by place, known after the first execution
+
+    def all(self, connection: Connection, values: Mapping[str, Any]) -> Sequence[Sequence[Any]]:
+        named = self.constants | {name: self._written(name, value) for name, value in values.items()}
+        parameters: Any = named if self.names is None else [named[name] for name in self.names]
+        cursor = connection.connection.cursor()
+        try:
+            cursor.execute(self.sql, parameters)
+            rows: Sequence[Sequence[Any]] = cursor.fetchall()
+            if self.read is None:
+                self.read = self._reading(cursor.description, connection.dialect)
+        except Exception as error:
+            # Closes a broken connection, and raises SQLAlchemy's error. There is no public function for that.
+            connection._handle_dbapi_exception(error, self.sql, parameters, cursor, None)
+        finally:
+            cursor.close()
+        return [_read(row, self.read) for row in rows] if self.read else rows
+
+    def _written(self, name: str, value: Any) -> Any:
+        return self.write[name](value) if name in self.write else value
+
+    def _reading(self, description: Sequence[Any], dialect: Dialect) -> list[tuple[int, Convert]]:
+        """Return how the values of a row are read, which depends on the driver's types of its columns."""
+        found = zip(self.types, description, strict=True)
+        converts = [type_.result_processor(dialect, column[1]) for type_, column in found]
+        return [(place, convert) for place, convert in enumerate(converts) if convert]
+
+
+def _read(row: Sequence[Any], read: Sequence[tuple[int, Convert]]) -> Sequence[Any]:
+    values = list(row)
+    for place, convert in read:
+        values[place] = convert(values[place])
+    return values
+
+
+def _is_observed(connection: Connection) -> bool:
+    """Return whether the engine logs its statements, or something listens to them."""
+    events = connection.dispatch
+    is_logged = connection.engine.logger.isEnabledFor(logging.INFO)
+    return is_logged or bool(events.before_cursor_execute or events.after_cursor_execute)
