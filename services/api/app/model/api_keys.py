@@ -29,7 +29,7 @@ from app.model.models import User
 from app.model.repository import Repository
 from kit.clock import now
 from kit.data.base import Base
-from kit.data.kept_select import KeptSelect
+from kit.data.kept_statement import KeptStatement
 from kit.data.keyset import Page, read_page
 from kit.data.repository import AnySession
 from kit.data.snapshot import columns_of, snapshot
@@ -98,8 +98,8 @@ def find_user_by_key_again(session: AnySession, id: UUID, leeway: timedelta) -> 
 
 
 @cache
-def _query() -> KeptSelect:
-    return KeptSelect(
+def _query() -> KeptStatement:
+    return KeptStatement(
         select(*columns_of(User).values(), ApiKey.id, ApiKey.scopes, ApiKey.expires_at, ApiKey.last_used_at)
         .join(ApiKey, ApiKey.user_id == User.id)
         .where(ApiKey.key_hash == bindparam("key_hash"), User.disabled.is_(False))

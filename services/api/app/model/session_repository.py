@@ -28,6 +28,7 @@ from app.model.network_repository import NetworkRepository, known_client_exists
 from app.model.repository import Repository
 from app.model.token_repository import MAX_TOKENS, TokenRepository, find_user_again
 from kit.clock import now
+from kit.data.kept_statement import KeptStatement
 from kit.data.snapshot import columns_of, snapshot, snapshot_of
 from kit.errors import TokenExpired, TokenRevoked
 
@@ -150,8 +151,8 @@ class SessionRepository(Repository[Session]):
         the others find the same successors.
         """
         time, successor = now(), uuid4()
-        ends_at = self.connection.scalar(
-            _swap(),
+        swapped = _swap().first(
+            self.connection,
             {
                 "session": presented.session_id,
                 "owner": presented.user_id,
@@ -161,7 +162,7 @@ class SessionRepository(Repository[Session]):
                 "expiry": _whole_seconds(time) + max(lifetimes.access, lifetimes.refresh),
             },
         )
-        if ends_at is None:
+        if swapped is None:
             return self._repair(presented, time, lifetimes)
         session = snapshot_of(
             Session,
@@ -169,7 +170,7 @@ class SessionRepository(Repository[Session]):
                 "id": presented.session_id,
                 "user_id": presented.user_id,
                 "refresh_id": successor,
-                "ends_at": ends_at,
+                "ends_at": swapped[0],
             },
         )
         tokens = TokenRepository(self.session)
@@ -299,10 +300,10 @@ def _insertion() -> Insert:
 
 
 @cache
-def _swap() -> Any:
-    """Return the statement that replaces the current refresh token, which takes long to build."""
+def _swap() -> KeptStatement:
+    """Return the statement that replaces the current refresh token."""
     time = bindparam("time", type_=Session.ends_at.type)
-    return (
+    return KeptStatement(
         update(Session)
         .where(
             Session.id == bindparam("session"),

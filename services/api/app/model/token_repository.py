@@ -21,7 +21,7 @@ from app.model.models import Reason, Session, Token, TokenType, User
 from app.model.repository import Repository
 from app.model.retention import LISTED
 from kit.clock import now
-from kit.data.kept_select import KeptSelect
+from kit.data.kept_statement import KeptStatement
 from kit.data.keyset import Page, read_page
 from kit.data.repository import LOCKED, AnySession, deletion_of_unlocked, is_any_of
 from kit.data.snapshot import columns_of, snapshot
@@ -67,8 +67,8 @@ def find_user_again(
 
 
 @cache
-def _query() -> KeptSelect:
-    return KeptSelect(
+def _query() -> KeptStatement:
+    return KeptStatement(
         select(*columns_of(User).values(), Token.expires_at)
         .join(Session, Session.user_id == User.id)
         .join(Token, Token.session_id == Session.id)
@@ -133,7 +133,7 @@ class TokenRepository(Repository[Token]):
         times = {"time": time, "expired_at": time - leeway}
         parameters = {**_owner(session), "spent": id, **times}
         connection = self.connection
-        revoked = connection.execute(_revocation(connection.dialect.name), parameters)
+        revoked = _revocation(connection.dialect.name).all(connection, parameters)
         counts = {token_id: int(count) for token_id, count in revoked}
         if id in counts:
             return counts[id]
@@ -146,7 +146,7 @@ class TokenRepository(Repository[Token]):
         """Revoke all access tokens of a session except the newest nine."""
         none = UUID(int=0)
         times = {"time": time, "expired_at": time - leeway}
-        self.connection.execute(_revocation(self.dialect), {**_owner(session), "spent": none, **times})
+        _revocation(self.dialect).all(self.connection, {**_owner(session), "spent": none, **times})
 
     def trim(self, session: Session, spent_id: UUID, time: datetime, spent_kept: timedelta) -> None:
         """Delete the tokens of a session that nothing needs any more, so that there is room for a pair.
@@ -168,14 +168,14 @@ NEWEST = (Token.issued_at.desc(), Token.id.desc())
 
 
 @cache
-def _revocation(dialect: str) -> Any:
+def _revocation(dialect: str) -> KeptStatement:
     """Return the statement that revokes the spent refresh token and superfluous access tokens.
 
     It returns each with the number of the session's tokens.
     """
     access = select(Token.id).where(*OWN, Token.type == TokenType.ACCESS).order_by(*NEWEST)
     beyond = access.offset(MAX_LIVE_ACCESS - 1).limit(MAX_PAIRS)
-    return (
+    return KeptStatement(
         update(Token)
         .where(
             or_(Token.id == bindparam("spent"), is_any_of(Token.id, beyond, dialect)),

@@ -1,14 +1,15 @@
 """Read-only copies of rows: every column of a model for the cost of a plain SELECT, without an ORM entity."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import cache
 from typing import Any, TypeVar
 
-from sqlalchemy import Select, inspect
+from sqlalchemy import Connection, Engine, Select, inspect
 from sqlalchemy.orm import Session, scoped_session
 
 from kit.data.base import Base
-from kit.data.kept_select import KeptSelect
+from kit.data.kept_statement import KeptStatement
 
 Model = TypeVar("Model", bound=Base)
 
@@ -40,13 +41,28 @@ class KeptSnapshots:
 
     def __init__(self, model: type[Base], rows: Select[Any]) -> None:
         self.model = model
-        self.query = KeptSelect(rows.with_only_columns(*columns_of(model).values()))
+        self.query = KeptStatement(rows.with_only_columns(*columns_of(model).values()))
 
     def all(self, session: Session | scoped_session[Any], values: Mapping[str, Any]) -> list[Any]:
-        if session.autoflush:
-            session.flush()
-        connection = session.connection(bind_arguments={"mapper": inspect(self.model)})
-        return [snapshot(self.model, row) for row in self.query.all(connection, values)]
+        with _reading(_own(session), self.model) as connection:
+            return [snapshot(self.model, row) for row in self.query.all(connection, values)]
+
+
+@contextmanager
+def _reading(session: Session, model: type[Base]) -> Iterator[Connection]:
+    """Lend the connection of the session's transaction.
+
+    Without a transaction, lend one for a single statement: to begin one takes 140 us of a list's 2 ms.
+    """
+    mapper = inspect(model)
+    if session.autoflush:
+        session.flush()
+    engine = None if session.in_transaction() else session.get_bind(mapper)
+    if isinstance(engine, Engine):
+        with engine.connect() as connection:
+            yield connection
+    else:
+        yield session.connection(bind_arguments={"mapper": mapper})
 
 
 def is_plain(model: type[Base]) -> bool:
@@ -61,5 +77,8 @@ def is_plain(model: type[Base]) -> bool:
 
 def has_hooks(session: Session | scoped_session[Any]) -> bool:
     """Return whether something changes the queries of a session, such as a filter by tenant."""
-    own = session() if isinstance(session, scoped_session) else session
-    return bool(own.dispatch.do_orm_execute)
+    return bool(_own(session).dispatch.do_orm_execute)
+
+
+def _own(session: Session | scoped_session[Any]) -> Session:
+    return session() if isinstance(session, scoped_session) else session

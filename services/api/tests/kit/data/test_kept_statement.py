@@ -28,7 +28,7 @@ from app.database import db
 from kit.data import snapshot
 from kit.data.base import NAMING
 from kit.data.column_types import Amount, UtcDateTime
-from kit.data.kept_select import KeptSelect
+from kit.data.kept_statement import KeptStatement
 from kit.data.resource_repository import ResourceRepository
 
 
@@ -39,7 +39,7 @@ class Garage(DeclarativeBase):
 
 
 class Car(Garage):
-    __tablename__ = "cars_of_test_kept_select"
+    __tablename__ = "cars_of_test_kept_statement"
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
     name: Mapped[str] = mapped_column(String(20))
@@ -52,7 +52,7 @@ class Car(Garage):
 
 
 class Key(Garage):
-    __tablename__ = "keys_of_test_kept_select"
+    __tablename__ = "keys_of_test_kept_statement"
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
     car_id: Mapped[UUID] = mapped_column(ForeignKey(Car.id))
@@ -94,7 +94,7 @@ def by_name() -> Select[Any]:
 
 @pytest.mark.parametrize("car", CARS, ids=["values", "NULLs"])
 def test_a_row_has_the_values_that_sqlalchemy_reads(connection: Connection, car: Car) -> None:
-    query = KeptSelect(by_name())
+    query = KeptStatement(by_name())
 
     first, again = (query.all(connection, {"name": car.name}) for _ in range(2))
 
@@ -119,21 +119,21 @@ def test_a_value_is_compared_as_sqlalchemy_compares_it(
 ) -> None:
     statement = select(Car.id).where(column == bindparam("value"), Car.seats == 5)
 
-    assert KeptSelect(statement).first(connection, {"value": value}) is not None
+    assert KeptStatement(statement).first(connection, {"value": value}) is not None
 
 
 def test_no_row_is_none(connection: Connection) -> None:
-    assert KeptSelect(by_name()).first(connection, {"name": "none"}) is None
+    assert KeptStatement(by_name()).first(connection, {"name": "none"}) is None
 
 
 @pytest.mark.parametrize("given", [{}, {"other": "Emma"}])
 def test_a_missing_value_is_an_error(connection: Connection, given: dict[str, str]) -> None:
     with pytest.raises((StatementError, KeyError)):
-        KeptSelect(by_name()).all(connection, given)
+        KeptStatement(by_name()).all(connection, given)
 
 
 def test_a_list_of_any_length_is_refused(connection: Connection) -> None:
-    query = KeptSelect(select(Car.id).where(Car.name.in_(["a", "b"])))
+    query = KeptStatement(select(Car.id).where(Car.name.in_(["a", "b"])))
 
     with pytest.raises(TypeError, match="Give lists as several parameters"):
         query.all(connection, {})
@@ -144,7 +144,7 @@ def test_an_error_is_that_of_sqlalchemy(connection: Connection) -> None:
     values = {"name": "Emma"}
 
     with pytest.raises(DBAPIError) as raised, connection.begin_nested():
-        KeptSelect(wrong).all(connection, values)
+        KeptStatement(wrong).all(connection, values)
 
     with pytest.raises(type(raised.value)) as expected, connection.begin_nested():
         connection.execute(wrong, values)
@@ -153,7 +153,7 @@ def test_an_error_is_that_of_sqlalchemy(connection: Connection) -> None:
 
 
 def test_a_broken_connection_is_replaced(committed_app: Flask) -> None:
-    query = KeptSelect(select(literal_column("1")))
+    query = KeptStatement(select(literal_column("1")))
     with committed_app.app_context():
         engine = db.engine
         if engine.dialect.name == "sqlite":  # part: sqlite
@@ -173,7 +173,7 @@ def test_a_broken_connection_is_replaced(committed_app: Flask) -> None:
 @pytest.mark.parametrize("name", ["before_cursor_execute", "after_cursor_execute"])
 def test_a_listener_sees_the_statement(connection: Connection, name: str) -> None:
     seen: list[str] = []
-    query = KeptSelect(by_name())
+    query = KeptStatement(by_name())
 
     def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
         seen.append(statement)
@@ -190,11 +190,11 @@ def test_the_statement_is_in_the_log_of_the_engine(
     connection: Connection, caplog: pytest.LogCaptureFixture
 ) -> None:
     engine: Engine = connection.engine.execution_options(is_read_only=True)
-    query = KeptSelect(by_name())
+    query = KeptStatement(by_name())
 
     query.all(connection, {"name": "日本"})
     with caplog.at_level("INFO", "sqlalchemy.engine.Engine"), engine.connect() as observed:
-        KeptSelect(select(literal_column("'observed'"))).all(observed, {})
+        KeptStatement(select(literal_column("'observed'"))).all(observed, {})
 
     assert ["observed" in record.getMessage() for record in caplog.records].count(True) == 1
 
