@@ -18,8 +18,10 @@ from app.blueprint.schemas import PageQuery
 from app.config import Settings
 from app.database import db
 from app.model.repository import ResourceRepository
+from app.model.user_repository import UserRepository
 from kit.clock import now
 from kit.data.base import Base
+from kit.errors import NotFound
 from kit.web import schemas
 from kit.web.endpoint import endpoint
 from kit.web.fields import LongText
@@ -79,6 +81,18 @@ def list_notes(caller: Caller, query: NoteQuery) -> tuple[NoteList, dict[str, st
     """List your notes."""
     after = decode_cursor(query.cursor, query.sort)
     notes = NoteRepository(db.session, caller.user.id)
+    page = notes.page(query.sort, query.filters, query.limit, after)
+    total = notes.count(query.filters) if query.total else None
+    return page_response(NoteList, page, NoteResponse.of, total)
+
+
+@blueprint.get("/users/<uuid:user_id>/notes")
+@endpoint(auth=ACCESS_TOKEN, scope="notes:read", query=NoteQuery, returns=NoteList, raises=[NotFound])
+def list_notes_of_user(query: NoteQuery, user_id: UUID) -> tuple[NoteList, dict[str, str]]:
+    """List the notes of a user, as the scaffolder lists the rows of a parent."""
+    after = decode_cursor(query.cursor, query.sort)
+    UserRepository(db.session).require(user_id)
+    notes = NoteRepository(db.session).filter_by(owner_id=user_id)
     page = notes.page(query.sort, query.filters, query.limit, after)
     total = notes.count(query.filters) if query.total else None
     return page_response(NoteList, page, NoteResponse.of, total)

@@ -1,6 +1,7 @@
 -- The requests of wrk: wrk -s requests.lua URL -- KIND FILE
 --   get      a plain GET
 --   token    a GET with the access tokens of the file, in turn
+--   parent   like token, with the second text of each line in place of * in the path
 --   create   a POST of a note with the access tokens of the file, in turn
 --   refresh  a POST with the refresh tokens of the file; each response replaces the used token
 --   login    a POST with the file as its body
@@ -8,6 +9,10 @@ local requests, next_one = {}, 0
 
 function post(token)
   return wrk.format("POST", nil, { Authorization = "Bearer " .. token })
+end
+
+function read(path, token)
+  return wrk.format("GET", path, { Authorization = "Bearer " .. token })
 end
 
 function create(token)
@@ -26,7 +31,8 @@ function init(arguments)
     for access, refresh in io.open(file):read("*a"):gmatch('%["([^"]+)", "([^"]+)"%]') do
       requests[#requests + 1] = kind == "refresh" and post(refresh)
         or kind == "create" and create(access)
-        or wrk.format("GET", nil, { Authorization = "Bearer " .. access })
+        or kind == "parent" and read((wrk.path:gsub("*", refresh)), access)
+        or read(nil, access)
     end
   end
   if kind == "refresh" then

@@ -12,7 +12,6 @@ from proof.bench.stack import DATABASE, Pair, Stack, lines
 
 USERS = 1000
 ROUNDS, SECONDS = 5, 2
-NOTES_A_USER = 25  # a full page and more
 REFRESHES = 100  # sessions per round: a used token can't be sent again
 STARTS = 3
 
@@ -49,28 +48,13 @@ COMPARED = {
     FLOOR_NOTES: FLOOR_NOTES,
     FLOOR_CREATE: FLOOR_CREATE,
 } | dict.fromkeys((FLOOR, ACCOUNT, LIST, REFRESH, LOGIN, ONE, TWO), FLOOR)
-CREATE_NOTES = f"""
-    CREATE TABLE notes (
-      id uuid CONSTRAINT pk_notes PRIMARY KEY,
-      owner_id uuid NOT NULL CONSTRAINT fk_notes_owner_id_users REFERENCES users (id) ON DELETE CASCADE,
-      body text NOT NULL,
-      pinned boolean NOT NULL,
-      created_at timestamp with time zone NOT NULL,
-      updated_at timestamp with time zone NOT NULL
-    );
-    INSERT INTO notes
-    SELECT gen_random_uuid(), users.id, 'Note ' || n || E'\\nwith two lines', false, time, time
-    FROM users, generate_series(1, {NOTES_A_USER}) n, LATERAL (SELECT now() - n * interval '1 min') t(time);
-    GRANT ALL ON notes TO PUBLIC;
-    CREATE INDEX ix_notes_owner_id_created_at_id ON notes (owner_id, created_at, id)"""
 
 
 def main(project: str) -> None:
     stack = Stack(project)
     stack.up("floor", "api", "notes", "gunicorn-1", "gunicorn-2", "wire", "wired", "load")
     stack.fill(DATABASE, USERS)
-    stack.sql(DATABASE, CREATE_NOTES)
-    stack.sql(DATABASE, "VACUUM ANALYZE notes")
+    stack.fill_notes(DATABASE, USERS)
     pairs = stack.pairs("api", USERS, USERS)
     _require_equal_responses(stack, pairs[0])
     results = _drive(stack, pairs)

@@ -11,7 +11,7 @@ import pytest
 from app.database import db
 from kit.data.base import Base
 from kit.security.hashers import PasswordHash
-from proof.bench import notes, report, run, wire
+from proof.bench import notes, report, run, stack, wire
 from proof.bench.report import Goal
 from proof.bench.rounds import RequestsFailed, Round, Subject, interleave, medians, read
 from proof.bench.statements import Recording
@@ -108,13 +108,15 @@ def test_the_resource_of_the_benchmark_creates_and_lists_rows(tmp_path: Path) ->
         Base.metadata.create_all(db.engine)
     ann = People(app, PasswordHash("none"))("ann")
 
-    created = [ann.post("/notes", {"body": f"Note {number}"}) for number in range(run.NOTES_A_USER)]
+    created = [ann.post("/notes", {"body": f"Note {number}"}) for number in range(stack.NOTES_A_USER)]
     page = ann.get("/notes").json
     rest = ann.get(f"/notes?cursor={page['next_cursor']}").json
+    of_parent = ann.get(f"/users/{ann.id}/notes").json
 
     assert {response.status_code for response in created} == {201}
     newest_first = [response.json for response in reversed(created)]
     assert (page["items"], rest["items"]) == (newest_first[:20], newest_first[20:])
+    assert of_parent["items"] == page["items"]
     with app.app_context():
         db.engine.dispose()
 

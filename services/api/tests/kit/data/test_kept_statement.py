@@ -20,11 +20,14 @@ from sqlalchemy import (
     literal_column,
     select,
     text,
+    update,
 )
 from sqlalchemy.exc import DBAPIError, StatementError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column, relationship
 
 from app.database import db
+from app.model.models import User
+from app.model.user_repository import UserRepository
 from kit.data import snapshot
 from kit.data.base import NAMING
 from kit.data.column_types import Amount, UtcDateTime
@@ -43,7 +46,7 @@ class Car(Garage):
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
     name: Mapped[str] = mapped_column(String(20))
-    seats: Mapped[int | None]
+    seats: Mapped[int | None] = mapped_column(onupdate=lambda: 5)
     price: Mapped[Decimal | None] = mapped_column(Amount(10, 2))
     weight: Mapped[float | None]
     electric: Mapped[bool | None]
@@ -139,6 +142,13 @@ def test_a_list_of_any_length_is_refused(connection: Connection) -> None:
         query.all(connection, {})
 
 
+def test_a_value_that_sqlalchemy_computes_is_refused(connection: Connection) -> None:
+    touched = update(Car).values(name=bindparam("new")).returning(Car.id)
+
+    with pytest.raises(TypeError, match="SQLAlchemy computes some values"):
+        KeptStatement(touched).all(connection, {"new": "Emma"})
+
+
 def test_an_error_is_that_of_sqlalchemy(connection: Connection) -> None:
     wrong = select(Car.id).where(Car.name == bindparam("name"), literal_column("no_such_column") == 1)
     values = {"name": "Emma"}
@@ -215,6 +225,25 @@ def test_a_list_has_changes_that_are_not_flushed(connection: Connection) -> None
     page = CarRepository(db.session).page("-created_at", {}, 20, None)
 
     assert page.rows[0].name == "changed"
+
+
+def test_a_list_in_a_transaction_has_its_changes(committed_app: Flask) -> None:
+    with committed_app.app_context():
+        ann = User(username="ann", username_key="ann", password_hash="none", role="user")
+        UserRepository(db.session).add(ann)
+
+        page = UserRepository(db.session).page("-created_at", {}, 20, None)
+
+        assert [user.username for user in page.rows] == ["ann"]
+        db.session.rollback()
+
+
+def test_a_list_without_a_transaction_begins_none(committed_app: Flask) -> None:
+    with committed_app.app_context():
+        page = UserRepository(db.session).page("-created_at", {}, 20, None)
+
+        assert page.rows == []
+        assert not db.session().in_transaction()
 
 
 def test_a_list_of_a_model_with_relationships_can_read_them(connection: Connection) -> None:
