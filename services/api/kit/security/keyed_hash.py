@@ -1,6 +1,6 @@
 """HMAC-SHA256, and keyed hashes of names and addresses.
 
-Without the key, a copy of the database doesn't reveal what was hashed.
+Without the key, a copy of the database doesn't reveal them.
 """
 
 import hmac

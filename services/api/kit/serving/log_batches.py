@@ -87,7 +87,7 @@ class BatchHandler(logging.StreamHandler[TextIO]):
                 self.write_waiting()
 
     def forget(self) -> None:
-        """Begin anew in a fork: the lines that wait are the parent's, and the thread exists only there."""
+        """Start without lines or a thread in a fork: the parent has both."""
         self._lines.clear()
         self._writer = None
 

@@ -1,4 +1,4 @@
-"""The statements of pages are kept without their values: each page has the rows of its own request."""
+"""The statements of pages are kept without their values: each page has the rows that its request asks for."""
 
 from collections.abc import Iterator
 from datetime import UTC, date, datetime

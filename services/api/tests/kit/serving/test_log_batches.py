@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from select import PIPE_BUF
+from types import SimpleNamespace
 
 import pytest
 from flask import Flask
@@ -234,6 +235,19 @@ def test_while_the_disk_is_full_only_the_newest_lines_are_lost(
     assert capsys.readouterr().err.count("No space left on device") == 3
     os.close(disk)
     os.close(full)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_if_the_thread_ends_each_line_is_written_at_once(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(log_batches, "time", SimpleNamespace(sleep=lambda _: sys.exit()))
+    before = threading.enumerate()
+    with in_batches():
+        [writer] = [each for each in threading.enumerate() if each not in before]
+        logger.info("one")  # wakes the thread
+        writer.join(60)
+        logger.info("two")
+
+        assert log.messages() == ["one", "two"]
 
 
 def test_without_a_thread_each_line_is_written_at_once(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
