@@ -178,7 +178,7 @@ class SessionRepository(Repository[Session]):
         if count is None:
             self.end(session.id, Reason.REUSED)
             return None
-        if count + 2 > MAX_TOKENS:  # about every seventh refresh
+        if count + 2 > MAX_TOKENS:  # at most every sixth refresh
             tokens.trim(session, presented.token_id, time, lifetimes.grace + lifetimes.leeway)
         return self._issue(session, presented.token_id, time, client, lifetimes)
 

@@ -152,7 +152,7 @@ class TokenRepository(Repository[Token]):
         """Delete the tokens of a session that nothing needs any more, so that there is room for a pair.
 
         These are spent ones except the given one, those that expired a day ago, and those of all but the
-        newest 14 pairs.
+        newest nine pairs, so that there is room for several more.
         """
         times = {"listed_since": time - LISTED, "spent_before": time - spent_kept}
         self.connection.execute(_trimming(self.dialect), {**_owner(session), "spent": spent_id, **times})
@@ -191,7 +191,7 @@ def _revocation(dialect: str) -> KeptStatement:
 @cache
 def _trimming(dialect: str) -> Any:
     newest = select(Token.issued_at).where(*OWN).order_by(*NEWEST)
-    oldest_kept = newest.offset(2 * (MAX_PAIRS - 1) - 1).limit(1).scalar_subquery()
+    oldest_kept = newest.offset(2 * (MAX_LIVE_ACCESS - 1) - 1).limit(1).scalar_subquery()
     is_spent = and_(Token.type == TokenType.REFRESH, Token.revoked_reason == Reason.ROTATED)
     unneeded = or_(
         Token.issued_at < oldest_kept,

@@ -12,14 +12,15 @@ from weakref import WeakKeyDictionary
 from sqlalchemy import Connection, Dialect, Select
 from sqlalchemy.sql.dml import ReturningUpdate
 
+EVENTS = ("before_execute", "after_execute", "before_cursor_execute", "after_cursor_execute")
 Convert = Callable[[Any], Any]
 
 
 class KeptStatement:
-    """A SELECT, or an UPDATE with RETURNING. Its values are given when it is executed, as `bindparam`.
+    """A SELECT, or an UPDATE with RETURNING. Pass the values of its `bindparam`s when you execute it.
 
-    Its rows are tuples with the values of its columns. Errors are those of SQLAlchemy. If something observes
-    the statements of the engine, such as SQLALCHEMY_ECHO or tracing, SQLAlchemy executes it.
+    Its rows are tuples with the values of its columns. Errors are those of SQLAlchemy. If the engine logs its
+    statements, or something listens to them, SQLAlchemy executes it.
     """
 
     def __init__(self, statement: Select[Any] | ReturningUpdate[Any]) -> None:
@@ -97,7 +98,7 @@ def _read(row: Sequence[Any], read: Sequence[tuple[int, Convert]]) -> Sequence[A
 
 
 def _is_observed(connection: Connection) -> bool:
-    """Return whether the engine logs its statements, or something listens to them."""
-    events = connection.dispatch
+    """Return whether SQLAlchemy would log the statement, change it or call a listener."""
+    events = (getattr(connection.dispatch, name) for name in EVENTS)
     is_logged = connection.engine.logger.isEnabledFor(logging.INFO)
-    return is_logged or bool(events.before_cursor_execute or events.after_cursor_execute)
+    return is_logged or "schema_translate_map" in connection.get_execution_options() or any(events)

@@ -61,7 +61,7 @@ def test_a_session_keeps_a_bounded_number_of_tokens(app: Flask, client: FlaskCli
 def test_a_refresh_revokes_all_but_the_newest_ten_access_tokens(
     app: Flask, client: FlaskClient, ann: Person
 ) -> None:
-    pairs = refresh_often(client, ann.refresh, MAX_PAIRS + 1)  # the last two delete old tokens
+    pairs = refresh_often(client, ann.refresh, MAX_PAIRS + 1)  # the one before the last deletes old tokens
 
     with time_machine.travel(now() + timedelta(seconds=MAX_PAIRS + 2), tick=False):
         works = [client.get("/account", headers=bearer(pair["access_token"])).status_code for pair in pairs]
@@ -69,7 +69,25 @@ def test_a_refresh_revokes_all_but_the_newest_ten_access_tokens(
         listed = client.get("/auth/token?active=false&limit=100", headers=newest).json["items"]
     assert works == [401] * (MAX_PAIRS + 1 - MAX_LIVE_ACCESS) + [200] * MAX_LIVE_ACCESS
     access = Counter(item["revoked_reason"] for item in listed if item["token_type"] == "access")
-    assert access == {None: MAX_LIVE_ACCESS, "rotated": MAX_PAIRS - MAX_LIVE_ACCESS}
+    assert access == {None: MAX_LIVE_ACCESS, "rotated": 1}
+
+
+@pytest.mark.parametrize("every", [1, 60, 840])
+def test_at_most_every_sixth_refresh_deletes_old_tokens(
+    app: Flask, client: FlaskClient, ann: Person, every: float
+) -> None:
+    deletions: list[str] = []
+
+    def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        deletions.extend(re.findall("^DELETE FROM tokens", statement))
+
+    with app.app_context():
+        engine: Any = db.engine
+    event.listen(engine, "before_cursor_execute", note)
+    refresh_often(client, ann.refresh, 60, every)
+    event.remove(engine, "before_cursor_execute", note)
+
+    assert 5 <= len(deletions) <= 10
 
 
 def test_spent_refresh_tokens_are_deleted_when_a_session_has_thirty_tokens(

@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from flask import Flask
+from flask import Flask, g
 from sqlalchemy import (
     Connection,
     Engine,
@@ -15,6 +15,7 @@ from sqlalchemy import (
     MetaData,
     Select,
     String,
+    Text,
     bindparam,
     event,
     literal_column,
@@ -61,6 +62,13 @@ class Key(Garage):
     car_id: Mapped[UUID] = mapped_column(ForeignKey(Car.id))
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     car: Mapped[Car] = relationship()
+
+
+class Manual(Garage):
+    __tablename__ = "manuals_of_test_kept_statement"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=uuid4)
+    text: Mapped[str] = mapped_column(Text, deferred=True)
 
 
 class CarRepository(ResourceRepository[Car]):  # type: ignore[type-var]  # not on the app's Base
@@ -180,13 +188,15 @@ def test_a_broken_connection_is_replaced(committed_app: Flask) -> None:
             assert query.all(connection, {}) == [(1,)]
 
 
-@pytest.mark.parametrize("name", ["before_cursor_execute", "after_cursor_execute"])
-def test_a_listener_sees_the_statement(connection: Connection, name: str) -> None:
-    seen: list[str] = []
+@pytest.mark.parametrize(
+    "name", ["before_execute", "after_execute", "before_cursor_execute", "after_cursor_execute"]
+)
+def test_a_listener_is_called(connection: Connection, name: str) -> None:
+    seen: list[object] = []
     query = KeptStatement(by_name())
 
-    def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
-        seen.append(statement)
+    def note(*arguments: object) -> None:
+        seen.append(arguments)
 
     event.listen(connection, name, note)
     query.all(connection, {"name": "日本"})
@@ -194,6 +204,13 @@ def test_a_listener_sees_the_statement(connection: Connection, name: str) -> Non
     query.all(connection, {"name": "日本"})
 
     assert len(seen) == 1
+
+
+def test_the_schema_of_the_connection_is_used(connection: Connection) -> None:
+    elsewhere = connection.execution_options(schema_translate_map={None: "nowhere"})
+
+    with pytest.raises(DBAPIError, match="nowhere"), connection.begin_nested():
+        KeptStatement(by_name()).all(elsewhere, {"name": "Emma"})
 
 
 def test_the_statement_is_in_the_log_of_the_engine(
@@ -238,12 +255,15 @@ def test_a_list_in_a_transaction_has_its_changes(committed_app: Flask) -> None:
         db.session.rollback()
 
 
-def test_a_list_without_a_transaction_begins_none(committed_app: Flask) -> None:
-    with committed_app.app_context():
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_only_a_view_that_reads_lists_without_a_transaction(committed_app: Flask, method: str) -> None:
+    with committed_app.test_request_context(method=method):
+        g.is_read_only = method == "GET"
+
         page = UserRepository(db.session).page("-created_at", {}, 20, None)
 
         assert page.rows == []
-        assert not db.session().in_transaction()
+        assert db.session().in_transaction() == (method == "POST")
 
 
 def test_a_list_of_a_model_with_relationships_can_read_them(connection: Connection) -> None:
@@ -265,6 +285,28 @@ def test_a_hook_of_the_session_filters_a_list(connection: Connection) -> None:
     event.remove(session, "do_orm_execute", only_with_seats)
 
     assert [row.seats for row in page.rows] == [5]
+
+
+@pytest.mark.parametrize("name", ["after_begin", "loaded_as_persistent"])
+def test_a_listener_of_the_session_is_called_for_a_list(connection: Connection, name: str) -> None:
+    session: Session = db.session()
+    session.expunge_all()
+    session.commit()
+    calls: list[object] = []
+
+    def note(*arguments: object) -> None:
+        calls.append(arguments)
+
+    event.listen(session, name, note)
+    CarRepository(session).page("-created_at", {}, 20, None)
+    event.remove(session, name, note)
+
+    assert calls
+
+
+def test_a_column_that_is_loaded_later_is_not_in_a_list(connection: Connection) -> None:
+    assert snapshot.is_plain(Car)  # type: ignore[arg-type]
+    assert not snapshot.is_plain(Manual)  # type: ignore[arg-type]
 
 
 def test_a_model_that_is_told_of_its_loading_is_not_copied() -> None:
