@@ -235,6 +235,18 @@ def test_a_list_has_read_only_copies(connection: Connection) -> None:
         page.rows[0].name = "new"
 
 
+def test_rows_of_a_list_are_changed_behind_their_locks(connection: Connection) -> None:
+    cars = CarRepository(db.session)
+
+    for each in cars.page("-created_at", {}, 20, None).rows:
+        car = cars.lock(each.id)
+        if car:
+            car.price = Decimal(0)
+    db.session.commit()
+
+    assert set(db.session.scalars(select(Car.price))) == {Decimal(0)}
+
+
 def test_a_list_has_changes_that_are_not_flushed(connection: Connection) -> None:
     car = db.session.get_one(Car, UUID(int=2))
     car.name = "changed"
