@@ -25,33 +25,40 @@ class KeptStatement:
 
     def __init__(self, statement: Select[Any] | ReturningUpdate[Any]) -> None:
         self.statement = statement
-        self._compiled: WeakKeyDictionary[Dialect, _Compiled] = WeakKeyDictionary()
+        self._compiled: WeakKeyDictionary[Dialect, _Compiled | None] = WeakKeyDictionary()
 
     def all(self, connection: Connection, values: Mapping[str, Any]) -> Sequence[Sequence[Any]]:
         """Return all rows."""
-        if _is_observed(connection):
-            return connection.execute(self.statement, values).all()
-        compiled = self._compiled.get(connection.dialect)
+        compiled = None if _is_observed(connection) else self._compiled_for(connection.dialect)
         if compiled is None:
-            compiled = self._compiled[connection.dialect] = _Compiled(self.statement, connection.dialect)
+            return connection.execute(self.statement, values).all()
         return compiled.all(connection, values)
 
     def first(self, connection: Connection, values: Mapping[str, Any]) -> Sequence[Any] | None:
         """Return the first row, or None. For statements that find one row at most: all are fetched."""
         return next(iter(self.all(connection, values)), None)
 
+    def _compiled_for(self, dialect: Dialect) -> "_Compiled | None":
+        if dialect not in self._compiled:
+            self._compiled[dialect] = _compile(self.statement, dialect)
+        return self._compiled[dialect]
+
+
+def _compile(statement: Select[Any] | ReturningUpdate[Any], dialect: Dialect) -> "_Compiled | None":
+    """Return None if SQLAlchemy computes a part of the statement at each execution."""
+    compiled: Any = statement.compile(dialect=dialect)
+    has_callable = any(parameter.callable for parameter in compiled.binds.values())
+    if compiled.post_compile_params or compiled.prefetch or has_callable:
+        return None
+    return _Compiled(statement, compiled, dialect)
+
 
 class _Compiled:
     """A statement in the SQL of a dialect, and how values are converted to those of the driver and back."""
 
-    def __init__(self, statement: Select[Any] | ReturningUpdate[Any], dialect: Dialect) -> None:
-        compiled: Any = statement.compile(dialect=dialect)
-        if compiled.post_compile_params:
-            raise TypeError(
-                f"This statement depends on its values: {compiled}. Give lists as several parameters."
-            )
-        if compiled.prefetch:
-            raise TypeError(f"SQLAlchemy computes some values of this statement: {compiled}.")
+    def __init__(
+        self, statement: Select[Any] | ReturningUpdate[Any], compiled: Any, dialect: Dialect
+    ) -> None:
         self.sql: str = compiled.string
         self.names: Sequence[str] | None = compiled.positiontup  # if the driver takes them by position
         self.write: dict[str, Convert] = {
@@ -59,7 +66,7 @@ class _Compiled:
             for name, parameter in compiled.binds.items()
             if (convert := parameter.type.dialect_impl(dialect).bind_processor(dialect))
         }
-        constants = {n: each.effective_value for n, each in compiled.binds.items() if not each.required}
+        constants = {n: each.value for n, each in compiled.binds.items() if not each.required}
         self.constants = {name: self._written(name, value) for name, value in constants.items()}
         self.types = [column.type.dialect_impl(dialect) for column in statement.exported_columns]
         self.read: list[tuple[int, Convert]] | None = None  # by place, known after the first execution
@@ -67,17 +74,18 @@ class _Compiled:
     def all(self, connection: Connection, values: Mapping[str, Any]) -> Sequence[Sequence[Any]]:
         named = self.constants | {name: self._written(name, value) for name, value in values.items()}
         parameters: Any = named if self.names is None else [named[name] for name in self.names]
-        cursor = connection.connection.cursor()
+        cursor: Any = None
         try:
+            cursor = connection.connection.cursor()
             cursor.execute(self.sql, parameters)
             rows: Sequence[Sequence[Any]] = cursor.fetchall()
             if self.read is None:
                 self.read = self._reading(cursor.description, connection.dialect)
-        except Exception as error:
-            # Closes a broken connection, and raises SQLAlchemy's error. There is no public function for that.
-            connection._handle_dbapi_exception(error, self.sql, parameters, cursor, None)
-        finally:
             cursor.close()
+        except BaseException as error:
+            # Closes a broken connection, and raises SQLAlchemy's error. There is no public function for that.
+            sql = self.sql if isinstance(error, connection.dialect.loaded_dbapi.Error) else None
+            connection._handle_dbapi_exception(error, sql, parameters, cursor, None)
         return [_read(row, self.read) for row in rows] if self.read else rows
 
     def _written(self, name: str, value: Any) -> Any:

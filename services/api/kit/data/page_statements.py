@@ -7,11 +7,11 @@ a page of 20 rows takes 1.1 instead of 0.6 ms.
 from collections.abc import Mapping
 from datetime import date
 from decimal import Decimal
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Select, bindparam, select
+from sqlalchemy import Column, Select, bindparam, inspect, select
 
 from kit.data.base import Base
 from kit.data.keyset import Nulls, Statements, column_of, filtered, split, statements_of
@@ -32,6 +32,12 @@ class Parameter(NamedTuple):
     name: str
 
 
+class Parameters(NamedTuple):
+    """Stands for the values of a condition such as `genre__in`."""
+
+    several: tuple[Parameter, ...]
+
+
 Conditions = tuple[tuple[str, Any], ...]
 
 
@@ -48,10 +54,18 @@ class Shape(NamedTuple):
 
     @property
     def can_be_kept(self) -> bool:
-        """Whether there are few such shapes. A search is built each time, because its text is in the SQL."""
+        """Whether there are few such shapes, whose SQL is always the same.
+
+        A search is built each time, because its text is in the SQL. So is a computed column, whose expression
+        may depend on the time or on the caller.
+        """
+        conditions = (*self.within, *self.conditions)
         return all(
-            value is None or isinstance(value, Parameter | tuple) or _operator(condition) in FROM_A_FEW
-            for condition, value in (*self.within, *self.conditions)
+            value is None or isinstance(value, Parameter | Parameters) or _operator(condition) in FROM_A_FEW
+            for condition, value in conditions
+        ) and all(
+            _is_stored(self.model, name)
+            for name in (*(condition for condition, _ in conditions), *self.sort.split(","))
         )
 
 
@@ -64,10 +78,10 @@ def parametrized(prefix: str, conditions: Mapping[str, Any]) -> tuple[Conditions
         if operator in SINGLE and isinstance(given, VALUES):
             values[name] = given
             found.append((condition, Parameter(name)))
-        elif operator == "in" and isinstance(given, list) and all(isinstance(each, VALUES) for each in given):
+        elif operator == "in" and _are_values(given):
             several = {f"{name}_{place}": each for place, each in enumerate(dict.fromkeys(given))}
             values |= several
-            found.append((condition, tuple(map(Parameter, several))))
+            found.append((condition, Parameters(tuple(map(Parameter, several)))))
         else:
             found.append((condition, given))
     return tuple(found), values
@@ -113,11 +127,24 @@ def _bound(model: type[Base], conditions: Conditions) -> dict[str, Any]:
             type_ = column_of(model, condition.partition("__")[0]).type
         if isinstance(given, Parameter):
             found[condition] = bindparam(given.name, type_=type_)
-        elif isinstance(given, tuple):
-            found[condition] = [bindparam(each.name, type_=type_) for each in given]
+        elif isinstance(given, Parameters):
+            found[condition] = [bindparam(each.name, type_=type_) for each in given.several]
         else:
             found[condition] = given
     return found
+
+
+@cache
+def _is_stored(model: type[Base], condition: str) -> bool:
+    """Return whether a condition or a sort key is about a column of the table, or about links."""
+    if link_to_filter(model, condition):
+        return True
+    attribute = inspect(model).column_attrs.get(condition.lstrip("-").partition("__")[0])
+    return attribute is not None and isinstance(attribute.columns[0], Column)
+
+
+def _are_values(given: object) -> bool:
+    return isinstance(given, list) and bool(given) and all(isinstance(each, VALUES) for each in given)
 
 
 def _operator(condition: str) -> str:

@@ -57,8 +57,7 @@ def _reading(session: Session, model: type[Base]) -> Iterator[Connection]:
     of a list's 2 ms.
     """
     mapper = inspect(model)
-    if session.autoflush:
-        session.flush()
+    session._autoflush()  # as every query of the session does
     engine = session.get_bind(mapper) if is_read_only() and not session.in_transaction() else None
     if isinstance(engine, Engine):
         with engine.connect() as connection:

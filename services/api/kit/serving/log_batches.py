@@ -93,7 +93,7 @@ class BatchHandler(logging.StreamHandler[TextIO]):
     def forget(self) -> None:
         """Start without lines or a thread in a fork: the parent has both."""
         self._lines.clear()
-        self._writer = None
+        self._writer, self._servers, self._has_lines = None, 0, threading.Event()
 
     def _put(self, line: bytes, is_urgent: bool) -> None:
         if len(self._lines) >= MAX_LINES:
@@ -120,6 +120,7 @@ class BatchHandler(logging.StreamHandler[TextIO]):
     def _write(self) -> None:
         """Write the lines that wait. If that fails, keep the rest. Raises OSError and ValueError."""
         with self._locked():
+            self.stream.flush()  # what was printed
             while self._lines:
                 chunk = self._next_chunk()
                 try:

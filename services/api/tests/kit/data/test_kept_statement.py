@@ -143,18 +143,34 @@ def test_a_missing_value_is_an_error(connection: Connection, given: dict[str, st
         KeptStatement(by_name()).all(connection, given)
 
 
-def test_a_list_of_any_length_is_refused(connection: Connection) -> None:
-    query = KeptStatement(select(Car.id).where(Car.name.in_(["a", "b"])))
+def test_a_statement_that_depends_on_its_values_has_the_same_rows(connection: Connection) -> None:
+    some = KeptStatement(select(Car.id).where(Car.name.in_(["日本", "none"])))
 
-    with pytest.raises(TypeError, match="Give lists as several parameters"):
-        query.all(connection, {})
+    assert [tuple(row) for row in some.all(connection, {})] == [(UUID(int=2),)]
 
 
-def test_a_value_that_sqlalchemy_computes_is_refused(connection: Connection) -> None:
-    touched = update(Car).values(name=bindparam("new")).returning(Car.id)
+def test_a_value_that_sqlalchemy_computes_is_written(connection: Connection) -> None:
+    touched = update(Car).where(Car.name == "日本").values(name=bindparam("new")).returning(Car.seats)
 
-    with pytest.raises(TypeError, match="SQLAlchemy computes some values"):
-        KeptStatement(touched).all(connection, {"new": "Emma"})
+    assert KeptStatement(touched).first(connection, {"new": "Emma"}) == (5,)
+
+
+def test_a_parameter_that_is_called_has_its_present_value(connection: Connection) -> None:
+    wanted = ["日本"]
+    query = KeptStatement(select(Car.id).where(Car.name == bindparam("name", callable_=lambda: wanted[0])))
+
+    first = query.first(connection, {})
+    wanted[0] = CARS[0].name
+
+    assert (first, query.first(connection, {})) == ((UUID(int=2),), (UUID(int=1),))
+
+
+def test_a_connection_that_was_closed_is_an_error_of_sqlalchemy(committed_app: Flask) -> None:
+    with committed_app.app_context(), db.engine.connect() as connection:
+        connection.connection.dbapi_connection.close()  # type: ignore[union-attr]
+
+        with pytest.raises(DBAPIError):
+            KeptStatement(select(literal_column("1"))).all(connection, {})
 
 
 def test_an_error_is_that_of_sqlalchemy(connection: Connection) -> None:

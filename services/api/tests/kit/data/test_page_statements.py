@@ -1,14 +1,16 @@
 """The statements of pages are kept without their values: each page has the rows that its request asks for."""
 
-from collections.abc import Iterator
-from datetime import UTC, date, datetime
+from collections.abc import Iterator, Sequence
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+import time_machine
 from flask import Flask
 from sqlalchemy import Index, MetaData, Select, String, func, select
+from sqlalchemy.ext.hybrid import hybrid_property
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from app.database import db
@@ -46,6 +48,11 @@ class Wine(Cellar):
     bought: Mapped[date]
     seller: Mapped[UUID]
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
+
+    @hybrid_property
+    def is_past(self) -> bool:
+        return self.created_at <= now()
+
     updated_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
 
 
@@ -183,3 +190,28 @@ def test_a_repository_with_its_own_rows_lists_only_those(wines: list[Wine]) -> N
         expected = [row.id for row in wines if row.owner_id == ANN and (row.year or 0) >= recent.since]
 
         assert sorted(ids(recent, {"opened__null": False}, "-created_at")) == sorted(expected)
+
+
+def test_a_computed_filter_is_computed_for_each_page(wines: list[Wine]) -> None:
+    repository = WineRepository(db.session, ANN)
+    middle = sorted(wine.created_at for wine in wines)[len(wines) // 2]
+
+    found = []
+    for time in (middle, middle + timedelta(days=1)):
+        with time_machine.travel(time, tick=False):
+            found.append(len(repository.page("-created_at", {"is_past": True}, 100, None).rows))
+
+    own = [wine for wine in wines if wine.owner_id == ANN]
+    assert found == [sum(wine.created_at <= middle for wine in own), len(own)]
+
+
+def test_no_value_or_a_tuple_of_values_can_be_given(wines: list[Wine]) -> None:
+    repository = WineRepository(db.session, ANN)
+
+    def of_grapes(grapes: Sequence[str]) -> set[str]:
+        page = repository.page("-created_at", {"grape__in": grapes}, 100, None)
+        return {wine.grape for wine in page.rows}
+
+    assert of_grapes([]) == set()
+    assert of_grapes(("gamay",)) == {"gamay"}
+    assert repository.filter_by(grape__in=[]).page("-created_at", {}, 100, None).rows == []

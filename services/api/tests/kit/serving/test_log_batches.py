@@ -81,6 +81,15 @@ def test_the_end_of_a_server_writes_what_waits(log: Log) -> None:
 
 
 @pytest.mark.usefixtures("slow_batches")
+def test_what_is_printed_is_written_with_the_lines(log: Log) -> None:
+    with in_batches():
+        print('{"message": "printed"}', file=log.handler.stream)  # type: ignore[attr-defined]
+        logger.warning("one")
+
+        assert log.messages() == ["printed", "one"]
+
+
+@pytest.mark.usefixtures("slow_batches")
 def test_the_exit_of_the_process_writes_what_waits(log: Log) -> None:
     with in_batches():
         logger.info("one")
