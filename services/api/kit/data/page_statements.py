@@ -144,7 +144,7 @@ def _is_stored(model: type[Base], condition: str) -> bool:
 
 
 def _are_values(given: object) -> bool:
-    return isinstance(given, list) and bool(given) and all(isinstance(each, VALUES) for each in given)
+    return isinstance(given, list) and all(isinstance(each, VALUES) for each in given)
 
 
 def _operator(condition: str) -> str:

@@ -34,6 +34,7 @@ from kit.data.base import NAMING
 from kit.data.column_types import Amount, UtcDateTime
 from kit.data.kept_statement import KeptStatement
 from kit.data.resource_repository import ResourceRepository
+from tests.support.people import People
 
 
 class Garage(DeclarativeBase):
@@ -316,18 +317,20 @@ def test_a_hook_of_the_session_filters_a_list(connection: Connection) -> None:
 
 
 @pytest.mark.parametrize("name", ["after_begin", "loaded_as_persistent"])
-def test_a_listener_of_the_session_is_called_for_a_list(connection: Connection, name: str) -> None:
-    session: Session = db.session()
-    session.expunge_all()
-    session.commit()
+def test_a_listener_of_the_session_is_called_for_a_list(
+    committed_app: Flask, password_hash: Any, name: str
+) -> None:
+    People(committed_app, password_hash)("ann")
     calls: list[object] = []
 
     def note(*arguments: object) -> None:
         calls.append(arguments)
 
-    event.listen(session, name, note)
-    CarRepository(session).page("-created_at", {}, 20, None)
-    event.remove(session, name, note)
+    with committed_app.test_request_context():
+        g.is_read_only = True
+        session: Session = db.session()
+        event.listen(session, name, note)
+        UserRepository(session).page("-created_at", {}, 20, None)
 
     assert calls
 
