@@ -1,12 +1,23 @@
 -- The requests of wrk: wrk -s requests.lua URL -- KIND FILE
 --   get      a plain GET
 --   token    a GET with the access tokens of the file, in turn
+--   parent   like token, with the second text of each line in place of * in the path
+--   create   a POST of a note with the access tokens of the file, in turn
 --   refresh  a POST with the refresh tokens of the file; each response replaces the used token
 --   login    a POST with the file as its body
 local requests, next_one = {}, 0
 
 function post(token)
   return wrk.format("POST", nil, { Authorization = "Bearer " .. token })
+end
+
+function read(path, token)
+  return wrk.format("GET", path, { Authorization = "Bearer " .. token })
+end
+
+function create(token)
+  local headers = { Authorization = "Bearer " .. token, ["Content-Type"] = "application/json" }
+  return wrk.format("POST", nil, headers, '{"body": "Buy milk\\nand bread"}')
 end
 
 function init(arguments)
@@ -18,8 +29,10 @@ function init(arguments)
     requests[1] = wrk.format("GET")
   else
     for access, refresh in io.open(file):read("*a"):gmatch('%["([^"]+)", "([^"]+)"%]') do
-      requests[#requests + 1] =
-        kind == "refresh" and post(refresh) or wrk.format("GET", nil, { Authorization = "Bearer " .. access })
+      requests[#requests + 1] = kind == "refresh" and post(refresh)
+        or kind == "create" and create(access)
+        or kind == "parent" and read((wrk.path:gsub("*", refresh)), access)
+        or read(nil, access)
     end
   end
   if kind == "refresh" then

@@ -1,14 +1,21 @@
-"""Compare response times with 1,000,000 and with 1,000 users, in interleaved rounds."""
+"""Compare response times with 1,000,000 and with 1,000 users, in interleaved rounds.
 
+The list by parent is compared with 2,500,000 and with 25,000 rows.
+"""
+
+import random
 import sys
 from collections.abc import Callable
+from hashlib import md5
+from uuid import UUID
 
 from proof.bench.report import Goal, goals_table, write
 from proof.bench.rounds import Round, Subject, interleave
 from proof.bench.stack import DATABASE, LARGE_DATABASE, Stack, lines
 
-USERS = {"api": 1000, "large": 1_000_000}
-DATABASES = {"api": DATABASE, "large": LARGE_DATABASE}
+USERS = {"notes": 1000, "large": 1_000_000}
+PARENTS = {"notes": 1000, "large": 100_000}  # users with notes
+DATABASES = {"notes": DATABASE, "large": LARGE_DATABASE}
 TOKENS_A_USER = 5
 ROUNDS, SECONDS = 5, 3
 REFRESHES = 20  # sessions per round
@@ -16,6 +23,7 @@ GOAL = 1.2
 REQUESTS = {
     "GET /account": ("/account", "token", "tokens"),
     "GET /auth/token": ("/auth/token", "token", "tokens"),
+    "GET /users/…/notes": ("/users/*/notes", "parent", "parents"),
     "POST /auth/refresh": ("/auth/refresh", "refresh", "refresh"),
 }
 
@@ -26,7 +34,9 @@ def main(project: str) -> None:
     stack.compose("run", "--rm", "migrate")
     stack.sql("postgres", f"CREATE DATABASE {LARGE_DATABASE} TEMPLATE {DATABASE}")
     filled = {service: stack.fill(DATABASES[service], users) for service, users in USERS.items()}
-    stack.up("api", "large")
+    for service, parents in PARENTS.items():
+        stack.fill_notes(DATABASES[service], parents)
+    stack.up("notes", "large")
     # One connection, because queuing would distort the response times.
     subjects = [
         Subject(f"{name}, {users} users", service, *request, connections=1)
@@ -69,10 +79,17 @@ def _driver(stack: Stack) -> Callable[[Subject, int], Round]:
         chosen = pairs[subject.service]
         if subject.kind == "refresh":
             chosen = chosen[number * REFRESHES :][:REFRESHES]
+        elif subject.kind == "parent":
+            chosen = [(access, _user(PARENTS[subject.service])) for access, _ in chosen]
         stack.write_file(subject.file, lines(chosen))
         return stack.drive(subject, SECONDS)
 
     return drive
+
+
+def _user(users: int) -> str:
+    """Return the id of a random user of fill.sh."""
+    return str(UUID(md5(f"user {random.randint(1, users)}".encode()).hexdigest()))
 
 
 def _growth(results: dict[str, Round], name: str) -> Goal:

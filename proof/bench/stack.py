@@ -18,6 +18,22 @@ from proof.bench.rounds import Round, Subject, read
 COMPOSE = Path(__file__).parent / "compose.yaml"
 DATABASE, LARGE_DATABASE = "flask_api_test", "flask_api_large_test"
 BASE_IMAGE = "python:3.13-slim-trixie"
+NOTES_A_USER = 25  # a full page and more
+CREATE_NOTES = """
+    CREATE TABLE notes (
+      id uuid CONSTRAINT pk_notes PRIMARY KEY,
+      owner_id uuid NOT NULL CONSTRAINT fk_notes_owner_id_users REFERENCES users (id) ON DELETE CASCADE,
+      body text NOT NULL,
+      pinned boolean NOT NULL,
+      created_at timestamp with time zone NOT NULL,
+      updated_at timestamp with time zone NOT NULL
+    );
+    INSERT INTO notes
+    SELECT gen_random_uuid(), {owner}, 'Note ' || n || E'\\nwith two lines', false, time, time
+    FROM generate_series(1, {users}) o, generate_series(1, {notes}) n,
+      LATERAL (SELECT now() - n * interval '1 min') t(time);
+    GRANT ALL ON notes TO PUBLIC;
+    CREATE INDEX ix_notes_owner_id_created_at_id ON notes (owner_id, created_at, id)"""
 Pair = tuple[str, str]  # an access and a refresh token
 
 
@@ -26,7 +42,7 @@ class Stack:
 
     def __init__(self, project: str) -> None:
         self.project = project
-        self.ports = {service: _free_port() for service in ("floor", "api", "wired")}
+        self.ports = {service: _free_port() for service in ("floor", "api", "notes", "wired")}
         os.environ |= {f"{service.upper()}_PORT": str(port) for service, port in self.ports.items()}
         self._cpu_files: dict[str, str] = {}
 
@@ -49,6 +65,12 @@ class Stack:
         script = (COMPOSE.parent / "fill.sh").read_text(encoding="utf-8")
         self.execute("db", "bash", "-s", "--", database, str(users), stdin=script)
         return time.monotonic() - begun
+
+    def fill_notes(self, database: str, users: int) -> None:
+        """Create the table of notes.py with notes of the first users of `fill`."""
+        owner = "md5('user ' || o)::uuid"
+        self.sql(database, CREATE_NOTES.format(owner=owner, users=users, notes=NOTES_A_USER))
+        self.sql(database, "VACUUM ANALYZE notes")
 
     def pairs(self, service: str, users: int, count: int) -> list[Pair]:
         """Return the tokens of random sessions in a service's database."""

@@ -54,6 +54,8 @@ def record(stack: Stack) -> dict[str, Recording]:
         pair = ask("POST", "/auth/login", body=ANN)
         ask("GET", "/account", pair["access_token"])
         ask("GET", "/auth/token", pair["access_token"])
+        ask("POST", "/notes", pair["access_token"], {"body": "Buy milk"})
+        ask("GET", "/notes", pair["access_token"])
         pair = ask("POST", "/auth/refresh", pair["refresh_token"])
         ask("GET", "/health/ready")
         ask("GET", "/health/live")

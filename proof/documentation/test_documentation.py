@@ -44,6 +44,7 @@ ELSEWHERE = {
     (BUILD, "Project layout", 1): "a listing, which test_lists.py compares with the code",
     (FILES, "Add a file to a resource", 1): ".ci/run generates a resource with a file",
     (RESOURCES, "Delete rows softly", 1): "the tests of a resource with --soft-delete restore and purge rows",
+    (RESOURCES, "Change rows of a list", 1): "test_rows_of_a_list_are_changed_behind_their_locks",
     (KEYS, "After a leak", 1): "test_operators_list_and_delete_keys",
     (KEYS, "Find leaked keys", 1): "tests/kit/security/test_api_keys.py",
     (FRONT_ENDS, "Turn it on", 1): "needs a front end; proof/clients/test_browser_front_ends.py",

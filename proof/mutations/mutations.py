@@ -18,6 +18,7 @@ class Mutation(NamedTuple):
 
 
 OWNED = "kit/data/resource_repository.py"
+PAGES = "kit/data/page_statements.py"
 RESPONSES = "kit/data/stored_responses.py"
 TOKENS = "app/model/token_repository.py"
 SESSIONS = "app/model/session_repository.py"
@@ -57,10 +58,10 @@ MUTATIONS = [
     Mutation(file, old, new, f"tests/{module}.py::test_{test}")
     for file, old, new, module, test in [
         # Rows with an owner, and stored responses
-        (OWNED, "if self.owner_id else rows", "if False else rows", "kit/data/test_resource_repository", "another_user_cannot_list_read_change_or_delete"),
+        (PAGES, "rows if owner_id is None else", "rows if True else", "kit/data/test_resource_repository", "another_user_cannot_list_read_change_or_delete"),
         (OWNED, "return self.session.scalar(self._row(id))", "return super().get(id)", "kit/data/test_resource_repository", "a_repository_with_an_owner_has_no_rows_of_others"),
         (OWNED, "self._row(id).with_for_update", "select(self.model).where(self.model.id == id).with_for_update", "kit/data/test_resource_repository", "a_repository_with_an_owner_has_no_rows_of_others"),
-        (OWNED, "filtered(self.rows(), ", "filtered(select(self.model), ", "kit/data/test_resource_repository", "a_cursor_of_another_user_leads_to_ones_own_rows"),
+        (PAGES, "[filtered(rows, model,", "[filtered(select(model), model,", "kit/data/test_resource_repository", "a_cursor_of_another_user_leads_to_ones_own_rows"),
         (RESPONSES, "(StoredResponse.user_id == user_id, StoredResponse.key == key)", "(StoredResponse.key == key,)", "kit/web/test_idempotency", "keys_of_different_users_are_independent"),
         (VIEWS, '", caller.user.id" if r.is_owned else ""', '""', "tools/scaffold/test_commands", "the_tests_of_generated_resources_pass"),
         (VIEWS, 'set writer = "auth=ACCESS_TOKEN, scope=WRITE, " if', 'set writer = "auth=ACCESS_TOKEN, scope=WRITE, " if True or', "tools/scaffold/test_commands", "the_tests_of_generated_resources_pass"),
@@ -70,7 +71,8 @@ MUTATIONS = [
         (PARENTS, 'if "admin" in (self.resource.access, self.parent.access):', 'if self.resource.access == "admin":', "tools/scaffold/test_resource", "a_list_by_parent_has_the_stricter_access_of_both_resources"),
         (WHO, "if caller.user.id == owner_id:", "if caller.user.id:", "integration/test_row_owners", "only_the_owner_and_admins_change_a_row"),
         (WHO, " or caller.find_user_again().role != Role.ADMIN:", ":", "integration/test_row_owners", "an_admin_who_loses_the_right_while_a_request_waits_changes_no_row"),
-        (OWNED, "filtered(select(self.model), self.model, self.values)", "select(self.model)", "kit/data/test_resource_repository", "a_filtered_repository_has_only_the_rows_with_these_values"),
+        (PAGES, "filtered(select(model), model, values)", "select(model)", "kit/data/test_resource_repository", "a_filtered_repository_has_only_the_rows_with_these_values"),
+        (OWNED, "type(self).rows is not ResourceRepository.rows", "False", "kit/data/test_page_statements", "a_repository_with_its_own_rows_lists_only_those"),
         # The caller of a request
         (TOKENS, "Session.user_id == User.id", "Session.user_id == Session.user_id", "kit/security/test_jwt", "a_token_cannot_mix_claims_of_two_users"),
         (TOKENS, "(Token, Token.session_id == Session.id)", "(Token, Token.session_id == Token.session_id)", "kit/security/test_jwt", "a_token_cannot_mix_claims_of_two_users"),

@@ -2,15 +2,21 @@
 
 import io
 import json
+from pathlib import Path
 from struct import pack
 from typing import Any
 
 import pytest
 
-from proof.bench import report, wire
+from app.database import db
+from kit.data.base import Base
+from kit.security.hashers import PasswordHash
+from proof.bench import notes, report, run, stack, wire
 from proof.bench.report import Goal
 from proof.bench.rounds import RequestsFailed, Round, Subject, interleave, medians, read
 from proof.bench.statements import Recording
+from tests.support.people import People
+from tests.support.settings import settings_for
 
 WRK = """usage_usec 1000000
 Running 3s test @ http://api:5000/account
@@ -94,6 +100,32 @@ def test_a_transaction_open_during_the_longest_pause_is_detected(times: list[flo
     recording = Recording(times, ["BEGIN", "SELECT 1", "COMMIT", "BEGIN", "SELECT 2", "COMMIT"])
 
     assert recording.is_open_at_longest_gap is is_open
+
+
+def test_the_resource_of_the_benchmark_creates_and_lists_rows(tmp_path: Path) -> None:
+    app = notes.create_app(settings_for(f"sqlite:///{tmp_path}/bench_test.db"))
+    with app.app_context():
+        Base.metadata.create_all(db.engine)
+    ann = People(app, PasswordHash("none"))("ann")
+
+    created = [ann.post("/notes", {"body": f"Note {number}"}) for number in range(stack.NOTES_A_USER)]
+    page = ann.get("/notes").json
+    rest = ann.get(f"/notes?cursor={page['next_cursor']}").json
+    of_parent = ann.get(f"/users/{ann.id}/notes").json
+
+    assert {response.status_code for response in created} == {201}
+    newest_first = [response.json for response in reversed(created)]
+    assert (page["items"], rest["items"]) == (newest_first[:20], newest_first[20:])
+    assert of_parent["items"] == page["items"]
+    with app.app_context():
+        db.engine.dispose()
+
+
+def test_every_subject_is_compared_with_a_measured_one() -> None:
+    names = {subject.name for subject in run.SUBJECTS}
+
+    assert set(run.COMPARED) == names
+    assert set(run.COMPARED.values()) <= names
 
 
 def message(kind: bytes, body: bytes) -> bytes:

@@ -29,6 +29,7 @@ from app.model.models import User
 from app.model.repository import Repository
 from kit.clock import now
 from kit.data.base import Base
+from kit.data.kept_statement import KeptStatement
 from kit.data.keyset import Page, read_page
 from kit.data.repository import AnySession
 from kit.data.snapshot import columns_of, snapshot
@@ -78,7 +79,7 @@ def find_user_by_key(connection: Connection, hash: str, leeway: timedelta) -> Fo
 
     Raises TokenRevoked if the key was deleted or its user disabled, and TokenExpired.
     """
-    row = connection.execute(_statement(), {"key_hash": hash}).first()
+    row = _query().first(connection, {"key_hash": hash})
     if row is None:
         raise TokenRevoked
     *user, id, scopes, expires_at, last_used_at = row
@@ -97,9 +98,8 @@ def find_user_by_key_again(session: AnySession, id: UUID, leeway: timedelta) -> 
 
 
 @cache
-def _statement() -> Select[Any]:
-    """Return the statement, which takes longer to build than to execute."""
-    return (
+def _query() -> KeptStatement:
+    return KeptStatement(
         select(*columns_of(User).values(), ApiKey.id, ApiKey.scopes, ApiKey.expires_at, ApiKey.last_used_at)
         .join(ApiKey, ApiKey.user_id == User.id)
         .where(ApiKey.key_hash == bindparam("key_hash"), User.disabled.is_(False))

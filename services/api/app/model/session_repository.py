@@ -9,6 +9,7 @@ from uuid import UUID, uuid4
 from sqlalchemy import (
     ColumnElement,
     Connection,
+    Insert,
     ScalarSelect,
     Select,
     bindparam,
@@ -25,9 +26,10 @@ from app.model import retention
 from app.model.models import Reason, Session, Token, TokenType, User
 from app.model.network_repository import NetworkRepository, known_client_exists
 from app.model.repository import Repository
-from app.model.token_repository import TokenRepository, find_user_again
+from app.model.token_repository import MAX_TOKENS, TokenRepository, find_user_again
 from kit.clock import now
-from kit.data.snapshot import columns_of, snapshot
+from kit.data.kept_statement import KeptStatement
+from kit.data.snapshot import columns_of, snapshot, snapshot_of
 from kit.errors import TokenExpired, TokenRevoked
 
 MAX_LIVE = 50
@@ -136,7 +138,7 @@ class SessionRepository(Repository[Session]):
             NetworkRepository(self.session).remember(user_id, client.network)
         if state.is_due:
             retention.prune(self.session, lifetimes.retention, PRUNED_PER_LOGIN)
-        return self._issue(Session(**fields), None, time, client, lifetimes)
+        return self._issue(snapshot_of(Session, fields), None, time, client, lifetimes)
 
     def refresh(
         self, presented: PresentedToken, client: ClientInfo, lifetimes: Lifetimes
@@ -148,26 +150,36 @@ class SessionRepository(Repository[Session]):
         TokenExpired. A compare-and-swap on the session's row lets one of several concurrent requests through;
         the others find the same successors.
         """
-        time = now()
-        expires_at = _whole_seconds(time) + max(lifetimes.access, lifetimes.refresh)
-        session = self.session.scalar(
-            _swap(),
+        time, successor = now(), uuid4()
+        swapped = _swap().first(
+            self.connection,
             {
                 "session": presented.session_id,
                 "owner": presented.user_id,
                 "presented": presented.token_id,
-                "successor": uuid4(),
+                "successor": successor,
                 "time": time,
-                "expiry": expires_at,
+                "expiry": _whole_seconds(time) + max(lifetimes.access, lifetimes.refresh),
             },
         )
-        if session is None:
+        if swapped is None:
             return self._repair(presented, time, lifetimes)
+        session = snapshot_of(
+            Session,
+            {
+                "id": presented.session_id,
+                "user_id": presented.user_id,
+                "refresh_id": successor,
+                "ends_at": swapped[0],
+            },
+        )
         tokens = TokenRepository(self.session)
-        if not tokens.spend(session, presented.token_id, time, lifetimes.leeway):
+        count = tokens.spend(session, presented.token_id, time, lifetimes.leeway)
+        if count is None:
             self.end(session.id, Reason.REUSED)
             return None
-        tokens.trim(session, presented.token_id, time, lifetimes.grace + lifetimes.leeway)
+        if count + 2 > MAX_TOKENS:  # at most every sixth refresh
+            tokens.trim(session, presented.token_id, time, lifetimes.grace + lifetimes.leeway)
         return self._issue(session, presented.token_id, time, client, lifetimes)
 
     def step_up(self, presented: PresentedToken, client: ClientInfo, lifetimes: Lifetimes) -> Token:
@@ -256,8 +268,8 @@ class SessionRepository(Repository[Session]):
                 (session.refresh_id, TokenType.REFRESH, lifetimes.refresh),
             )
         )
-        self.session.execute(insert(Token), [access, refresh])
-        return NewTokens(Token(**access), Token(**refresh), time)
+        self.connection.execute(_insertion(), [access, refresh])
+        return NewTokens(snapshot_of(Token, access), snapshot_of(Token, refresh), time)
 
 
 def _token_row(
@@ -283,10 +295,15 @@ def _token_row(
 
 
 @cache
-def _swap() -> Any:
-    """Return the statement that replaces the current refresh token, which takes long to build."""
+def _insertion() -> Insert:
+    return insert(Token)
+
+
+@cache
+def _swap() -> KeptStatement:
+    """Return the statement that replaces the current refresh token."""
     time = bindparam("time", type_=Session.ends_at.type)
-    return (
+    return KeptStatement(
         update(Session)
         .where(
             Session.id == bindparam("session"),
@@ -300,9 +317,7 @@ def _swap() -> Any:
             refreshed_at=time,
             expires_at=_earliest(Session.ends_at, bindparam("expiry", type_=Session.ends_at.type)),
         )
-        .returning(Session)
-        # No object of the identity map needs to be synchronized.
-        .execution_options(populate_existing=True, synchronize_session=False)
+        .returning(Session.ends_at)
     )
 
 

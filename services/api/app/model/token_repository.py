@@ -7,10 +7,10 @@ from uuid import UUID
 
 from sqlalchemy import (
     Connection,
-    Select,
     Uuid,
     and_,
     bindparam,
+    func,
     or_,
     select,
     update,
@@ -21,6 +21,7 @@ from app.model.models import Reason, Session, Token, TokenType, User
 from app.model.repository import Repository
 from app.model.retention import LISTED
 from kit.clock import now
+from kit.data.kept_statement import KeptStatement
 from kit.data.keyset import Page, read_page
 from kit.data.repository import LOCKED, AnySession, deletion_of_unlocked, is_any_of
 from kit.data.snapshot import columns_of, snapshot
@@ -29,6 +30,7 @@ from kit.errors import TokenExpired, TokenRevoked
 NEWEST_FIRST = "-issued_at"
 MAX_LIVE_ACCESS = 10  # of a session
 MAX_PAIRS = 15  # of a session, with those that are revoked or expired
+MAX_TOKENS = 2 * MAX_PAIRS
 
 
 # Compare UUIDs as text, as in the token. Converting them would take ten times as long.
@@ -45,7 +47,7 @@ def find_user_by_token(
     much as an ORM entity.
     """
     ids = {"token_id": token_id, "session_id": session_id, "user_id": user_id}
-    row = connection.execute(_statement(), ids).first()
+    row = _query().first(connection, ids)
     if row is None:
         raise TokenRevoked
     *user, expires_at = row
@@ -65,9 +67,8 @@ def find_user_again(
 
 
 @cache
-def _statement() -> Select[Any]:
-    """Return the statement, which takes longer to build than to execute."""
-    return (
+def _query() -> KeptStatement:
+    return KeptStatement(
         select(*columns_of(User).values(), Token.expires_at)
         .join(Session, Session.user_id == User.id)
         .join(Token, Token.session_id == Session.id)
@@ -123,34 +124,38 @@ class TokenRepository(Repository[Token]):
             token.revoked_at, token.revoked_reason = time, Reason.REVOKED
         self.session.flush()
 
-    def spend(self, session: Session, id: UUID, time: datetime, leeway: timedelta) -> bool:
-        """Revoke a session's refresh token because new tokens replace it. Return False if it has no row.
+    def spend(self, session: Session, id: UUID, time: datetime, leeway: timedelta) -> int | None:
+        """Revoke a session's refresh token because new tokens replace it. Return how many tokens there are.
 
-        Also revokes all access tokens of the session except the newest nine, so that ten are left with the
-        new one. Raises TokenRevoked and TokenExpired.
+        Return None if the refresh token has no row. Also revokes all access tokens of the session except the
+        newest nine, so that ten are left with the new one. Raises TokenRevoked and TokenExpired.
         """
         times = {"time": time, "expired_at": time - leeway}
         parameters = {**_owner(session), "spent": id, **times}
-        if id in self.session.scalars(_revocation(self.dialect), parameters).all():
-            return True
+        connection = self.connection
+        revoked = _revocation(connection.dialect.name).all(connection, parameters)
+        counts = {token_id: int(count) for token_id, count in revoked}
+        if id in counts:
+            return counts[id]
         token = self.session.get(Token, id, populate_existing=True)
         if token is None:
-            return False
+            return None
         raise TokenRevoked if token.revoked_at else TokenExpired
 
     def make_room(self, session: Session, time: datetime, leeway: timedelta) -> None:
         """Revoke all access tokens of a session except the newest nine."""
         none = UUID(int=0)
         times = {"time": time, "expired_at": time - leeway}
-        self.session.execute(_revocation(self.dialect), {**_owner(session), "spent": none, **times})
+        _revocation(self.dialect).all(self.connection, {**_owner(session), "spent": none, **times})
 
     def trim(self, session: Session, spent_id: UUID, time: datetime, spent_kept: timedelta) -> None:
-        """Delete the tokens of a session that nothing needs any more, but not the one that was just spent.
+        """Delete the tokens of a session that nothing needs any more, so that there is room for a pair.
 
-        These are earlier spent ones, those that expired a day ago, and those of all but the newest 14 pairs.
+        These are spent ones except the given one, those that expired a day ago, and those of all but the
+        newest nine pairs, so that there is room for several more.
         """
         times = {"listed_since": time - LISTED, "spent_before": time - spent_kept}
-        self.session.execute(_trimming(self.dialect), {**_owner(session), "spent": spent_id, **times})
+        self.connection.execute(_trimming(self.dialect), {**_owner(session), "spent": spent_id, **times})
 
 
 def _owner(session: Session) -> dict[str, UUID]:
@@ -163,11 +168,14 @@ NEWEST = (Token.issued_at.desc(), Token.id.desc())
 
 
 @cache
-def _revocation(dialect: str) -> Any:
-    """Return the statement that revokes the spent refresh token and superfluous access tokens."""
+def _revocation(dialect: str) -> KeptStatement:
+    """Return the statement that revokes the spent refresh token and superfluous access tokens.
+
+    It returns each with the number of the session's tokens.
+    """
     access = select(Token.id).where(*OWN, Token.type == TokenType.ACCESS).order_by(*NEWEST)
     beyond = access.offset(MAX_LIVE_ACCESS - 1).limit(MAX_PAIRS)
-    return (
+    return KeptStatement(
         update(Token)
         .where(
             or_(Token.id == bindparam("spent"), is_any_of(Token.id, beyond, dialect)),
@@ -176,15 +184,14 @@ def _revocation(dialect: str) -> Any:
             Token.expires_at > bindparam("expired_at"),
         )
         .values(revoked_at=bindparam("time"), revoked_reason=Reason.ROTATED)
-        .returning(Token.id)
-        .execution_options(synchronize_session=False)
+        .returning(Token.id, select(func.count(Token.id)).where(*OWN).correlate(None).scalar_subquery())
     )
 
 
 @cache
 def _trimming(dialect: str) -> Any:
     newest = select(Token.issued_at).where(*OWN).order_by(*NEWEST)
-    oldest_kept = newest.offset(2 * (MAX_PAIRS - 1) - 1).limit(1).scalar_subquery()
+    oldest_kept = newest.offset(2 * (MAX_LIVE_ACCESS - 1) - 1).limit(1).scalar_subquery()
     is_spent = and_(Token.type == TokenType.REFRESH, Token.revoked_reason == Reason.ROTATED)
     unneeded = or_(
         Token.issued_at < oldest_kept,
@@ -192,4 +199,4 @@ def _trimming(dialect: str) -> Any:
         and_(is_spent, Token.revoked_at < bindparam("spent_before")),
     )
     ids = select(Token.id).where(*OWN, Token.id != bindparam("spent"), unneeded).limit(5_000)
-    return deletion_of_unlocked(Token, ids, dialect).execution_options(synchronize_session=False)
+    return deletion_of_unlocked(Token, ids, dialect)

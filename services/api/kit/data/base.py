@@ -35,8 +35,8 @@ class Base(DeclarativeBase):
         def __getattr__(self, name: str) -> Any:
             if name == "_sa_instance_state":  # looked up by SQLAlchemy; see snapshot.py
                 raise AttributeError(
-                    f"This {type(self).__name__} is a read-only copy of its row. To change it or to read its "
-                    "relationships, get it from its repository: lock(id)."
+                    f"This {type(self).__name__} is a read-only copy of its row. Get the row from its "
+                    "repository: with lock(id) to change it, or with get(id) to read its relationships."
                 )
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 

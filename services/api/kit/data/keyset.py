@@ -1,19 +1,21 @@
 """Keyset pagination: lists that are sorted and filtered, whose pages cost the same however far you page."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, Generic, NamedTuple, TypeVar
 from uuid import UUID
 
 from sqlalchemy import (
+    BindParameter,
     Column,
     ColumnElement,
+    Integer,
     Select,
     UnaryExpression,
     and_,
+    bindparam,
     false,
-    literal,
     or_,
     select,
     tuple_,
@@ -25,12 +27,14 @@ from sqlalchemy.types import NullType
 
 from kit.data.list_indexes import Order, choices_of
 from kit.data.relations import is_linked, link_to_filter
+from kit.data.snapshot import KeptSnapshots, has_hooks
 from kit.errors import InvalidCursor
 
 Row = TypeVar("Row")
 SortValue = str | int | float | None  # as JSON
 SortValues = list[SortValue]
-Position = tuple[object, ...]  # the sort values of a row; the next page begins after it
+Nulls = tuple[bool, ...]  # which sort values of a row are NULL
+LIMIT: BindParameter[int] = bindparam("page_limit", type_=Integer)
 # How to read sort values of types that JSON doesn't have.
 READ: dict[type, Callable[[str], Any]] = {
     UUID: UUID,
@@ -77,18 +81,30 @@ class Key(NamedTuple):
         kind = self.column.type.python_type
         return READ.get(kind, kind)(value)
 
-    def value(self, value: object) -> ColumnElement[Any]:
-        return literal(value, self.column.type)
+    @property
+    def parameter(self) -> str:
+        return f"after_{self.name}"
 
-    def equals(self, value: object) -> ColumnElement[bool]:
-        return self.column.is_(None) if value is None else self.column == self.value(value)
+    def value(self) -> ColumnElement[Any]:
+        """Return the sort value that the page begins after. It is given when the statement is executed."""
+        return bindparam(self.parameter, type_=self.column.type)
 
-    def after(self, value: object) -> ColumnElement[bool]:
-        if value is None:
+    def equals(self, *, is_null: bool) -> ColumnElement[bool]:
+        return self.column.is_(None) if is_null else self.column == self.value()
+
+    def after(self, *, is_null: bool) -> ColumnElement[bool]:
+        if is_null:
             return false()
-        # A bound value, because SQLAlchemy only accepts = for a plain True or False.
-        after = self.column < self.value(value) if self.descending else self.column > self.value(value)
+        after = self.column < self.value() if self.descending else self.column > self.value()
         return or_(after, self.column.is_(None)) if self.is_nullable else after
+
+
+class Statements(NamedTuple):
+    """The SELECTs of a page, which are executed until there are enough rows. See `read`."""
+
+    keys: Sequence[Key]
+    selects: Iterable[Select[Any]]
+    snapshots: Sequence[KeptSnapshots] | None = None  # the same SELECTs, if copies of the rows are enough
 
 
 def column_of(model: type[DeclarativeBase], name: str) -> ColumnElement[Any]:
@@ -144,25 +160,62 @@ def read_page(
     sort: str,
     limit: int,
     after: SortValues | None,
-    order: Order | None = None,
-    each: Sequence[Select[Row]] = (),
-    options: Sequence[ORMOption] = (),
 ) -> Page[Row]:
     """Return at most `limit` rows after the row with the sort values `after`. Raises InvalidCursor.
 
     `sort` is like `-created_at,title`: the newest first, then by title. With an index on these columns and
-    the id, every page costs the same. `order` is that of an index, whose other columns break ties.
+    the id, every page costs the same.
+    """
+    statements = statements_of([query], model, sort, nulls_of(after))
+    return read(session, statements, sort, limit, after)
 
-    `each` are queries that together select the rows of `query`, such as one for each value of a filter. Each
-    is read in the order of the index. `options` say which relationships are loaded.
+
+def nulls_of(after: SortValues | None) -> Nulls | None:
+    return tuple(value is None for value in after) if after else None
+
+
+def statements_of(
+    queries: Sequence[Select[Row]],
+    model: type[DeclarativeBase],
+    sort: str,
+    after: Nulls | None,
+    order: Order | None = None,
+    options: Sequence[ORMOption] = (),
+) -> Statements:
+    """Return the statements of a page after a row whose sort values are NULL or not. Raises InvalidCursor.
+
+    `order` is that of an index, whose other columns break ties. Several `queries`, such as one for each value
+    of a filter, are each read in the order of the index. `options` say which relationships are loaded.
     """
     keys = _keys(model, order.sort if order else sort)
-    position = _read_position(after, keys) if after else None
+    if after is not None and len(after) != len(keys):
+        raise InvalidCursor
     null = [Key(name, column_of(model, name), keys[0].descending) for name in (order.null if order else ())]
-    queries = [*each] or [query]
-    rows = _read_rows(session, queries, keys, limit + 1, position, null, options)
-    more = len(rows) > limit
-    return Page(rows[:limit], sort, _sort_values(rows[limit - 1], keys) if more else None)
+    selects = (select.options(*options) for select in _selects(queries, keys, after, null))
+    return Statements(keys, selects)
+
+
+def read(
+    session: Session | scoped_session[Any],
+    statements: Statements,
+    sort: str,
+    limit: int,
+    after: SortValues | None,
+    values: Mapping[str, object] | None = None,
+) -> Page[Any]:
+    """Execute the statements of a page, with the values of their other parameters. Raises InvalidCursor."""
+    keys, selects, snapshots = statements
+    parameters = {**(values or {}), **(_read_position(after, keys) if after else {})}
+    rows: list[Any] = []
+    for statement in selects if snapshots is None or has_hooks(session) else snapshots:
+        limited = {**parameters, LIMIT.key: limit + 1 - len(rows)}
+        if isinstance(statement, KeptSnapshots):
+            rows += statement.all(session, limited)
+        else:
+            rows += session.scalars(statement, limited)
+        if len(rows) > limit:
+            return Page(rows[:limit], sort, _sort_values(rows[limit - 1], keys))
+    return Page(rows, sort, None)
 
 
 def _sort_values(row: object, keys: Sequence[Key]) -> SortValues:
@@ -181,63 +234,48 @@ def _sort_values(row: object, keys: Sequence[Key]) -> SortValues:
     return values
 
 
-def _read_position(values: Sequence[SortValue], keys: Sequence[Key]) -> Position:
-    """Read sort values. Raises InvalidCursor if the columns have changed since they were written."""
+def _read_position(values: Sequence[SortValue], keys: Sequence[Key]) -> dict[str, object]:
+    """Return the parameters. Raises InvalidCursor if the columns have changed since they were written."""
     try:
         pairs = zip(values, keys, strict=True)
-        return tuple(key.read(value) for value, key in pairs)
+        return {key.parameter: key.read(value) for value, key in pairs}
     except (ArithmeticError, AttributeError, TypeError, ValueError) as error:
         raise InvalidCursor from error
 
 
-def _read_rows(
-    session: Session | scoped_session[Any],
-    queries: Sequence[Select[Row]],
-    keys: Sequence[Key],
-    limit: int,
-    after: Position | None,
-    null: Sequence[Key],
-    options: Sequence[ORMOption],
-) -> list[Row]:
-    """Read rows. If the first key is nullable, read those with a value first, then those without.
+def _selects(
+    queries: Sequence[Select[Row]], keys: Sequence[Key], after: Nulls | None, null: Sequence[Key]
+) -> Iterator[Select[Row]]:
+    """Yield the SELECTs of a page. If the first key is nullable, rows with a value come first, then the rest.
 
     No index returns `value > x OR value IS NULL` in order. `null` are keys that are NULL in all of the rows.
     """
     first, *others = keys
     if not first.is_nullable:
-        return _read_ordered(session, queries, keys, limit, after, null, options)
-    rows: list[Row] = []
-    if after is None or after[0] is not None:
+        yield _select(queries, keys, after, null)
+        return
+    is_after_null = after is not None and after[0]
+    if not is_after_null:
         with_value = [query.where(first.column.is_not(None)) for query in queries]
-        rows = _read_ordered(session, with_value, keys, limit, after, null, options)
-    if len(rows) < limit:
-        rest = after[1:] if after and after[0] is None else None
-        without_value = [query.where(first.column.is_(None)) for query in queries]
-        more = limit - len(rows)
-        rows += _read_rows(session, without_value, others, more, rest, [*null, first], options)
-    return rows
+        yield _select(with_value, keys, after, null)
+    without_value = [query.where(first.column.is_(None)) for query in queries]
+    rest = after[1:] if after and is_after_null else None
+    yield from _selects(without_value, others, rest, [*null, first])
 
 
-def _read_ordered(
-    session: Session | scoped_session[Any],
-    queries: Sequence[Select[Row]],
-    keys: Sequence[Key],
-    limit: int,
-    after: Position | None,
-    null: Sequence[Key],
-    options: Sequence[ORMOption],
-) -> list[Row]:
-    """Read the first rows of all queries together. Of several, read only the ids in the order of each."""
-    pages = [_ordered(query, keys, after, null).limit(limit) for query in queries]
+def _select(
+    queries: Sequence[Select[Row]], keys: Sequence[Key], after: Nulls | None, null: Sequence[Key]
+) -> Select[Row]:
+    """Select the first rows of all queries together. Of several, read only the ids in the order of each."""
+    pages = [_ordered(query, keys, after, null).limit(LIMIT) for query in queries]
     if len(pages) == 1:
-        return list(session.scalars(pages[0].options(*options)))
+        return pages[0]
     parts = [page.with_only_columns(*(key.column for key in keys)).subquery() for page in pages]
     found = union_all(*map(select, parts)).subquery()
     merged = [Key(key.name, found.c[key.name], key.descending) for key in keys]
-    ids = select(found.c.id).order_by(*(key.plain_order() for key in merged)).limit(limit)
+    ids = select(found.c.id).order_by(*(key.plain_order() for key in merged)).limit(LIMIT)
     model = queries[0].column_descriptions[0]["entity"]
-    rows = select(model).where(keys[-1].column.in_(ids)).order_by(*(key.plain_order() for key in keys))
-    return list(session.scalars(rows.options(*options)))
+    return select(model).where(keys[-1].column.in_(ids)).order_by(*(key.plain_order() for key in keys))
 
 
 def split(
@@ -277,7 +315,7 @@ def _text(value: object) -> str:
 
 
 def _ordered(
-    query: Select[Row], keys: Sequence[Key], after: Position | None, null: Sequence[Key]
+    query: Select[Row], keys: Sequence[Key], after: Nulls | None, null: Sequence[Key]
 ) -> Select[Row]:
     if after is not None:
         query = query.where(_is_after(keys, after))
@@ -286,19 +324,19 @@ def _ordered(
     return query.order_by(*leading, keys[0].plain_order(), *(key.order() for key in keys[1:]))
 
 
-def _is_after(keys: Sequence[Key], position: Position) -> ColumnElement[bool]:
+def _is_after(keys: Sequence[Key], nulls: Nulls) -> ColumnElement[bool]:
     """Return whether a row comes after a position, whose first value isn't NULL."""
     directions = {key.descending for key in keys}
     if len(directions) == 1 and not any(key.is_nullable for key in keys[1:]):
         row = tuple_(*(key.column for key in keys))
-        values = tuple_(*(key.value(value) for key, value in zip(keys, position, strict=True)))
+        values = tuple_(*(key.value() for key in keys))
         return row < values if keys[0].descending else row > values
     ways: list[ColumnElement[bool]] = []
     same: list[ColumnElement[bool]] = []
-    for key, value in zip(keys, position, strict=True):
-        ways.append(and_(*same, key.after(value)))
-        same.append(key.equals(value))
-    first, value = keys[0].column, keys[0].value(position[0])
+    for key, is_null in zip(keys, nulls, strict=True):
+        ways.append(and_(*same, key.after(is_null=is_null)))
+        same.append(key.equals(is_null=is_null))
+    first, value = keys[0].column, keys[0].value()
     # Implied by the rest, and lets an index start at the position.
     bound = first <= value if keys[0].descending else first >= value
     return and_(bound, or_(*ways))

@@ -114,7 +114,7 @@ def command_options(settings: Settings) -> dict[str, Any]:
 
 
 def refuse_dead_connection(connection: Any, *_: object) -> None:
-    """Notice at checkout that an idle connection is dead. The pool reconnects.
+    """Notice at checkout that an idle connection is dead or still in a transaction. The pool reconnects.
 
     If the server has closed it, it is readable. That check costs a microsecond, and SQLAlchemy's
     `pool_pre_ping` a round trip. Only a connection that was idle for a minute is pinged.
@@ -128,6 +128,9 @@ def refuse_dead_connection(connection: Any, *_: object) -> None:
     poll.register(connection.fileno(), select.POLLIN)
     if poll.poll(0):
         raise DisconnectionError("the server closed this idle connection")
+    # If the server cancels a COMMIT, psycopg2 takes it for done, and its rollback does nothing.
+    if connection.get_transaction_status() != extensions.TRANSACTION_STATUS_IDLE:
+        raise DisconnectionError("the transaction of this idle connection hasn't ended")
     if connection.is_forgotten():
         raise InvalidatePoolError("this idle connection was dropped, and probably the others too")
 

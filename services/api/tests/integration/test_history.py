@@ -61,32 +61,58 @@ def test_a_session_keeps_a_bounded_number_of_tokens(app: Flask, client: FlaskCli
 def test_a_refresh_revokes_all_but_the_newest_ten_access_tokens(
     app: Flask, client: FlaskClient, ann: Person
 ) -> None:
-    pairs = refresh_often(client, ann.refresh, 12)
+    pairs = refresh_often(client, ann.refresh, MAX_PAIRS + 1)  # the one before the last deletes old tokens
 
-    with time_machine.travel(now() + timedelta(seconds=13), tick=False):
+    with time_machine.travel(now() + timedelta(seconds=MAX_PAIRS + 2), tick=False):
         works = [client.get("/account", headers=bearer(pair["access_token"])).status_code for pair in pairs]
         newest = bearer(pairs[-1]["access_token"])
         listed = client.get("/auth/token?active=false&limit=100", headers=newest).json["items"]
-    assert works == [401] * 2 + [200] * MAX_LIVE_ACCESS
+    assert works == [401] * (MAX_PAIRS + 1 - MAX_LIVE_ACCESS) + [200] * MAX_LIVE_ACCESS
     access = Counter(item["revoked_reason"] for item in listed if item["token_type"] == "access")
-    assert access == {None: MAX_LIVE_ACCESS, "rotated": 3}
+    assert access == {None: MAX_LIVE_ACCESS, "rotated": 1}
 
 
-def test_spent_refresh_tokens_are_deleted_after_the_grace_period(
+@pytest.mark.parametrize("every", [1, 60, 840])
+def test_at_most_every_sixth_refresh_deletes_old_tokens(
+    app: Flask, client: FlaskClient, ann: Person, every: float
+) -> None:
+    deletions: list[str] = []
+
+    def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        deletions.extend(re.findall("^DELETE FROM tokens", statement))
+
+    with app.app_context():
+        engine: Any = db.engine
+    event.listen(engine, "before_cursor_execute", note)
+    refresh_often(client, ann.refresh, 60, every)
+    event.remove(engine, "before_cursor_execute", note)
+
+    assert 5 <= len(deletions) <= 10
+
+
+def test_spent_refresh_tokens_are_deleted_when_a_session_has_thirty_tokens(
     app: Flask, client: FlaskClient, ann: Person
 ) -> None:
-    begun = now()
-    with time_machine.travel(begun, tick=False):
-        second = refresh(client, ann.refresh)["refresh_token"]
-    with time_machine.travel(begun + timedelta(seconds=19), tick=False):
-        third = refresh(client, second)["refresh_token"]
-        assert len(_refresh_tokens(app, ann)) == 3
-    with time_machine.travel(begun + timedelta(seconds=21), tick=False):
-        fourth = refresh(client, third)["refresh_token"]
+    pairs = refresh_often(client, ann.refresh, MAX_PAIRS - 1, every=21)
+    assert len(rows(app, Token, ann)) == 2 * MAX_PAIRS
 
-        assert len(_refresh_tokens(app, ann)) == 3  # without the first
+    with time_machine.travel(now() + timedelta(seconds=21 * MAX_PAIRS), tick=False):
+        newest = refresh(client, pairs[-1]["refresh_token"])["refresh_token"]
+
+        assert len(_refresh_tokens(app, ann)) == 2  # the one that was just spent, and the new one
         assert problem(client.post("/auth/refresh", headers=bearer(ann.refresh))) == (401, "token_reused")
-        assert problem(client.post("/auth/refresh", headers=bearer(fourth))) == (401, "token_revoked")
+        assert problem(client.post("/auth/refresh", headers=bearer(newest))) == (401, "token_revoked")
+
+
+def test_spent_refresh_tokens_are_kept_during_the_grace_period(
+    app: Flask, client: FlaskClient, ann: Person
+) -> None:
+    pairs = refresh_often(client, ann.refresh, MAX_PAIRS - 1, every=1)
+
+    with time_machine.travel(now() + timedelta(seconds=MAX_PAIRS), tick=False):
+        successor = refresh(client, pairs[-1]["refresh_token"])
+
+        assert refresh(client, pairs[-1]["refresh_token"]) == successor
 
 
 def _refresh_tokens(app: Flask, person: Person) -> list[Token]:

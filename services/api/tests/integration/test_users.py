@@ -25,9 +25,9 @@ from app.model.session_repository import SessionRepository
 from app.model.user_repository import UserRepository
 from kit.clock import now
 from kit.data.keyset import Page
-from kit.errors import AlreadyExists
+from kit.errors import AlreadyExists, InvalidCursor
 from kit.security.hashers import Argon2id, PasswordHash
-from kit.web.pagination import page_response
+from kit.web.pagination import decode_cursor, page_response
 from tests.support.credentials import PASSWORD, bearer
 from tests.support.people import People, Person
 from tests.support.problems import errors, problem
@@ -255,6 +255,24 @@ def test_a_cursor_is_valid_only_for_its_list_and_sort(people: People, root: Pers
     for path in wrong:
         assert errors(root.get(path)) == {("cursor", "invalid_format")}, path
     assert root.get(f"/users?sort=-created_at&cursor={cursor}").status_code == 200
+
+
+def test_a_cursor_is_valid_as_long_as_its_signing_key(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = Page[User]([], "username", ["日本", None, 0.1])
+    settings = app.extensions["settings"]
+    old, new = settings.secret_key, type(settings.secret_key)("n" * 64)
+
+    def decode_with(*keys: object) -> list[Any] | None:
+        update = {"secret_key": keys[0], "secret_key_fallbacks": keys[1:]}
+        monkeypatch.setitem(app.extensions, "settings", settings.model_copy(update=update))
+        return decode_cursor(body.next_cursor, "username")
+
+    with app.test_request_context("/users"):
+        body, _ = page_response(UserAccountList, page, UserAccount.of)
+
+        assert decode_with(new, old) == page.next_values
+        with pytest.raises(InvalidCursor):
+            decode_with(new)
 
 
 def test_an_account_is_read_with_its_version(root: Person, ann: Person) -> None:

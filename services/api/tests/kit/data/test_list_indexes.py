@@ -10,15 +10,15 @@ from uuid import UUID
 
 import pytest
 from flask import Flask
-from sqlalchemy import Connection, Index, MetaData, String, UniqueConstraint, event, select, text
+from sqlalchemy import Connection, Index, MetaData, String, UniqueConstraint, event, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from app.database import db
 from app.model.models import Role, User
 from kit.data.base import NAMING, one_of, trigram_index
 from kit.data.column_types import UtcDateTime
-from kit.data.keyset import filtered, read_page, split
 from kit.data.list_indexes import choices_of, filters_of, find_order, has_trigrams, indexes_of
+from kit.data.resource_repository import ResourceRepository
 
 LATER = "created_at", "id"
 
@@ -159,6 +159,10 @@ def items(app: Flask) -> Iterator[list[Item]]:
         yield rows
 
 
+class Items(ResourceRepository[Item]):  # type: ignore[type-var]  # not on the app's Base
+    model = Item
+
+
 def matches(item: Item, conditions: Mapping[str, Any]) -> bool:
     tests: dict[str, Callable[[Any, Any], bool]] = {
         "": lambda value, given: value == given,
@@ -175,11 +179,9 @@ def matches(item: Item, conditions: Mapping[str, Any]) -> bool:
 
 def pages(conditions: Mapping[str, Any], sort: str, limit: int) -> Iterator[list[Item]]:
     """Yield all pages. The position goes through JSON, as in a cursor."""
-    order = find_order(Item, filters_of(conditions), sort)
-    each, after = split(select(Item), Item, conditions), None
+    after = None
     while True:
-        query = filtered(select(Item), Item, conditions)
-        page = read_page(db.session, query, Item, sort, limit, after, order, each)
+        page = Items(db.session).page(sort, conditions, limit, after)
         yield page.rows
         if page.next_values is None:
             return

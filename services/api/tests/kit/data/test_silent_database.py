@@ -338,3 +338,15 @@ def test_an_interrupted_job_does_not_wait_for_a_silent_server(relay: Relay, rela
         db.session().invalidate()
 
         assert time.monotonic() - begun < 30
+
+
+def test_a_connection_whose_transaction_has_not_ended_is_replaced(relayed: Flask) -> None:
+    with relayed.app_context():
+        with db.engine.connect() as connection:
+            driver: Any = connection.connection.dbapi_connection
+            driver.autocommit = True  # so that psycopg2 doesn't see the transaction
+            connection.exec_driver_sql("BEGIN")
+            driver.autocommit = False
+
+        with db.engine.connect() as connection:
+            assert connection.connection.dbapi_connection is not driver

@@ -14,6 +14,7 @@ import time_machine
 from flask import Flask
 from flask.testing import FlaskClient
 from flask_jwt_extended import (
+    create_access_token,
     current_user,
     get_jwt,
     get_jwt_header,
@@ -320,6 +321,16 @@ def test_the_library_sees_the_verified_token(app: Flask, ann: Person) -> None:
         look()
 
 
+def test_the_librarys_encoder_returns_the_same_tokens(app: Flask, ann: Person) -> None:
+    claims = claims_of(ann.access)
+
+    assert jwt.encode(claims, SECRET_KEY, headers=HEADER) == ann.access
+    with app.app_context():
+        assert create_access_token(ann.id, additional_claims=claims) == ann.access
+        with pytest.raises(KeyError):
+            create_access_token(ann.id)
+
+
 def test_the_librarys_jwt_required_enforces_the_profile(app: Flask, ann: Person) -> None:
     guarded = jwt_required()(lambda: "in")
     stale = sign(claims_of(ann.access), HEADER | {"kid": "x"})
@@ -345,7 +356,6 @@ def test_keys_rotate_without_a_logout(app: Flask, client: FlaskClient, ann: Pers
     def rotate(key: SecretStr, *fallbacks: SecretStr) -> None:
         keys = [each.get_secret_value() for each in (key, *fallbacks)]
         app.extensions["jwt_profile"] = app.extensions["jwt_profile"]._replace(keys=keys)
-        app.config["JWT_SECRET_KEY"] = key.get_secret_value()
 
     try:
         rotate(new, SecretStr("z" * 32), old)

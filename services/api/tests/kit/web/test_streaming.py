@@ -29,10 +29,14 @@ class Server(Process):
         return [line for line in lines if line.get("route", "").startswith(("/numbers", "/without"))]
 
     def line(self) -> dict[str, Any]:
-        """Return the log line of the request, which may be written after the client got the whole body."""
-        wait_until(lambda: bool(self.lines()), 20)
-        [line] = self.lines()
+        """Return the log line of the only request."""
+        [line] = self.lines_of(1)
         return line
+
+    def lines_of(self, requests: int) -> list[dict[str, Any]]:
+        """Return the log lines of the requests, which are written after the client got the whole body."""
+        wait_until(lambda: len(self.lines()) >= requests, 20)
+        return self.lines()
 
     def connections(self) -> dict[str, int]:
         return dict(plain_http.get(f"{self.url}/connections").json())
@@ -62,7 +66,7 @@ def test_a_stream_arrives_complete_and_is_logged_at_its_end(server: Server) -> N
 def test_a_stream_without_a_database_is_sent(server: Server) -> None:
     assert plain_http.get(f"{server.url}/without-database/3").text == "1\n2\n3\n"
     assert plain_http.get(f"{server.url}/without-database/0").text == ""
-    assert [line["status"] for line in server.lines()] == [200, 200]
+    assert [line["status"] for line in server.lines_of(2)] == [200, 200]
 
 
 @pytest.mark.any_database
@@ -79,7 +83,7 @@ def test_an_error_before_the_first_chunk_is_a_problem(server: Server) -> None:
 
     assert (missing.status_code, missing.json()["code"]) == (404, "not_found")
     assert (failed.status_code, failed.json()["code"]) == (500, "internal_error")
-    assert [line["status"] for line in server.lines()] == [404, 500]
+    assert [line["status"] for line in server.lines_of(2)] == [404, 500]
     assert server.connections() == {"in_use": 0, "open_transactions": 0}
 
 
