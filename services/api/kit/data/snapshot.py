@@ -24,8 +24,8 @@ def columns_of(model: type[Base]) -> dict[str, Any]:
 def snapshot(model: type[Model], values: Iterable[Any]) -> Model:
     """Return an instance of a model with these values of `columns_of`.
 
-    SQLAlchemy doesn't track it. It has the columns, properties and methods; setting a column, reading a
-    relationship and adding it to a session raise an error that says so.
+    SQLAlchemy doesn't track it. It has the columns, properties and methods. Setting a column and reading a
+    relationship raise an error that says so.
     """
     return snapshot_of(model, dict(zip(columns_of(model), values, strict=True)))
 

@@ -120,7 +120,7 @@ class BatchHandler(logging.StreamHandler[TextIO]):
     def _write(self) -> None:
         """Write the lines that wait. If that fails, keep the rest. Raises OSError and ValueError."""
         with self._locked():
-            self.stream.flush()  # what was printed
+            self.stream.flush()  # the output of print() comes first
             while self._lines:
                 chunk = self._next_chunk()
                 try:
