@@ -79,7 +79,9 @@ def _driver(stack: Stack) -> Callable[[Subject, int], Round]:
         chosen = pairs[subject.service]
         if subject.kind == "refresh":
             chosen = chosen[number * REFRESHES :][:REFRESHES]
-        elif subject.kind == "parent":
+        else:  # refreshing a session ten times revokes its first access token
+            chosen = chosen[(ROUNDS + 1) * REFRESHES :]
+        if subject.kind == "parent":
             chosen = [(access, _user(PARENTS[subject.service])) for access, _ in chosen]
         stack.write_file(subject.file, lines(chosen))
         return stack.drive(subject, SECONDS)
