@@ -148,37 +148,18 @@ def _goals(
         recordings[it]
         for it in ("GET /account", "GET /notes", "POST /notes", "POST /auth/refresh", "POST /auth/login")
     )
-    return [
-        Goal(
-            "CPU of GET /account, compared with the floor",
-            results[ACCOUNT].cpu / results[FLOOR].cpu,
-            1.2,
-            "x",
-        ),
-        Goal(
-            "CPU of a list of 20 own rows, compared with the floor",
-            results[NOTES].cpu / results[FLOOR_NOTES].cpu,
-            2.0,
-            "x",
-        ),
-        Goal(
-            "CPU of a new row, compared with the floor",
-            results[CREATE].cpu / results[FLOOR_CREATE].cpu,
-            2.3,
-            "x",
-        ),
+    cpu = (
+        ("GET /account, compared with the floor", ACCOUNT, FLOOR, 1.2),
+        ("a list of 20 own rows, compared with the floor", NOTES, FLOOR_NOTES, 2.0),
+        ("a new row, compared with the floor", CREATE, FLOOR_CREATE, 2.3),
         # 1.7 ms where the floor's GET /account takes 0.61 ms. The floor has no refresh.
-        Goal(
-            "CPU of POST /auth/refresh, compared with the floor's GET /account",
-            results[REFRESH].cpu / results[FLOOR].cpu,
-            2.8,
-            "x",
-        ),
-        Goal(
-            "CPU of GET /health/live, compared with a bare view",
-            results[LIVE].cpu / results[BARE].cpu,
-            1.3,
-            "x",
+        ("POST /auth/refresh, compared with the floor's GET /account", REFRESH, FLOOR, 2.8),
+        ("GET /health/live, compared with a bare view", LIVE, BARE, 1.3),
+    )
+    return [
+        *(
+            Goal(f"CPU of {name}", results[it].cpu / results[floor].cpu, most, "x")
+            for name, it, floor, most in cpu
         ),
         Goal("GET /account: statements", account.statements, 1),
         Goal("GET /account: round trips", account.round_trips, 1),

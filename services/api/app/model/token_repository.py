@@ -149,10 +149,10 @@ class TokenRepository(Repository[Token]):
         _revocation(self.dialect).all(self.connection, {**_owner(session), "spent": none, **times})
 
     def trim(self, session: Session, spent_id: UUID, time: datetime, spent_kept: timedelta) -> None:
-        """Delete the tokens of a session that nothing needs any more, so that there is room for a pair.
+        """Delete the tokens of a session that nothing needs any more, to make room for several pairs.
 
         These are spent ones except the given one, those that expired a day ago, and those of all but the
-        newest nine pairs, so that there is room for several more.
+        newest nine pairs.
         """
         times = {"listed_since": time - LISTED, "spent_before": time - spent_kept}
         self.connection.execute(_trimming(self.dialect), {**_owner(session), "spent": spent_id, **times})

@@ -65,10 +65,9 @@ class BatchHandler(logging.StreamHandler[TextIO]):
         try:
             self._write()
         except (OSError, ValueError) as error:  # ValueError: the stream is closed
-            with suppress(
-                AttributeError, OSError, ValueError
-            ):  # standard error may be missing or closed, too
-                sys.stderr.write(f"The log can't be written: {error}. Its lines wait.\n")
+            # Standard error may be missing or closed, too.
+            with suppress(AttributeError, OSError, ValueError):
+                sys.stderr.write(f"The log can't be written ({error}). Its lines wait.\n")
             return False
         return True
 

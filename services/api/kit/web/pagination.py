@@ -3,13 +3,13 @@
 import csv
 import json
 import re
-from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Iterable
 from hmac import compare_digest
 from typing import Annotated, Any, ClassVar, TypeVar
 from urllib.parse import urlencode
 
 from flask import request
+from jwt.utils import base64url_decode, base64url_encode
 from pydantic import (
     AfterValidator,
     BeforeValidator,
@@ -169,7 +169,7 @@ def decode_cursor(cursor: str | None, sort: str) -> list[Any] | None:
     payload, _, signature = cursor.rpartition(".")
     if not any(compare_digest(signature.encode(), each) for each in _signatures(payload)):
         raise InvalidCursor
-    cursor_sort, values = json.loads(urlsafe_b64decode(payload + "=="))
+    cursor_sort, values = json.loads(base64url_decode(payload))
     if cursor_sort != sort:
         raise InvalidCursor
     return list(values)
@@ -214,7 +214,7 @@ def _sort_keys(sort: FieldInfo | None) -> list[str]:
 def _encode_cursor(sort: str, values: SortValues) -> str:
     """Return a cursor. Compared with itsdangerous, which compresses it, this saves half of the time."""
     text = json.dumps([sort, values], ensure_ascii=False, separators=(",", ":"))
-    payload = _base64url(text.encode())
+    payload = base64url_encode(text.encode()).decode()
     return f"{payload}.{_signatures(payload)[0].decode()}"
 
 
@@ -222,8 +222,4 @@ def _signatures(payload: str) -> list[bytes]:
     """Sign a cursor of this list with each signing key. The current key comes first."""
     keys = current(Settings).signing_keys
     hashes = keyed_hashes(keys, "cursor", str(request.endpoint), payload)
-    return [_base64url(each).encode() for each in hashes]
-
-
-def _base64url(raw: bytes) -> str:
-    return urlsafe_b64encode(raw).rstrip(b"=").decode()
+    return [base64url_encode(each) for each in hashes]

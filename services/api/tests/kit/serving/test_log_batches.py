@@ -201,49 +201,56 @@ def test_lines_of_several_processes_do_not_mix_in_a_pipe() -> None:
     assert len(b"".join(packets).splitlines()) == 100
 
 
-@pytest.mark.any_database
-def test_a_full_disk_fails_no_request_and_loses_no_line(
-    client: FlaskClient, log: Log, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(log_batches, "RETRY_SECONDS", 0.01)
+@pytest.fixture
+def make_room(log: Log) -> Iterator[Callable[[], object]]:
+    """The disk of the log is full, until this is called."""
     assert isinstance(log.handler, log_batches.BatchHandler)
     descriptor = log.handler.stream.fileno()
     disk, full = os.dup(descriptor), os.open("/dev/full", os.O_WRONLY)
     os.dup2(full, descriptor)
+    yield lambda: os.dup2(disk, descriptor)
+    os.close(disk)
+    os.close(full)
+
+
+@pytest.mark.any_database
+def test_a_full_disk_fails_no_request_and_loses_no_line(
+    client: FlaskClient,
+    log: Log,
+    make_room: Callable[[], object],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(log_batches, "RETRY_SECONDS", 0.01)
 
     with in_batches():
         client.get("/")
         client.post("/auth/login", json={"username": "ann", "password": PASSWORD})
         wait_until(lambda: "Its lines wait" in capsys.readouterr().err, 60)
         assert client.get("/problems").status_code == 200
-        os.dup2(disk, descriptor)
+        make_room()
         wait_until(lambda: len(log.messages()) == 4, 60)
 
     assert log.messages() == ["GET / 200", "login_failed", "POST /auth/login 401", "GET /problems 200"]
-    os.close(disk)
-    os.close(full)
 
 
 @pytest.mark.usefixtures("slow_batches")
 def test_while_the_disk_is_full_only_the_newest_lines_are_lost(
-    log: Log, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    log: Log,
+    make_room: Callable[[], object],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setattr(log_batches, "MAX_LINES", 5)
-    assert isinstance(log.handler, log_batches.BatchHandler)
-    descriptor = log.handler.stream.fileno()
-    disk, full = os.dup(descriptor), os.open("/dev/full", os.O_WRONLY)
-    os.dup2(full, descriptor)
 
     with in_batches():
         for letter in "abcdefgh":
             logger.info(letter * PIPE_BUF)  # so that each line is a chunk
-        os.dup2(disk, descriptor)
+        make_room()
         logger.info("on disk again")
 
     assert [message[0] for message in log.messages()] == ["a", "b", "c", "d", "e", "o"]
     assert capsys.readouterr().err.count("No space left on device") == 3
-    os.close(disk)
-    os.close(full)
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
