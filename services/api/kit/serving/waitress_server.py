@@ -34,7 +34,8 @@ logger = logging.getLogger("app.server")
 DRAIN_SECONDS = 8
 IDLE_SECONDS = 0.5  # after which a shutdown closes a connection; a request may be on its way until then
 MAX_CONNECTIONS = 2000  # with incomplete bodies of up to 128 KiB each they need 250 MB
-LINGER_SECONDS = 2  # during which the rest of a refused request is read and discarded
+LINGER_SECONDS = 30  # during which the rest of a refused request is read and discarded
+LINGER_IDLE_SECONDS = 5  # after which a client that sends nothing more is disconnected
 KEEP_ALIVE_SECONDS = 100  # longer than load balancers keep an idle connection (90 s on Heroku)
 STALLED_SECONDS = 60  # after which a client that doesn't read its response is disconnected
 REQUEST_SECONDS = 60  # within which a request must be complete, with one second more for each
@@ -100,8 +101,8 @@ class ProblemTask(ErrorTask):  # type: ignore[misc]
         self.response_headers.extend(headers.items())
         self.set_close_on_finish()
         self.content_length = len(body)
+        self.channel.refused_at = time.time()  # before the I/O thread can send the response
         self.write(b"" if getattr(self.request, "command", "") == "HEAD" else body)
-        self.channel.refused_at = time.time()
 
 
 class Output:
@@ -197,13 +198,25 @@ class Channel(HTTPChannel):  # type: ignore[misc]
         self.total_outbufs_len += len(data)
 
     def handle_write(self) -> None:
-        if self.refused_at and self.close_when_flushed and not self.total_outbufs_len:
-            self.close_when_flushed, self.lingers, self.unread = False, True, b""
-            self.socket.shutdown(socket.SHUT_WR)
+        if self.refused_at:
+            self._write_refusal()
             return
         super().handle_write()
         if self.unread and self.connected and not self.total_outbufs_len:
             self.received(b"")
+
+    def _write_refusal(self) -> None:
+        """Send the response, then linger.
+
+        waitress' method closes the connection if the request's thread sets `close_when_flushed` meanwhile.
+        """
+        self._flush_exception(self._flush_some_if_lockable)
+        if self.will_close:
+            self.handle_close()
+        elif self.close_when_flushed and not self.total_outbufs_len:
+            self.close_when_flushed, self.lingers, self.unread = False, True, b""
+            with suppress(OSError):  # the client has closed the connection
+                self.socket.shutdown(socket.SHUT_WR)
 
     def readable(self) -> bool:
         if self.arriving and not self.will_close and not self.total_outbufs_len:
@@ -220,7 +233,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]
     def received(self, data: bytes) -> bool:
         """Read at most one request. The app handles an upload as soon as its head is complete."""
         if self.lingers:
-            self.will_close = time.time() > self.refused_at + LINGER_SECONDS
+            self.will_close = self.is_overdue(time.time())
             return False
         self.unread += data
         with self.requests_lock:
@@ -289,7 +302,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]
             since = self.waits_since if self.waits else self.last_activity
             return now > since + STALLED_SECONDS
         if self.lingers:
-            return now > self.refused_at + LINGER_SECONDS
+            return now > min(self.refused_at + LINGER_SECONDS, self.last_activity + LINGER_IDLE_SECONDS)
         if incomplete := self.request or self.arriving:
             size = incomplete.header_bytes_received + incomplete.body_bytes_received
             return bool(now > incomplete.started + REQUEST_SECONDS + size / BYTES_PER_SECOND)

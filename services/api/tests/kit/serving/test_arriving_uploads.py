@@ -86,11 +86,12 @@ def test_a_long_body_is_refused_before_it_arrives(server: Process, people: Peopl
 
 
 def test_a_client_that_still_sends_gets_the_refusal(server: Process) -> None:
-    with connect(server) as client:
-        client.sendall(head(length=3_000_000))
-        client.sendall(bytes(3_000_000))
+    for _ in range(100):  # the server closed one in twenty of these connections too early
+        with connect(server) as client:
+            client.sendall(head(length=3_000_000))
+            client.sendall(bytes(3_000_000))
 
-        assert answer(client).startswith(b"HTTP/1.1 401")
+            assert answer(client).startswith(b"HTTP/1.1 401")
 
 
 @pytest.mark.parametrize("server", ["waitress"], indirect=True)  # gunicorn sends it in any case

@@ -227,6 +227,26 @@ def test_a_body_that_arrives_steadily_may_take_longer(running: server.Server) ->
         assert not is_open_after(running, 115)
 
 
+def test_a_refused_client_may_send_the_rest_for_half_a_minute(running: server.Server) -> None:
+    with socket.create_connection(("127.0.0.1", int(running.effective_port)), timeout=20) as client:
+        client.sendall(HEAD % 1_000_000)
+        connection = connection_when(running, lambda channel: channel.lingers)
+
+        assert is_open_after(running, 4)
+        connection.last_activity = time.time() + 27  # as if the client had sent another part then
+        assert is_open_after(running, 28)
+        assert not is_open_after(running, 31)
+        assert client.recv(12) == b"HTTP/1.1 413"
+
+
+def test_a_refused_client_that_sends_nothing_more_is_disconnected(running: server.Server) -> None:
+    with socket.create_connection(("127.0.0.1", int(running.effective_port))) as client:
+        client.sendall(HEAD % 1_000_000)
+        connection_when(running, lambda channel: channel.lingers)
+
+        assert not is_open_after(running, 6)
+
+
 def test_a_client_that_stops_reading_is_disconnected(running: server.Server) -> None:
     with clients(running.effective_port, 1, LARGEST) as [client]:
         connection_when(running, lambda channel: channel.total_outbufs_len)
