@@ -57,7 +57,8 @@ class BatchHandler(logging.StreamHandler[TextIO]):
             self.handleError(record)
 
     def flush(self) -> None:
-        self.write_waiting()
+        if self._lines:
+            self.write_waiting()
         super().flush()
 
     def write_waiting(self) -> bool:
@@ -108,9 +109,11 @@ class BatchHandler(logging.StreamHandler[TextIO]):
         return writer is not None and writer.is_alive()
 
     def _write_batches(self) -> None:
-        while self._writer is threading.current_thread():
+        while True:
             self._has_lines.wait()
             time.sleep(BATCH_SECONDS)
+            if self._writer is not threading.current_thread():
+                return  # the server has stopped, and the stream may be closed
             self._has_lines.clear()
             if not self.write_waiting():
                 time.sleep(RETRY_SECONDS)

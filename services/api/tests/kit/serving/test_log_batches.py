@@ -80,6 +80,22 @@ def test_the_end_of_a_server_writes_what_waits(log: Log) -> None:
     assert log.messages() == ["one", "two"]
 
 
+def test_the_thread_leaves_the_log_alone_after_the_end_of_a_server(
+    log: Log, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = threading.enumerate()
+    with in_batches():
+        logger.info("one")
+        [writer] = set(threading.enumerate()) - set(before)
+    assert isinstance(log.handler, logging.StreamHandler)
+    log.handler.stream.close()
+
+    writer.join(timeout=60)
+
+    assert not writer.is_alive()
+    assert capsys.readouterr().err == ""
+
+
 @pytest.mark.usefixtures("slow_batches")
 def test_what_is_printed_is_written_with_the_lines(log: Log) -> None:
     with in_batches():
