@@ -213,7 +213,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]
         self._flush_exception(self._flush_some_if_lockable)
         if self.will_close:
             self.handle_close()
-        elif self.close_when_flushed and not self.total_outbufs_len:
+        elif self.connected and self.close_when_flushed and not self.total_outbufs_len:
             self.close_when_flushed, self.lingers, self.unread = False, True, b""
             with suppress(OSError):  # the client has closed the connection
                 self.socket.shutdown(socket.SHUT_WR)
@@ -378,7 +378,7 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
         while self.ready_to_send:  # saves a loop that only finds out that they are writable
             channel = self.ready_to_send.popleft()
             if channel.connected:
-                channel.handle_write()
+                wasyncore.write(channel)  # an error only closes this connection
                 if channel.total_outbufs_len:
                     self.slow.add(channel)
         if self.slow:

@@ -112,7 +112,21 @@ def test_a_client_that_disconnects_before_its_error_causes_no_traceback(
             connection.sendall(b"BAD\r\n\r\n")
 
     assert plain_http.get(f"{url}/health/live").status_code == 200
-    assert [record.getMessage() for record in caplog.records if record.exc_info] == []
+    assert [record.getMessage() for record in caplog.records if record.levelname == "ERROR"] == []
+
+
+def test_an_error_while_sending_only_closes_its_connection(
+    live: Live, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: server.Channel) -> None:
+        raise RuntimeError("a bug")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(server.Channel, "handle_write", fail)
+        with pytest.raises(httpx.TransportError):
+            plain_http.get(f"{live[0]}/health/live")
+
+    assert plain_http.get(f"{live[0]}/health/live").status_code == 200
 
 
 def test_an_absolute_uri_is_treated_like_a_path(live: Live) -> None:
