@@ -155,6 +155,7 @@ def _goals(
         # 1.7 ms where the floor's GET /account takes 0.61 ms. The floor has no refresh.
         ("POST /auth/refresh, compared with the floor's GET /account", REFRESH, FLOOR, 2.8),
         ("GET /health/live, compared with a bare view", LIVE, BARE, 1.3),
+        ("GET /account on one gunicorn process, compared with waitress", ONE, ACCOUNT, 1.15),
     )
     return [
         *(

@@ -15,7 +15,7 @@ from gunicorn.http.errors import InvalidHeader, LimitRequestHeaders, Unsupported
 from gunicorn.http.message import Request
 
 from app.config import APP_NAME, load
-from kit.serving.gunicorn_worker import BodyTooLong
+from kit.serving.gunicorn_worker import BodyTooLong, Response
 from kit.settings import InvalidSettings
 from kit.web.uploads import takes_uploads
 
@@ -51,6 +51,7 @@ MAX_HEADERS = 16_384
 # Ignore forwarding headers here: the app evaluates them, with its setting TRUSTED_PROXIES.
 forwarded_allow_ips = ""
 wsgi.SERVER = APP_NAME  # gunicorn always sends the Server header
+wsgi.Response = Response
 # gunicorn would refuse other expectations, and answer `100 Continue` to a body that is too long.
 Request._policy_expect_continue = False
 

