@@ -3,7 +3,9 @@
 import select
 import signal
 import socket
+import time
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from gunicorn.glogging import Logger
@@ -18,6 +20,7 @@ from gunicorn.util import close, write_nonblock
 from gunicorn.workers.gthread import ThreadWorker
 
 from kit.serving import lifecycle
+from kit.serving.lingering import Lingering
 from kit.serving.refusals import RESET, refuse
 from kit.web.streaming import BrokenOff
 
@@ -40,6 +43,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
     Readiness ends immediately, and no connection waits in the kernel's queue only to be reset.
     """
 
+    lingering: Lingering
     sockets: list[Any]
 
     def get_thread_pool(self) -> Any:
@@ -48,12 +52,14 @@ class Worker(ThreadWorker):  # type: ignore[misc]
         return pool
 
     def run(self) -> None:
+        self.lingering = Lingering(self.poller)
         with lifecycle.serving(self.app.wsgi()):
             super().run()
 
     def notify(self) -> None:
         """Report that this worker is alive, at least once a second, and sample its metrics."""
         super().notify()
+        self.lingering.end_overdue(time.monotonic())
         if metrics := self.app.wsgi().extensions.get("metrics"):
             metrics.sample()
 
@@ -85,6 +91,16 @@ class Worker(ThreadWorker):  # type: ignore[misc]
                 self.accept(listener)
             listener.close()
         self.sockets = []
+
+    def enqueue_req(self, conn: Any) -> None:
+        conn.close = partial(self._close, conn.sock)
+        super().enqueue_req(conn)
+
+    def _close(self, connection: socket.socket, *, graceful: bool = False) -> None:
+        if graceful:
+            self.lingering.begin(connection)
+        else:
+            close(connection)
 
     def handle_request(self, req: Any, conn: Any) -> bool:
         try:

@@ -23,6 +23,7 @@ from waitress.server import TcpWSGIServer
 from waitress.task import ErrorTask, WSGITask
 
 from kit.serving import lifecycle
+from kit.serving.lingering import end_of_lingering
 from kit.serving.refusals import RESET, refuse
 from kit.serving.waitress_parser import Parser
 from kit.settings import Settings
@@ -34,8 +35,6 @@ logger = logging.getLogger("app.server")
 DRAIN_SECONDS = 8
 IDLE_SECONDS = 0.5  # after which a shutdown closes a connection; a request may be on its way until then
 MAX_CONNECTIONS = 2000  # with incomplete bodies of up to 128 KiB each they need 250 MB
-LINGER_SECONDS = 30  # during which the rest of a refused request is read and discarded
-LINGER_IDLE_SECONDS = 5  # after which a client that sends nothing more is disconnected
 KEEP_ALIVE_SECONDS = 100  # longer than load balancers keep an idle connection (90 s on Heroku)
 STALLED_SECONDS = 60  # after which a client that doesn't read its response is disconnected
 REQUEST_SECONDS = 60  # within which a request must be complete, with one second more for each
@@ -144,8 +143,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]
     """A connection. Its thread never waits for a client that doesn't read, unless it streams a response.
 
     It reads the next request when the response to the previous one has been sent, so that a client that sends
-    many requests at once needs one thread and little memory. After a refusal it lingers (RFC 9112, section
-    9.6): closing it with unread data would reset it, and the client would lose the response.
+    many requests at once needs one thread and little memory. After a refusal it lingers (lingering.py).
     """
 
     parser_class = Parser
@@ -302,7 +300,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]
             since = self.waits_since if self.waits else self.last_activity
             return now > since + STALLED_SECONDS
         if self.lingers:
-            return now > min(self.refused_at + LINGER_SECONDS, self.last_activity + LINGER_IDLE_SECONDS)
+            return now > end_of_lingering(self.refused_at, self.last_activity)
         if incomplete := self.request or self.arriving:
             size = incomplete.header_bytes_received + incomplete.body_bytes_received
             return bool(now > incomplete.started + REQUEST_SECONDS + size / BYTES_PER_SECOND)
