@@ -10,7 +10,7 @@ from selectors import EVENT_READ, BaseSelector
 
 LINGER_SECONDS = 30
 LINGER_IDLE_SECONDS = 5  # after which a client that sends nothing more is disconnected
-MAX_LINGERING = 500  # connections of a gunicorn process
+MAX_LINGERING = 100  # connections of a gunicorn process, in addition to those that it serves
 READ_BYTES = 65_536
 
 
@@ -37,8 +37,7 @@ class Lingering:
             connection.close()
             return
         if len(self.times) >= MAX_LINGERING:
-            connection.close()
-            return
+            self._end(next(iter(self.times)))  # the oldest
         connection.setblocking(False)
         now = time.monotonic()
         self.times[connection] = (now, now)

@@ -2,7 +2,6 @@
 
 import gc
 import logging
-import resource
 import select
 import signal
 import socket
@@ -23,6 +22,7 @@ from waitress.server import TcpWSGIServer
 from waitress.task import ErrorTask, WSGITask
 
 from kit.serving import lifecycle
+from kit.serving.connection_limit import connection_limit
 from kit.serving.lingering import end_of_lingering
 from kit.serving.refusals import RESET, refuse
 from kit.serving.waitress_parser import Parser
@@ -415,7 +415,7 @@ def create_server(app: Flask, settings: Settings, listener: socket.socket) -> Se
     """Return waitress, ready to run."""
     limits: dict[str, Any] = {
         "threads": settings.threads,
-        "connection_limit": _connection_limit(settings),
+        "connection_limit": connection_limit(settings, MAX_CONNECTIONS),
         "cleanup_interval": 5,
         "max_request_header_size": 16_384,
         # The app refuses bodies longer than MAX_BODY_BYTES. waitress' limit is larger, because it counts the
@@ -439,21 +439,6 @@ def create_server(app: Flask, settings: Settings, listener: socket.socket) -> Se
     server.stopping = lifecycle.stopping(app)
     lifecycle.measure_queue(app, lambda: len(server.task_dispatcher.queue))
     return server
-
-
-def _connection_limit(settings: Settings) -> int:
-    """Return how many connections the limit of open files allows, after raising that limit if possible."""
-    others = 64 + 3 * settings.database_pool_size  # SQLite opens three files per connection
-    wanted = MAX_CONNECTIONS + others
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    files = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-    if soft != resource.RLIM_INFINITY and soft < files:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (files, hard))
-    if files < wanted:
-        logger.warning(
-            "accepts only %d connections, because it can open only %d files (ulimit -n)", files - others, hard
-        )
-    return files - others
 
 
 def serve(app: Flask, settings: Settings, listener: socket.socket) -> None:

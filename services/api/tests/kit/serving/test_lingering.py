@@ -107,14 +107,14 @@ def test_a_client_that_has_reset_the_connection_is_forgotten(connections: Linger
     assert not is_open(connections)
 
 
-def test_there_is_a_limit(connections: Lingering, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_oldest_makes_room_for_a_new_one(connections: Lingering, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lingering, "MAX_LINGERING", 2)
     pairs = [socket.socketpair() for _ in range(3)]
 
     for ours, _ in pairs:
         connections.begin(ours)
 
-    assert [ours.fileno() == -1 for ours, _ in pairs] == [False, False, True]
+    assert [ours.fileno() == -1 for ours, _ in pairs] == [True, False, False]
     for both in pairs:
         for each in both:
             each.close()

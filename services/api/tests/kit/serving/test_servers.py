@@ -11,7 +11,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from itertools import cycle
 from pathlib import Path
 
@@ -575,15 +575,33 @@ def test_a_thousand_slow_clients_do_not_slow_down_others(process: Process) -> No
     assert sorted(seconds)[98] < 2  # measured: 0.03, even on a busy machine
 
 
-def test_a_low_limit_of_open_files_is_reported(start: Callable[..., Process]) -> None:
-    command = ["sh", "-c", 'ulimit -n 300 && exec "$@"', "sh", *ALONE]
-    process = start(command)
-    slow = [socket.create_connection(("127.0.0.1", process.port)) for _ in range(150)]
+WITH_FEW_FILES = ["sh", "-c", 'ulimit -n 300 && exec "$@"', "sh", *ALONE]
 
-    status = plain_http.get(f"{process.url}/health/ready").status_code
 
-    for connection in slow:
-        connection.close()
+@pytest.mark.parametrize(("by", "most"), [("waitress", 200), ("gunicorn", 100)])
+def test_a_low_limit_of_open_files_is_reported(start: Callable[..., Process], by: str, most: int) -> None:
+    process = start(WITH_FEW_FILES, **BY[by])
+    with ExitStack() as stack:
+        for _ in range(most // 2):
+            client = stack.enter_context(socket.create_connection(("127.0.0.1", process.port)))
+            client.sendall(IDLE)
+
+        status = plain_http.get(f"{process.url}/health/ready").status_code
+
     _, output = process.stop()
     assert status == 200
-    assert "accepts only 200 connections" in output
+    assert f"accepts only {most} connections" in output
+
+
+@pytest.mark.parametrize("by", BY)
+def test_more_connections_than_open_files_stop_no_process(start: Callable[..., Process], by: str) -> None:
+    process = start(WITH_FEW_FILES, **BY[by], LOG_LEVEL="INFO")
+    with ExitStack() as stack:
+        for _ in range(600):
+            client = stack.enter_context(socket.create_connection(("127.0.0.1", process.port), timeout=60))
+            client.sendall(IDLE)
+
+    assert plain_http.get(f"{process.url}/health/live", timeout=60).status_code == 200
+    _, output = process.stop()
+    assert "exited with code" not in output
+    assert "Traceback" not in output
