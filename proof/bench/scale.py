@@ -7,6 +7,7 @@ import random
 import sys
 from collections.abc import Callable
 from hashlib import md5
+from typing import Any
 from uuid import UUID
 
 from proof.bench.report import Goal, goals_table, write
@@ -27,6 +28,13 @@ REQUESTS = {
     "POST /auth/refresh": ("/auth/refresh", "refresh", "refresh"),
 }
 
+SUBJECTS = [
+    # One connection, because queuing would distort the response times.
+    Subject(f"{name}, {users} users", service, *request, connections=1)
+    for name, request in REQUESTS.items()
+    for service, users in USERS.items()
+]
+
 
 def main(project: str) -> None:
     stack = Stack(project)
@@ -37,16 +45,15 @@ def main(project: str) -> None:
     for service, parents in PARENTS.items():
         stack.fill_notes(DATABASES[service], parents)
     stack.up("notes", "large")
-    # One connection, because queuing would distort the response times.
-    subjects = [
-        Subject(f"{name}, {users} users", service, *request, connections=1)
-        for name, request in REQUESTS.items()
-        for service, users in USERS.items()
-    ]
     drive = _driver(stack)
-    for subject in subjects:
+    for subject in SUBJECTS:
         drive(subject, ROUNDS)  # fill the caches
-    results = interleave(subjects, ROUNDS, drive)
+    results = interleave(SUBJECTS, ROUNDS, drive)
+    write("scale", *report(results, filled["large"]))
+
+
+def report(results: dict[str, Round], fill_seconds: float) -> tuple[str, dict[str, Any]]:
+    """Return the report as text and as data."""
     goals = [_growth(results, name) for name in REQUESTS]
     rows = [
         "| | p50 ms | p99 ms | requests/s | CPU ms |",
@@ -60,15 +67,15 @@ def main(project: str) -> None:
         f"# make -C proof bench-scale: medians of {ROUNDS} rounds of {SECONDS} s\n",
         *rows,
         f"\n{USERS['large']} users with {USERS['large'] * TOKENS_A_USER} tokens were created in "
-        f"{filled['large']:.0f} s.\n",
+        f"{fill_seconds:.0f} s.\n",
         goals_table(goals),
     ]
     data = {
         "results": {name: round._asdict() for name, round in results.items()},
-        "fill_seconds": filled,
+        "fill_seconds": fill_seconds,
         "goals": [goal.as_dict() for goal in goals],
     }
-    write("scale", "\n".join(sections), data)
+    return "\n".join(sections), data
 
 
 def _driver(stack: Stack) -> Callable[[Subject, int], Round]:
@@ -97,7 +104,7 @@ def _user(users: int) -> str:
 def _growth(results: dict[str, Round], name: str) -> Goal:
     small, large = (results[f"{name}, {users} users"] for users in USERS.values())
     return Goal(
-        f"{name}: time with {USERS['large']} users, compared with {USERS['api']}",
+        f"{name}: time with {USERS['large']} users, compared with {USERS['notes']}",
         large.p50 / small.p50,
         GOAL,
         "x",

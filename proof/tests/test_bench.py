@@ -11,7 +11,7 @@ import pytest
 from app.database import db
 from kit.data.base import Base
 from kit.security.hashers import PasswordHash
-from proof.bench import notes, report, run, stack, wire
+from proof.bench import notes, report, run, scale, stack, wire
 from proof.bench.report import Goal
 from proof.bench.rounds import RequestsFailed, Round, Subject, interleave, medians, read
 from proof.bench.statements import Recording
@@ -161,3 +161,14 @@ class Server(io.BytesIO):
     def close(self) -> None:
         self.received = self.getvalue()
         super().close()
+
+
+def test_many_users_are_compared_with_few() -> None:
+    results = {each.name: Round(rate=100, cpu=1, p50=2, p99=3) for each in scale.SUBJECTS}
+    results["GET /account, 1000000 users"] = Round(rate=100, cpu=1, p50=5, p99=9)
+
+    text, data = scale.report(results, fill_seconds=240)
+
+    assert "| GET /account, 1000000 users | 5.00 | 9.00 | 100 | 1.00 |" in text
+    assert "| GET /account: time with 1000000 users, compared with 1000 | 2.5x | <= 1.2x | MISSED |" in text
+    assert [goal["verdict"] for goal in data["goals"]] == ["MISSED", "met", "met", "met"]
