@@ -17,7 +17,6 @@ from gunicorn.http.message import Request
 from app.config import APP_NAME, load
 from kit.serving.connection_limit import connection_limit
 from kit.serving.gunicorn_worker import BodyTooLong, Response
-from kit.serving.lingering import MAX_LINGERING
 from kit.settings import InvalidSettings
 from kit.web.uploads import takes_uploads
 
@@ -38,7 +37,7 @@ bind = f"[{host}]:{settings.port}" if ":" in host else f"{host}:{settings.port}"
 
 workers = settings.web_concurrency
 threads = settings.threads
-worker_connections = connection_limit(settings, 1000, more_files=MAX_LINGERING)
+worker_connections = connection_limit(settings, 1000)
 keepalive = 100  # longer than load balancers keep an idle connection (90 s on Heroku)
 graceful_timeout = 8  # so that a stop takes less than 10 seconds
 # The workers' heartbeat files. On a disk, a slow write could block a worker.

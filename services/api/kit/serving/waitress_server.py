@@ -54,8 +54,10 @@ class Task(WSGITask):  # type: ignore[misc]
         try:
             super().service()
         except BrokenOff:  # the connection is closed
-            if not self.chunked_response:  # without chunks, only a reset shows that the body is incomplete
-                self.channel.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+            connection = self.channel.socket  # None if the client has closed it
+            if connection and not self.chunked_response:  # only a reset shows that the body is incomplete
+                with suppress(OSError):
+                    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
 
     def build_response_header(self) -> bytes:
         if self.request.arriving and not self.request.arriving.is_complete:

@@ -1,5 +1,7 @@
 """Connections of gunicorn that are closed while their clients may still be sending."""
 
+import os
+import signal
 import socket
 import time
 from collections.abc import Iterator
@@ -8,9 +10,8 @@ from selectors import DefaultSelector
 
 import pytest
 
-from kit.serving import lingering
 from kit.serving.lingering import Lingering
-from tests.support.servers import BY, Process
+from tests.support.servers import BY, HEAD, Process
 
 CLOSE = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
 
@@ -18,7 +19,7 @@ CLOSE = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
 @pytest.fixture
 def connections() -> Iterator[Lingering]:
     with DefaultSelector() as selector:
-        yield Lingering(selector)
+        yield Lingering(selector, lambda: None)
 
 
 @pytest.fixture
@@ -107,17 +108,54 @@ def test_a_client_that_has_reset_the_connection_is_forgotten(connections: Linger
     assert not is_open(connections)
 
 
-def test_the_oldest_makes_room_for_a_new_one(connections: Lingering, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lingering, "MAX_LINGERING", 2)
-    pairs = [socket.socketpair() for _ in range(3)]
+def test_an_event_of_a_connection_that_has_ended_meanwhile_is_ignored(
+    connections: Lingering, client: socket.socket
+) -> None:
+    client.sendall(b"more")
+    [(event, _)] = connections.selector.select(0)
 
-    for ours, _ in pairs:
-        connections.begin(ours)
+    connections.end_overdue(time.monotonic() + 60)
+    event.data(event.fileobj)
 
-    assert [ours.fileno() == -1 for ours, _ in pairs] == [True, False, False]
-    for both in pairs:
-        for each in both:
-            each.close()
+    assert not is_open(connections)
+
+
+def test_a_stopping_process_waits_for_one_second(connections: Lingering, client: socket.socket) -> None:
+    connections.end_overdue(time.monotonic() + 0.5, is_stopping=True)
+    assert is_open(connections)
+
+    connections.end_overdue(time.monotonic() + 1.5, is_stopping=True)
+    assert not is_open(connections)
+
+
+def test_a_connection_that_its_client_has_reset_does_not_linger(connections: Lingering) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        client = socket.create_connection(server.getsockname())
+        ours, _ = server.accept()
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+        client.close()  # with a reset
+        with ours, pytest.raises(ConnectionResetError):
+            ours.recv(1)
+
+        assert not connections.begin(ours)
+
+    assert not is_open(connections)
+
+
+@pytest.mark.any_database
+@pytest.mark.long
+@pytest.mark.parametrize("process", BY, indirect=True)
+def test_a_refused_client_that_still_sends_gets_the_response_during_a_stop(process: Process) -> None:
+    with socket.create_connection(("127.0.0.1", process.port), timeout=20) as client:
+        client.sendall(HEAD % 3_000_000 + bytes(100_000))
+        client.sendall(bytes(100_000))
+        os.kill(process.id, signal.SIGTERM)
+        for _ in range(10):
+            time.sleep(0.1)  # so that the process has begun to stop
+            client.sendall(bytes(100_000))
+
+        assert client.recv(65_536).startswith(b"HTTP/1.1 413")
+    assert process.wait() == 0
 
 
 @pytest.mark.any_database
