@@ -11,7 +11,7 @@ from selectors import EVENT_READ, BaseSelector
 
 LINGER_SECONDS = 30
 IDLE_SECONDS = 5  # after which a client that sends nothing more is disconnected
-STOPPING_IDLE_SECONDS = 1  # the same, while a gunicorn process stops
+STOPPING_IDLE_SECONDS = 2  # the same, while the server stops
 READ_BYTES = 65_536
 
 

@@ -23,7 +23,7 @@ from waitress.task import ErrorTask, WSGITask
 
 from kit.serving import lifecycle
 from kit.serving.connection_limit import connection_limit
-from kit.serving.lingering import end_of_lingering
+from kit.serving.lingering import STOPPING_IDLE_SECONDS, end_of_lingering
 from kit.serving.refusals import RESET, refuse
 from kit.serving.waitress_parser import Parser
 from kit.settings import Settings
@@ -314,6 +314,8 @@ class Channel(HTTPChannel):  # type: ignore[misc]
         """Return whether no request or response is in progress, or was a moment ago."""
         if self.requests or self.request or self.unread or self.total_outbufs_len:
             return False
+        if self.lingers:
+            return time.time() > end_of_lingering(self.refused_at, self.last_activity, STOPPING_IDLE_SECONDS)
         since = max(self.last_activity, self.server.stopping_since)
         poll = select.poll()
         poll.register(self.socket, select.POLLIN)
