@@ -1,5 +1,6 @@
 """The gunicorn worker: how it handles signals and sends responses."""
 
+import runpy
 import signal
 import socket
 from contextlib import suppress
@@ -9,9 +10,12 @@ from types import SimpleNamespace
 import pytest
 from flask import Flask
 from gunicorn.config import Config
+from gunicorn.http import wsgi
 
 from kit.serving import lifecycle
 from kit.serving.gunicorn_worker import Response, Worker
+from tests.support.paths import API
+from tests.support.settings import NEVER_OPENED, SECRET_KEY
 
 
 def test_a_signal_during_a_signal_handler_does_not_block() -> None:
@@ -88,3 +92,13 @@ def test_a_complete_response_is_sent_in_one_piece(
     method: str, headers: list[tuple[str, str]], parts: list[bytes], expected: list[bytes]
 ) -> None:
     assert sent(method, headers, parts) == expected
+
+
+def test_the_configuration_uses_this_response(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATABASE_URL", NEVER_OPENED)
+    monkeypatch.setenv("SECRET_KEY", SECRET_KEY)
+    monkeypatch.setattr(wsgi, "Response", wsgi.Response)  # restores it after the test
+
+    runpy.run_path(str(API / "gunicorn.conf.py"))
+
+    assert wsgi.Response is Response
