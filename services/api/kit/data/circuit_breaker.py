@@ -19,6 +19,7 @@ class CircuitBreaker:
         self.timeout = timeout  # seconds per call
         self.last_answer = 0.0
         self.probing = Lock()  # held while a probe is running
+        self.probe_began = 0.0  # the last one
         self._open_until = 0.0  # 0: closed
         self._retrying_thread = 0
 

@@ -65,9 +65,9 @@ class LimitedConnection(extensions.connection):
                 poll = select.poll()
                 poll.register(self.fileno(), POLL_EVENTS[state])
                 if not poll.poll(max(0, half - monotonic()) * 1000):
-                    self._look_around()
+                    since = min(half, self._look_around())
                     if not poll.poll(max(0, end - monotonic()) * 1000):
-                        raise self._timed_out(half)
+                        raise self._timed_out(since)
         except psycopg2.Error:
             if not self.is_check:
                 self.breaker.broke()
@@ -75,19 +75,24 @@ class LimitedConnection(extensions.connection):
         if self.is_connected:  # a pooler accepts connections while the database behind it is silent
             self.last_answer = self.breaker.answered()
 
-    def _timed_out(self, half: float) -> psycopg2.Error:
-        is_silent = self.is_check or self.breaker.timed_out(since=half)
+    def _timed_out(self, since: float) -> psycopg2.Error:
+        is_silent = self.is_check or self.breaker.timed_out(since)
         if is_silent or not self.is_connected:
             return psycopg2.OperationalError("the database did not answer in time")
         return errors.QueryCanceled("the database did not answer in time, but it answers others")
 
-    def _look_around(self) -> None:
-        """Give up if other calls have opened the circuit breaker. Otherwise probe the server."""
+    def _look_around(self) -> float:
+        """Give up if other calls have opened the circuit breaker. Otherwise probe the server.
+
+        Return when the probe began. One that is running may have been answered a moment ago, which counts.
+        """
         if self.is_check:
-            return
+            return monotonic()
         self.breaker.before_call()
         if self.breaker.probing.acquire(blocking=False):
+            self.breaker.probe_began = monotonic()
             Thread(target=self._probe, name="database-probe", daemon=True).start()
+        return self.breaker.probe_began
 
     def _probe(self) -> None:
         """Run a statement on a new connection. Its answer is recorded like any other."""

@@ -16,6 +16,7 @@ from werkzeug.test import TestResponse
 from app import create_app
 from app.database import db
 from kit.data import circuit_breaker, limited_connection
+from kit.data.circuit_breaker import CircuitBreaker
 from kit.data.database import READ
 from kit.data.deadline import database_deadline
 from kit.jobs.worker import JobTimedOut, time_limit
@@ -126,6 +127,21 @@ def test_late_cancellations_fail_no_other_request(
 
     assert slow == [QUERY_TIMEOUT] * 8
     assert [read(client, ann).status_code for _ in range(10)] == [200] * 10
+
+
+def test_the_answer_to_a_running_probe_counts(relayed: Flask, relay: Relay) -> None:
+    open_connections(relayed, 1)
+    with relayed.app_context(), db.engines[READ].connect() as connection:
+        breaker: CircuitBreaker = connection.connection.driver_connection.breaker  # type: ignore[union-attr]
+    relay.silence_connections()
+
+    with breaker.probing, ThreadPoolExecutor(1) as pool:  # as if another call's probe was running
+        breaker.probe_began = time.monotonic()
+        slow = pool.submit(lambda: problem(relayed.test_client().get("/sleep/0")))
+        time.sleep(0.2)
+        breaker.answered()  # before the call has waited for half of its time
+
+    assert slow.result() == QUERY_TIMEOUT
 
 
 def open_connections(app: Flask, number: int) -> None:
