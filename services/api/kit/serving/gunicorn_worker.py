@@ -21,7 +21,7 @@ from gunicorn.workers.gthread import ThreadWorker
 
 from kit.serving import lifecycle
 from kit.serving.lingering import Lingering
-from kit.serving.refusals import RESET, refuse
+from kit.serving.refusals import refuse, reset_when_closed
 from kit.web.streaming import BrokenOff
 
 JOINED_BYTES = 65_536  # a longer body isn't copied to send it together with its head
@@ -112,7 +112,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]
             return bool(super().handle_request(req, conn))
         except BrokenOff:  # raised again, so that gunicorn closes the connection
             if req.version < (1, 1):  # without chunks, only a reset shows that the body is incomplete
-                conn.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+                reset_when_closed(conn.sock)
                 conn.close = lambda **_: close(conn.sock)  # gunicorn's own would end the body first
             raise
 

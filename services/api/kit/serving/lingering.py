@@ -58,15 +58,15 @@ class Lingering:
             data = connection.recv(READ_BYTES)
         except BlockingIOError:
             return
-        except OSError:  # the client has reset it
+        except OSError:  # the client has reset it, or it has ended since the selector returned this event
             data = b""
-        if data and connection in self.times:
+        if data:
             self.times[connection] = (self.times[connection][0], time.monotonic())
         else:
             self._end(connection)
 
     def _end(self, connection: socket.socket) -> None:
-        if self.times.pop(connection, None):  # otherwise, it ended after the selector returned its event
+        if self.times.pop(connection, None):
             self.selector.unregister(connection)
             connection.close()
             self.on_end()

@@ -24,7 +24,7 @@ from waitress.task import ErrorTask, WSGITask
 from kit.serving import lifecycle
 from kit.serving.connection_limit import connection_limit
 from kit.serving.lingering import STOPPING_IDLE_SECONDS, end_of_lingering
-from kit.serving.refusals import RESET, refuse
+from kit.serving.refusals import refuse, reset_when_closed
 from kit.serving.waitress_parser import Parser
 from kit.settings import Settings
 from kit.web.headers import cors_headers
@@ -56,8 +56,7 @@ class Task(WSGITask):  # type: ignore[misc]
         except BrokenOff:  # the connection is closed
             connection = self.channel.socket  # None if the client has closed it
             if connection and not self.chunked_response:  # only a reset shows that the body is incomplete
-                with suppress(OSError):
-                    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+                reset_when_closed(connection)
 
     def build_response_header(self) -> bytes:
         if self.request.arriving and not self.request.arriving.is_complete:
@@ -291,8 +290,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]
 
     def reset(self) -> None:
         """Close the connection without sending the rest of the output, which the kernel would keep."""
-        with suppress(OSError):
-            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+        reset_when_closed(self.socket)
         self.handle_close()
 
     def is_overdue(self, now: float) -> bool:
