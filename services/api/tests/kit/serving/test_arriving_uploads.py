@@ -1,11 +1,9 @@
 """Uploads on both servers: the checks before the body arrives, and the cost of slow clients."""
 
-import re
 import socket
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
-from pathlib import Path
 
 import httpx
 import pytest
@@ -17,6 +15,7 @@ from app.model.models import User
 from kit.security.hashers import PasswordHash
 from tests.support import plain_http
 from tests.support.people import People
+from tests.support.resource_usage import needs_proc, peak_kilobytes, temporary_files
 from tests.support.servers import GUNICORN, Process
 from tests.support.waiting import wait_until
 
@@ -175,30 +174,22 @@ def test_slow_uploads_leave_threads_and_connections_for_others(server: Process, 
     wait_until(lambda: not is_full(), 20)  # the lost clients' uploads have ended
 
 
-@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs /proc")
+@needs_proc
 @pytest.mark.parametrize("server", ["waitress"], indirect=True)
 def test_a_large_upload_needs_little_memory_and_leaves_no_file(server: Process) -> None:
-    def peak() -> int:
-        status = Path(f"/proc/{server.id}/status").read_text()
-        return int(re.findall(r"VmHWM:\s+(\d+) kB", status)[0])
-
-    def temporary_files() -> list[str]:
-        links = [file.readlink().name for file in Path(f"/proc/{server.id}/fd").iterdir() if file.exists()]
-        return [link for link in links if "deleted" in link]
-
     headers = {"Content-Type": "application/octet-stream"}
     url = f"{server.url}/pictures/large"
     plain_http.post(url, content=PNG, headers=headers)
-    before = peak()
+    before = peak_kilobytes(server)
 
     with connect(server) as client:
         client.sendall(head(length=100_000_000, path="/pictures/large"))
         for _ in range(100):
             client.sendall(bytes(1_000_000))
         assert b'"size":100000000' in answer(client)
-    assert peak() - before < 20_000  # KiB
+    assert peak_kilobytes(server) - before < 20_000  # KiB
 
     with connect(server) as client:
         client.sendall(head(length=100_000_000, path="/pictures/large") + bytes(1_000_000))
-    wait_until(lambda: temporary_files() == [], 20)
+    wait_until(lambda: temporary_files(server) == [], 20)
     assert httpx.codes.is_success(plain_http.post(url, content=PNG, headers=headers).status_code)

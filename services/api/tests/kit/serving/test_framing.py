@@ -1,14 +1,12 @@
 """Malformed HTTP: Host, Content-Length and Transfer-Encoding. Also, the cost of such requests."""
 
 import json
-import os
 import re
 import socket
 import statistics
 import time
 from base64 import urlsafe_b64encode
 from itertools import product
-from pathlib import Path
 from unittest.mock import patch
 
 import httpx
@@ -16,6 +14,7 @@ import pytest
 
 from tests.support.credentials import PASSWORD
 from tests.support.people import Person
+from tests.support.resource_usage import needs_proc, processor_seconds
 from tests.support.servers import HEAD, Live, Process, exchange, send_raw
 
 pytestmark = pytest.mark.any_database
@@ -372,7 +371,7 @@ COSTLY = {
 }
 
 
-@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="only Linux tells another process' time")
+@needs_proc
 @pytest.mark.parametrize("process", ["waitress"], indirect=True)  # for gunicorn, the proxy refuses these
 def test_malformed_requests_are_refused_quickly(process: Process) -> None:
     costs, waits = {}, {}
@@ -391,11 +390,6 @@ def test_malformed_requests_are_refused_quickly(process: Process) -> None:
     # The documented limits are 50 and 100 ms. Machines differ, so check only the order of magnitude.
     assert [what for what, seconds in costs.items() if seconds > 0.25] == [], costs
     assert [what for what, seconds in waits.items() if seconds > 1] == [], waits
-
-
-def processor_seconds(process: Process) -> float:
-    fields = Path(f"/proc/{process.id}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def test_bodies_are_not_written_to_files(live: Live) -> None:

@@ -8,7 +8,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 
 import pytest
 from flask import Flask
@@ -19,6 +18,7 @@ from kit.serving import servers
 from kit.serving import waitress_server as server
 from tests.support import plain_http
 from tests.support.paths import API
+from tests.support.resource_usage import needs_proc, resident_kilobytes, temporary_files
 from tests.support.servers import HEAD, Live, Process, send_raw
 from tests.support.settings import NEVER_OPENED, SECRET_KEY, settings_for
 from tests.support.streaming_app import stream_without_database
@@ -30,7 +30,6 @@ LARGEST = REQUEST % b"/docs/swagger-ui-bundle.js"
 STREAMING = ("flask", "--app", "tests.support.streaming_app", "serve")
 RECEIVE_BUFFER = 4096
 DISCONNECTED = "its client doesn't read the response"
-needs_proc = pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs /proc")
 
 
 @contextmanager
@@ -66,17 +65,6 @@ def is_reset(client: socket.socket) -> bool:
     except ConnectionResetError:
         return True
     return False
-
-
-def resident_kilobytes(process: Process) -> int:
-    status = Path(f"/proc/{process.id}/status").read_text()
-    return int(re.findall(r"VmRSS:\s+(\d+) kB", status)[0])
-
-
-def temporary_files(process: Process) -> list[str]:
-    """Return the open files without a name, which is how temporary files are kept."""
-    names = (str(file.readlink()) for file in Path(f"/proc/{process.id}/fd").iterdir())
-    return [name for name in names if "(deleted)" in name]
 
 
 @pytest.mark.parametrize("path", [b"/docs/swagger-ui.css", b"/openapi.json", b"/problems"])

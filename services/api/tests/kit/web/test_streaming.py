@@ -1,7 +1,6 @@
 """Streamed responses: complete or visibly cut off, logged correctly, with all resources released."""
 
 import json
-import re
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +11,7 @@ import pytest
 from sqlalchemy import URL
 
 from tests.support import plain_http
+from tests.support.resource_usage import needs_proc, peak_kilobytes
 from tests.support.servers import GUNICORN, Process
 from tests.support.waiting import wait_until
 
@@ -121,19 +121,15 @@ def test_a_client_that_disconnects_from_a_stream_releases_its_resources(server: 
     assert server.connections() == {"in_use": 0, "open_transactions": 0}
 
 
-@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs /proc")
+@needs_proc
 @pytest.mark.parametrize("server", ["waitress"], indirect=True)
 def test_a_stream_is_not_buffered_in_memory(server: Server) -> None:
-    def peak() -> int:
-        status = Path(f"/proc/{server.id}/status").read_text()
-        return int(re.findall(r"VmHWM:\s+(\d+) kB", status)[0])
-
     plain_http.get(f"{server.url}/numbers/5000")
-    before = peak()
+    before = peak_kilobytes(server)
     size = 0
     with httpx.stream("GET", f"{server.url}/numbers/600000", timeout=60) as response:
         for part in response.iter_bytes():
             size += len(part)
 
     assert size > 20_000_000
-    assert peak() - before < 40_000  # KiB. All rows together have more than 80,000
+    assert peak_kilobytes(server) - before < 40_000  # KiB. All rows together have more than 80,000
