@@ -277,12 +277,11 @@ def _authenticate(scope: str | None, *, may_enrol: bool = False) -> tuple[Caller
 def _bearer_token() -> str:
     """Return the token or key in the Authorization header (RFC 6750)."""
     header = request.headers.get("Authorization", "")
-    if not BEARER_ANYWHERE.search(header):
-        raise MissingToken
-    match = BEARER.fullmatch(header)
-    if match is None:  # several tokens, or something that can't be one
+    if match := BEARER.fullmatch(header):
+        return match[1]
+    if BEARER_ANYWHERE.search(header):  # several tokens, or something that can't be one
         raise InvalidToken
-    return match[1]
+    raise MissingToken
 
 
 def _cookie_claims() -> Claims | None:

@@ -107,6 +107,12 @@ def _read(row: Sequence[Any], read: Sequence[tuple[int, Convert]]) -> Sequence[A
 
 def _is_observed(connection: Connection) -> bool:
     """Return whether SQLAlchemy would log the statement, change it or call a listener."""
-    events = (getattr(connection.dispatch, name) for name in EVENTS)
-    is_logged = connection.engine.logger.isEnabledFor(logging.INFO)
-    return is_logged or "schema_translate_map" in connection.get_execution_options() or any(events)
+    engine = connection.engine
+    if (
+        engine.logger.isEnabledFor(logging.INFO)
+        or "schema_translate_map" in connection.get_execution_options()
+    ):
+        return True
+    if not (connection._has_events or engine._has_events):  # quicker than to look for each event
+        return False
+    return any(getattr(connection.dispatch, name) for name in EVENTS)

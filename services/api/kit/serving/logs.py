@@ -118,9 +118,9 @@ def _start_timer() -> None:
 
 def _log_request(slow_ms: float, response: Response) -> Response:
     """Log the request, or have it logged once the streamed body has ended."""
-    route, kept = str(request.url_rule or "-"), vars(g)
-    method = request.method if request.method in METHODS else "-"
-    line = partial(_write_line, slow_ms, method, route, response.status_code, kept)
+    route, method = str(request.url_rule or "-"), request.method
+    known = method if method in METHODS else "-"
+    line = partial(_write_line, slow_ms, known, route, response.status_code, vars(g))
     if streaming.is_streamed(response):
         about = _about_request()  # read now, because the request has ended by then
         response.response = streaming.Watched(response.response, partial(line, about=about))

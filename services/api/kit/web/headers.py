@@ -89,18 +89,19 @@ def _check_host_and_path() -> None:
 
     HTTP/1.0 needs no Host. Probes use the address of the machine, so health checks take any.
     """
-    host = request.environ.get("HTTP_HOST")
-    needs_host = host is not None or request.environ["SERVER_PROTOCOL"] != "HTTP/1.0"
+    environ = request.environ
+    host = environ.get("HTTP_HOST")
+    needs_host = host is not None or environ["SERVER_PROTOCOL"] != "HTTP/1.0"
     if needs_host and not _is_host(host or ""):
         # Close the connection: the next request may be smuggled (RFC 9112, section 11.2).
-        request.environ["app.close"] = True
+        environ["app.close"] = True
         raise BadRequest
     allowed = current(Settings).allowed_hosts
     is_allowed = not allowed or PORT.sub("", host or "").lower().rstrip(".") in allowed
     if not is_allowed and not request.path.startswith(HEALTH_CHECKS):
         raise HostNotAllowed
     # The path as the client sent it. The server decodes it, and waitress merges leading slashes.
-    target = request.environ.get("REQUEST_URI") or request.environ.get("RAW_URI") or request.path
+    target = environ.get("REQUEST_URI") or environ.get("RAW_URI") or request.path
     path = ABSOLUTE.sub("", target).partition("?")[0]
     if not path.startswith("/") or path.startswith("//") or "#" in path or ENCODED_UNRESERVED.search(path):
         raise NotFound
@@ -114,11 +115,12 @@ def _is_host(text: str) -> bool:
 
 
 def _add_common_headers(never_cached: str, response: Response) -> Response:
+    environ = request.environ
     response.headers["X-Request-ID"] = request_id()
     is_private = never_cached and f"{request.path}/".startswith(f"{never_cached}/")
-    if is_private or "HTTP_AUTHORIZATION" in request.environ:
+    if is_private or "HTTP_AUTHORIZATION" in environ:
         response.headers["Cache-Control"] = "no-store"
-    if request.is_secure:
+    if environ["wsgi.url_scheme"] == "https":
         response.headers["Strict-Transport-Security"] = f"max-age={ONE_YEAR}"
     return response
 

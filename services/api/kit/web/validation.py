@@ -75,8 +75,10 @@ def receive_body() -> bool:
 
     waitress calls the app when the body is complete. gunicorn calls it after the headers.
     """
+    if not has_body():
+        return False
     stream = request.environ["wsgi.input"]
-    if not has_body() or (hasattr(stream, "seekable") and stream.seekable()):  # it's in memory already
+    if hasattr(stream, "seekable") and stream.seekable():  # it's in memory already
         return False
     _read_whole()
     return True
@@ -90,7 +92,8 @@ def refuse_body() -> None:
 
 def has_body() -> bool:
     """Return whether the headers announce a body. Without length or chunks there is none (RFC 9112, 6.3)."""
-    return bool(request.environ.get("CONTENT_LENGTH")) or "HTTP_TRANSFER_ENCODING" in request.environ
+    environ = request.environ
+    return bool(environ.get("CONTENT_LENGTH")) or "HTTP_TRANSFER_ENCODING" in environ
 
 
 def read_body(schema: type[RequestBody], *, optional: bool, read_only: Set[str] = frozenset()) -> RequestBody:

@@ -223,6 +223,17 @@ def test_a_listener_is_called(connection: Connection, name: str) -> None:
     assert len(seen) == 1
 
 
+def test_a_listener_of_the_engine_is_called(connection: Connection) -> None:
+    seen: list[object] = []
+    engine: Engine = connection.engine.execution_options(is_read_only=True)  # a separate engine
+
+    event.listen(engine, "before_execute", lambda *arguments: seen.append(arguments))
+    with engine.connect() as observed:
+        KeptStatement(select(literal_column("1"))).all(observed, {})
+
+    assert len(seen) == 1
+
+
 def test_the_schema_of_the_connection_is_used(connection: Connection) -> None:
     elsewhere = connection.execution_options(schema_translate_map={None: "nowhere"})
 
