@@ -1,6 +1,7 @@
 """Run a server in its own process, and send it raw requests."""
 
 import os
+import resource
 import signal
 import socket
 import sys
@@ -48,6 +49,12 @@ def exchange(url: str, raw: bytes) -> tuple[int, dict[str, str], bytes]:
     first, *lines = head.decode("latin-1").split("\r\n")
     headers = {name.title(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
     return int(first.split()[1]), headers, body
+
+
+def allow_many_files() -> None:
+    """Let this process open as many files as it may, for its connections."""
+    _, files = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
 
 
 def free_port() -> int:

@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import resource
 import shlex
 import signal
 import socket
@@ -27,7 +26,7 @@ from kit.serving import waitress_server as server
 from tests.support import plain_http
 from tests.support.credentials import PASSWORD
 from tests.support.paths import API
-from tests.support.servers import ALONE, BY, GUNICORN, HEAD, Live, Process, exchange
+from tests.support.servers import ALONE, BY, GUNICORN, HEAD, Live, Process, allow_many_files, exchange
 from tests.support.settings import NEVER_OPENED, SECRET_KEY
 from tests.support.waiting import wait_until
 
@@ -572,12 +571,6 @@ def test_a_thousand_slow_clients_do_not_slow_down_others(process: Process) -> No
     for connection in slow:
         connection.close()
     assert sorted(seconds)[98] < 2  # measured: 0.03, even on a busy machine
-
-
-def allow_many_files() -> None:
-    """Let this process open as many files as it may, for its connections."""
-    _, files = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
 
 
 WITH_FEW_FILES = ["sh", "-c", 'ulimit -n 300 && exec "$@"', "sh", *ALONE]

@@ -1,7 +1,6 @@
 """Clients that request and don't read, or that keep a connection without using it."""
 
 import re
-import resource
 import runpy
 import socket
 import threading
@@ -19,7 +18,7 @@ from kit.serving import waitress_server as server
 from tests.support import plain_http
 from tests.support.paths import API
 from tests.support.resource_usage import needs_proc, resident_kilobytes, temporary_files
-from tests.support.servers import HEAD, Live, Process, send_raw
+from tests.support.servers import HEAD, Live, Process, allow_many_files, send_raw
 from tests.support.settings import NEVER_OPENED, SECRET_KEY, settings_for
 from tests.support.streaming_app import stream_without_database
 from tests.support.waiting import wait_until
@@ -35,8 +34,7 @@ DISCONNECTED = "its client doesn't read the response"
 @contextmanager
 def clients(port: int | str, number: int, request: bytes) -> Iterator[list[socket.socket]]:
     """Open connections, and send a request on each without reading the response."""
-    _, files = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
+    allow_many_files()
     with ExitStack() as stack:
         opened = []
         for _ in range(number):
